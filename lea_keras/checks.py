@@ -1,0 +1,71 @@
+"""Argument checks with one form of message: the argument, what is allowed, what came.
+
+Every function returns the checked value in its canonical form or raises ``ValueError`` with a single line that ends in
+``Received: name=value``.
+"""
+
+import difflib
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+
+def fail(argument: str, allowed: str, received: Any, hint: str = "") -> ValueError:
+    """Returns (does not raise) the ``ValueError`` for one argument.
+
+    Args:
+        argument: the argument's public name.
+        allowed: what it must be, to complete "Argument `…` must be".
+        received: the value that came.
+        hint: a sentence that goes between the two, for example "Did you mean 'vae'?".
+    """
+    hint = f" {hint}" if hint else ""
+    return ValueError(f"Argument `{argument}` must be {allowed}.{hint} Received: {argument}={received!r}")
+
+
+def check_choice(argument: str, value: Any, choices: Iterable[str]) -> str:
+    """Returns ``value`` if it is one of ``choices``; otherwise the error names the nearest of them."""
+    choices = tuple(choices)
+    if isinstance(value, str) and value in choices:
+        return value
+    near = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.5)
+    hint = f"Did you mean {near[0]!r}?" if near else ""
+    raise fail(argument, f"one of {choices}", value, hint)
+
+
+def is_integer(value: Any) -> bool:
+    """Whether ``value`` is a whole number of Python or NumPy (booleans are not)."""
+    return hasattr(value, "__index__") and not isinstance(value, bool)
+
+
+def check_positive_int(argument: str, value: Any, minimum: int = 1) -> int:
+    """Returns ``value`` as an ``int`` if it is a whole number of at least ``minimum``."""
+    if not is_integer(value) or int(value) < minimum:
+        raise fail(argument, f"an integer of at least {minimum}", value)
+    return int(value)
+
+
+def check_number(argument: str, value: Any, minimum: float = 0.0) -> float:
+    """Returns ``value`` as a ``float`` if it is a finite number of at least ``minimum``."""
+    if isinstance(value, (str, bool)):
+        raise fail(argument, f"a finite number of at least {minimum:g}", value)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise fail(argument, f"a finite number of at least {minimum:g}", value) from None
+    if not math.isfinite(number) or number < minimum:
+        raise fail(argument, f"a finite number of at least {minimum:g}", value)
+    return number
+
+
+def check_pair(argument: str, value: Any) -> tuple[int, int]:
+    """Returns a positive int, or a pair of them, as ``(rows, columns)``."""
+    if is_integer(value):
+        pair: Sequence[Any] = (value, value)
+    elif isinstance(value, (tuple, list)) and len(value) == 2:
+        pair = value
+    else:
+        raise fail(argument, "a positive integer or a pair (rows, columns) of them", value)
+    if not all(is_integer(size) and int(size) >= 1 for size in pair):
+        raise fail(argument, "a positive integer or a pair (rows, columns) of them", value)
+    return int(pair[0]), int(pair[1])

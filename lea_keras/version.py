@@ -1,0 +1,3 @@
+"""The package's version, kept apart so that setup.py reads it without importing Keras."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,42 @@
+"""Packaging of lea_keras; tool settings are in pyproject.toml."""
+
+import pathlib
+import runpy
+
+from setuptools import find_packages, setup
+
+ROOT = pathlib.Path(__file__).parent
+VERSION = runpy.run_path(str(ROOT / "lea_keras" / "version.py"))["__version__"]
+
+setup(
+    name="lea_keras",
+    version=VERSION,
+    description="The Locally Embedded Autoencoder as a Keras 3 layer",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.11,<3.14",
+    packages=find_packages(include=["lea_keras", "lea_keras.*"]),
+    install_requires=[
+        "tensorflow>=2.21",
+        "keras>=3.15",
+        "tensorflow-datasets>=4.9.10",
+        "importlib_resources>=6.0",  # TFDS imports it without declaring it
+        "numpy>=2.0",
+        "matplotlib>=3.9",
+        "absl-py>=2.1",
+        "tensorboard>=2.20",  # TensorFlow no longer installs it
+    ],
+    extras_require={
+        "test": ["pytest>=8.0", "hypothesis>=6.100", "ruff>=0.5"],
+        "gpu": ["tensorflow[and-cuda]>=2.21"],
+        "robustness": ["foolbox>=3.3.4"],
+    },
+    classifiers=[
+        "License :: OSI Approved :: MIT License",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)
