@@ -6,7 +6,7 @@ Every function returns the checked value in its canonical form or raises ``Value
 
 import difflib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -61,7 +61,7 @@ def check_number(argument: str, value: Any, minimum: float = 0.0) -> float:
 def check_pair(argument: str, value: Any) -> tuple[int, int]:
     """Returns a positive int, or a pair of them, as ``(rows, columns)``."""
     if is_integer(value):
-        pair: Sequence[Any] = (value, value)
+        pair = (value, value)
     elif isinstance(value, (tuple, list)) and len(value) == 2:
         pair = value
     else:

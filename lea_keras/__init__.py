@@ -1,0 +1,25 @@
+"""The Locally Embedded Autoencoder (LEA) for Keras 3."""
+
+from lea_keras import losses, metrics, windows
+from lea_keras.autoencoders import (
+    CapacityControlledAutoencoder,
+    KSparseAutoencoder,
+    StandardAutoencoder,
+    VariationalAutoencoder,
+)
+from lea_keras.layer import LocallyEmbeddedAutoencoder
+from lea_keras.model import LEAModel
+from lea_keras.version import __version__
+
+__all__ = [
+    "CapacityControlledAutoencoder",
+    "KSparseAutoencoder",
+    "LEAModel",
+    "LocallyEmbeddedAutoencoder",
+    "StandardAutoencoder",
+    "VariationalAutoencoder",
+    "__version__",
+    "losses",
+    "metrics",
+    "windows",
+]

@@ -1,0 +1,83 @@
+"""What autoencoders are trained on (thesis sections 2.4 and 3.1.1): pure functions, computed in float32 whatever came.
+
+Sums run over the values of a window or the variables of a code, means over windows.
+"""
+
+from typing import Any
+
+from keras import ops
+
+
+def _float32(values: Any) -> Any:
+    return ops.cast(values, "float32")
+
+
+def window_errors(windows: Any, reconstructions: Any) -> Any:
+    """Summed squared error of each window (Eq. 4.3).
+
+    Args:
+        windows: [n, wh, ww, c], or any shape whose first axis counts windows.
+        reconstructions: the same shape.
+
+    Returns:
+        float32 [n], at least 0.
+    """
+    difference = _float32(reconstructions) - _float32(windows)
+    return ops.sum(ops.square(difference), axis=tuple(range(1, len(difference.shape))))
+
+
+def reconstruction_loss(windows: Any, reconstructions: Any) -> Any:
+    """RL: the mean over windows of the summed squared error (Eq. 3.2).
+
+    Args:
+        windows: [n, wh, ww, c], or any shape whose first axis counts windows.
+        reconstructions: the same shape.
+
+    Returns:
+        float32 scalar, at least 0.
+    """
+    return ops.mean(window_errors(windows, reconstructions))
+
+
+def kl_divergence(mean: Any, log_std: Any) -> Any:
+    """KL of each code variable from the standard Gaussian, mean over windows (Eq. 2.24, which has no ½ inside).
+
+    Args:
+        mean: μ, [n, code_length].
+        log_std: log σ, [n, code_length].
+
+    Returns:
+        float32 [code_length], each at least 0: mean over windows of μ² + σ² − log σ² − 1. Their sum is KL.
+    """
+    mean, log_std = _float32(mean), _float32(log_std)
+    return ops.mean(ops.square(mean) + ops.exp(2.0 * log_std) - 2.0 * log_std - 1.0, axis=0)
+
+
+def ramp(step: Any, final: float, steps: int) -> Any:
+    """Rises linearly from 0 at step 0 to ``final`` at step ``steps`` and stays there (thesis section 3.3.2).
+
+    Args:
+        step: optimisation steps done so far, a scalar.
+        final: the value at the end.
+        steps: how many steps the rise takes; 0: ``final`` from the start.
+
+    Returns:
+        float32 scalar.
+    """
+    if not steps:
+        return ops.convert_to_tensor(final, "float32")
+    return final * ops.minimum(_float32(step) / steps, 1.0)
+
+
+def capacity_penalty(kl: Any, capacity: Any, gamma: float) -> Any:
+    """γ·|KL − C|, what holds the KL divergence at the capacity C (Eq. 2.27).
+
+    Args:
+        kl: KL, scalar.
+        capacity: C, scalar, in nats of Eq. 2.24 (twice the usual ones).
+        gamma: γ.
+
+    Returns:
+        float32 scalar, at least 0.
+    """
+    return gamma * ops.abs(_float32(kl) - _float32(capacity))

@@ -1,0 +1,57 @@
+"""What the three optimisations are (thesis section 3.1.1): which objective trains which variables, in which order.
+
+This is the only place that says so. ``LEAModel`` reads it; how a gradient is taken and applied is the backend's.
+"""
+
+from typing import Any, NamedTuple
+
+MAIN = "main"
+JOINT = "joint"
+
+OPTIMIZATIONS = ("joint", "independent", "alternate")
+
+
+class Step(NamedTuple):
+    """One optimizer's step.
+
+    Attributes:
+        objective: "main", "joint" (main plus all weighted LEA losses, Eq. 5.3) or the index of a LEA.
+        variables: the variables that may move. Those that the objective does not depend on stay as they are.
+    """
+
+    objective: str | int
+    variables: list[Any]
+
+
+class Phase(NamedTuple):
+    """A forward pass and the steps taken from it, all of whose gradients belong to the values before the first step.
+
+    Attributes:
+        mode: of the forward pass, see ``lea_keras.layer.ForwardPass``.
+        steps: in order.
+    """
+
+    mode: str
+    steps: list[Step]
+
+
+def plan(optimization: str, main_variables: list[Any], lea_variables: list[list[Any]]) -> list[Phase]:
+    """The phases of one training step.
+
+    Args:
+        optimization: "joint", "independent" or "alternate".
+        main_variables: trainable variables that belong to no LEA.
+        lea_variables: trainable variables of each LEA.
+    """
+    leas = range(len(lea_variables))
+    everything = main_variables + [variable for subset in lea_variables for variable in subset]
+    if optimization == "joint":
+        return [Phase("objectives", [Step(JOINT, everything)])]
+    if optimization == "independent":
+        return [Phase("objectives", [Step(MAIN, everything), *(Step(i, everything) for i in leas)])]
+    # The main loss runs back through the encoders, which stay fixed. A LEA's loss stays within it: neither earlier
+    # main layers nor an earlier LEA move for it, which summing the losses over all LEA variables would get wrong.
+    return [
+        Phase("codes", [Step(MAIN, main_variables)]),
+        Phase("local", [Step(i, lea_variables[i]) for i in leas]),
+    ]
