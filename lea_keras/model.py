@@ -1,11 +1,12 @@
 """A Keras model that trains its LEAs jointly, independently or alternately with the main task."""
 
+import warnings
 from typing import Any
 
 import keras
 
 from lea_keras.autoencoders import Objective
-from lea_keras.checks import check_choice
+from lea_keras.checks import check_choice, fail
 from lea_keras.coders import PACKAGE
 from lea_keras.layer import LocallyEmbeddedAutoencoder, forward_pass
 from lea_keras.optimizations import JOINT, MAIN, OPTIMIZATIONS, plan
@@ -38,6 +39,33 @@ class _State:
     def metrics(self) -> list[keras.metrics.Metric]:
         of_leas = [metric for measures in self.measures.values() for metric in measures.values()]
         return ([self.main_loss] if self.main_loss is not None else []) + of_leas
+
+
+def _is_functional(inputs: Any = None, outputs: Any = None, *_: Any, **__: Any) -> bool:
+    """Whether a constructor's arguments begin with the inputs and outputs of a functional model."""
+    tensors = keras.tree.flatten((inputs, outputs))
+    return all(isinstance(tensor, keras.KerasTensor) for tensor in tensors)
+
+
+_functional_classes: dict[type, type] = {}
+
+
+def _functional_class(cls: type, inputs: Any, outputs: Any, *_: Any, **__: Any) -> type:
+    """``cls`` with Keras' functional model mixed in.
+
+    Left to itself Keras would rewrite the bases of ``cls`` at the first functional model, after which no subclass with
+    a ``call`` of its own works any more. So each class gets a functional twin of the same name instead.
+    """
+    functional = type(keras.Model(inputs, outputs))
+    if issubclass(cls, functional):
+        return cls
+    if cls not in _functional_classes:
+        twin = type(cls.__name__, (cls, functional), {"__module__": cls.__module__, "__doc__": cls.__doc__})
+        package, _, name = keras.saving.get_registered_name(cls).rpartition(">")
+        if package:  # saved under the name of ``cls``
+            keras.saving.register_keras_serializable(package, name)(twin)
+        _functional_classes[cls] = twin
+    return _functional_classes[cls]
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -73,6 +101,11 @@ class LEAModel(keras.Model):
             to both (use one layer twice instead).
     """
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        if _is_functional(*args, **kwargs):
+            cls = _functional_class(cls, *args, **kwargs)
+        return super().__new__(cls, *args, **kwargs)
+
     def __init__(
         self,
         inputs: Any = None,
@@ -83,11 +116,12 @@ class LEAModel(keras.Model):
         **kwargs: Any,
     ) -> None:
         optimization = check_choice("optimization", optimization, OPTIMIZATIONS)
-        if inputs is None and outputs is None:
-            # Not super(): building one functional model makes Keras put its functional class between us and Model.
-            keras.Model.__init__(self, name=name, **kwargs)
-        else:
+        if _is_functional(inputs, outputs):
             super().__init__(inputs, outputs, name=name, **kwargs)
+        elif inputs is None and outputs is None:
+            super().__init__(name=name, **kwargs)
+        else:
+            raise fail("outputs", "Keras tensors that come from `inputs`, or both None in a subclass", outputs)
         self.optimization = optimization
         self.lea_optimizers: list[keras.optimizers.Optimizer] = []
         self._state: _State | None = None
@@ -129,12 +163,12 @@ class LEAModel(keras.Model):
         optimizer = keras.optimizers.get(optimizer)
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
         self._has_main_loss = loss is not None
-        self._lea_optimizer = None if lea_optimizer is None else keras.optimizers.get(lea_optimizer)
-        if self._lea_optimizer is optimizer:
-            self._lea_optimizer = _copy(optimizer)
-        self._unscaled_optimizer = optimizer
+        self._has_lea_optimizer = lea_optimizer is not None
+        template = keras.optimizers.get(lea_optimizer) if self._has_lea_optimizer else optimizer
+        # Kept as a configuration: an optimizer cannot be read any more once a step is being traced.
+        self._lea_optimizer_template = (type(template), template.get_config())
+        self.lea_optimizers = [] if template is optimizer else [template]
         self._state = None
-        self.lea_optimizers = []
         self._prepare()
 
     def _prepare(self) -> None:
@@ -146,20 +180,24 @@ class LEAModel(keras.Model):
             return
         leas = self.lea_layers
         phases = self._plan()
-        if self.optimization != "joint":
-            self.lea_optimizers = self._make_lea_optimizers(len(leas))
+        self.lea_optimizers = [] if self.optimization == "joint" else self._make_lea_optimizers(len(leas))
         for phase in phases:
             for step in phase.steps:
                 optimizer = self._optimizer_of(step.objective)
                 if optimizer is not None and not optimizer.built:
                     optimizer.build(step.variables)
         self._state = _State(leas, self._has_main_loss)
+        idle = [lea.name for lea in leas if not lea.loss_weight]
+        if idle and self.optimization == "alternate":
+            warnings.warn(
+                f"The LEAs {idle} have loss_weight=0 and so no objective: alternate optimisation leaves their encoders "
+                'as they were initialised. Take optimization="joint" to train them on the main loss.',
+                stacklevel=2,
+            )
 
     def _make_lea_optimizers(self, count: int) -> list[keras.optimizers.Optimizer]:
-        given = self._lea_optimizer
-        optimizers = [_copy(given or self._unscaled_optimizer) for _ in range(count)]
-        if given is not None and count:
-            optimizers[0] = given
+        cls, config = self._lea_optimizer_template
+        optimizers = [*self.lea_optimizers, *(cls.from_config(dict(config)) for _ in range(count))][:count]
         scaled = keras.optimizers.LossScaleOptimizer
         if isinstance(self.optimizer, scaled):  # Keras wraps only its own optimizer for float16
             optimizers = [o if isinstance(o, scaled) else scaled(o, name="loss_scale_optimizer") for o in optimizers]
@@ -278,10 +316,16 @@ class LEAModel(keras.Model):
                 metric.update_state(total * replicas, sample_weight=size)
         if self._state.main_loss is not None:
             self._state.main_loss.update_state(main_loss * replicas, sample_weight=size)
-        for lea, objective in objectives:
+        for lea in self.lea_layers:
+            uses = [objective for layer, objective in objectives if layer is lea]
+            if not uses:
+                continue
             for name, metric in self._state.measures[lea.name].items():
-                value = objective.loss if name == "loss" else objective.measures[name]
-                metric.update_state(value, sample_weight=size)
+                if name == "loss":
+                    metric.update_state(_total(use.loss for use in uses), sample_weight=size)
+                else:
+                    for use in uses:
+                        metric.update_state(use.measures[name], sample_weight=size)
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
     def get_config(self) -> dict[str, Any]:
@@ -290,19 +334,13 @@ class LEAModel(keras.Model):
 
     def get_compile_config(self) -> dict[str, Any]:
         config = super().get_compile_config()
-        if config:
-            config["lea_optimizer"] = (
-                None if self._lea_optimizer is None else keras.saving.serialize_keras_object(self._lea_optimizer)
-            )
+        if config and self._has_lea_optimizer:
+            cls, optimizer_config = self._lea_optimizer_template
+            config["lea_optimizer"] = keras.saving.serialize_keras_object(cls.from_config(dict(optimizer_config)))
         return config
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         self.compile(**keras.saving.deserialize_keras_object(config))
-
-
-def _copy(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
-    """A new optimizer of the same configuration."""
-    return type(optimizer).from_config(optimizer.get_config())
 
 
 def _total(losses: Any) -> Any:

@@ -1,0 +1,219 @@
+"""Callbacks for runs that may be interrupted: checkpoints with metrics, a stop at NaN, the time that is left."""
+
+import csv
+import math
+import os
+import pathlib
+import shutil
+import time
+from typing import Any
+
+import keras
+
+METRICS_FILE = "metrics.csv"
+MODEL_FILE = "model.keras"
+CHECKPOINT_FOLDER = "checkpoints"
+
+
+class NaNLossError(ArithmeticError):
+    """A loss became NaN or infinite.
+
+    Attributes:
+        epoch: in which epoch, the first being 1.
+        loss: the name of the loss, as in the logs.
+        value: what it was.
+    """
+
+    def __init__(self, epoch: int, loss: str, value: float) -> None:
+        super().__init__(f"Training stopped in epoch {epoch}: {loss} became {value}")
+        self.epoch = epoch
+        self.loss = loss
+        self.value = value
+
+
+class StopOnNaN(keras.callbacks.Callback):
+    """Ends training at once where a loss is NaN or infinite: the main one, the total or any LEA's.
+
+    Keras' ``TerminateOnNaN`` looks at the total only and, unless told to raise, lets the epoch end, so that other
+    callbacks store the spoilt model. This one looks at every loss, after every batch and after validation, and raises.
+    Put it before the callbacks that store something.
+
+    Raises:
+        NaNLossError: from ``fit``, naming epoch and loss.
+    """
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self._check(logs)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        # The weights of the last step are seen by the validation alone.
+        self._check(logs)
+
+    def _check(self, logs: dict[str, Any] | None) -> None:
+        for name, value in (logs or {}).items():
+            if (name == "loss" or name.endswith("_loss")) and not math.isfinite(value):
+                raise NaNLossError(self._epoch + 1, name, float(value))
+
+
+class RunCheckpoint(keras.callbacks.Callback):
+    """Keeps a run folder from which training can go on, whenever and however it was interrupted.
+
+    After every epoch the folder holds:
+
+    - ``checkpoints/epoch_0003.keras``: the model after the epoch (the third here), with its optimizers;
+    - ``metrics.csv``: a row per finished epoch: its number, every training and validation metric, its seconds;
+    - ``model.keras``: the same model again.
+
+    Everything is written under another name and then renamed, first the checkpoint, then the metrics, and only then
+    older checkpoints go. So the last row of ``metrics.csv`` always names a complete checkpoint; ``last_checkpoint``
+    finds it. To continue, load it and ``fit(…, initial_epoch=its epoch)`` with this callback again.
+
+    Args:
+        run_dir: the run's folder; it is made if need be.
+    """
+
+    def __init__(self, run_dir: str | os.PathLike[str]) -> None:
+        super().__init__()
+        self.run_dir = pathlib.Path(run_dir)
+        self._rows: list[dict[str, float]] = []
+        self._started = time.monotonic()
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        (self.run_dir / CHECKPOINT_FOLDER).mkdir(parents=True, exist_ok=True)
+        self._rows = read_metrics(self.run_dir)
+        self._remove_others()
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._started = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        row = {"epoch": epoch + 1}
+        row |= {name: float(value) for name, value in (logs or {}).items()}
+        row["seconds"] = round(time.monotonic() - self._started, 3)
+        checkpoint = checkpoint_path(self.run_dir, epoch + 1)
+        temporary = checkpoint.with_name(f"{checkpoint.stem}.tmp.keras")  # Keras insists on the ending
+        try:
+            self.model.save(temporary)
+            _flush(temporary)
+        except OSError:
+            temporary.unlink(missing_ok=True)  # on a full disk, half a model would only be in the way
+            raise
+        os.replace(temporary, checkpoint)
+        self._rows = [former for former in self._rows if former["epoch"] <= epoch] + [row]
+        _write_rows(self.run_dir / METRICS_FILE, self._rows)
+        self._publish(checkpoint)
+        self._remove_others()
+
+    def _publish(self, checkpoint: pathlib.Path) -> None:
+        """Makes ``model.keras`` the checkpoint: a second name for one file where the file system can do that."""
+        temporary = self.run_dir / f"{MODEL_FILE}.tmp"
+        temporary.unlink(missing_ok=True)
+        try:
+            os.link(checkpoint, temporary)
+        except OSError:
+            shutil.copyfile(checkpoint, temporary)
+        os.replace(temporary, self.run_dir / MODEL_FILE)
+
+    def _remove_others(self) -> None:
+        """Removes older checkpoints and what an interruption left half written."""
+        keep = checkpoint_path(self.run_dir, int(self._rows[-1]["epoch"])) if self._rows else None
+        for path in (self.run_dir / CHECKPOINT_FOLDER).glob("epoch_*.keras"):
+            if path != keep:
+                path.unlink(missing_ok=True)
+
+
+class TimeLeft(keras.callbacks.Callback):
+    """Prints after each epoch about how long the remaining ones take, if they take as long as the last one."""
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self._started = time.monotonic()
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._started = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        epochs = self.params["epochs"]
+        seconds = round((time.monotonic() - self._started) * (epochs - epoch - 1))
+        if seconds:
+            hours, minutes = divmod(seconds // 60, 60)
+            clock = f"{hours}:{minutes:02}:{seconds % 60:02}" if hours else f"{minutes:02}:{seconds % 60:02}"
+            print(f"epoch {epoch + 1}/{epochs} done, about {clock} left", flush=True)
+
+
+def checkpoint_path(run_dir: str | os.PathLike[str], epoch: int) -> pathlib.Path:
+    """Where ``RunCheckpoint`` keeps the model after ``epoch`` epochs."""
+    return pathlib.Path(run_dir) / CHECKPOINT_FOLDER / f"epoch_{epoch:04}.keras"
+
+
+def read_metrics(run_dir: str | os.PathLike[str]) -> list[dict[str, float]]:
+    """Reads the ``metrics.csv`` of a run.
+
+    Args:
+        run_dir: the run's folder.
+
+    Returns:
+        One dictionary per finished epoch, in order; empty where none has finished.
+
+    Raises:
+        ValueError: one line, if the file holds anything but numbers under names, epochs 1, 2, … among them.
+        OSError: if the file is there but cannot be read.
+    """
+    path = pathlib.Path(run_dir) / METRICS_FILE
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except FileNotFoundError:
+        return []
+    try:
+        numbers = [{name: float(value) for name, value in row.items() if value != ""} for row in rows]
+        epochs = [row["epoch"] for row in numbers]
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(f"The metrics of the run are damaged: {path}") from None
+    if epochs != list(range(1, len(rows) + 1)):
+        raise ValueError(f"The metrics of the run are damaged, epochs are missing: {path}")
+    return [row | {"epoch": int(row["epoch"])} for row in numbers]
+
+
+def last_checkpoint(run_dir: str | os.PathLike[str]) -> tuple[int, pathlib.Path | None]:
+    """Finds what a run can continue from.
+
+    Args:
+        run_dir: the run's folder.
+
+    Returns:
+        How many epochs have finished, and the model after them (None after 0 epochs).
+
+    Raises:
+        ValueError: one line, if the metrics are damaged or the checkpoint that they name is missing.
+    """
+    rows = read_metrics(run_dir)
+    if not rows:
+        return 0, None
+    path = checkpoint_path(run_dir, int(rows[-1]["epoch"]))
+    if not path.is_file():
+        raise ValueError(f"The checkpoint of epoch {len(rows)}, the last in {METRICS_FILE}, is missing: {path}")
+    return len(rows), path
+
+
+def write_atomically(path: str | os.PathLike[str], text: str) -> None:
+    """Writes a text file that is complete under its name or, after an interruption, not changed at all."""
+    path = pathlib.Path(path)
+    temporary = path.with_name(f"{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    _flush(temporary)
+    os.replace(temporary, path)
+
+
+def _write_rows(path: pathlib.Path, rows: list[dict[str, float]]) -> None:
+    names = list(dict.fromkeys(name for row in rows for name in row if name != "seconds")) + ["seconds"]
+    lines = [",".join(names)] + [",".join(repr(row[name]) if name in row else "" for name in names) for row in rows]
+    write_atomically(path, "\n".join(lines) + "\n")
+
+
+def _flush(path: pathlib.Path) -> None:
+    """Brings a file to the disk, so that renaming it cannot come before its contents in a power cut."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
