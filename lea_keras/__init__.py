@@ -1,6 +1,6 @@
 """The Locally Embedded Autoencoder (LEA) for Keras 3."""
 
-from lea_keras import losses, metrics, windows
+from lea_keras import data, losses, metrics, sprites, windows
 from lea_keras.autoencoders import (
     CapacityControlledAutoencoder,
     KSparseAutoencoder,
@@ -19,7 +19,9 @@ __all__ = [
     "StandardAutoencoder",
     "VariationalAutoencoder",
     "__version__",
+    "data",
     "losses",
     "metrics",
+    "sprites",
     "windows",
 ]

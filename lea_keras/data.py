@@ -1,0 +1,329 @@
+"""Data sets by name, as `tf.data` pipelines of (image, one-hot label): `load("sprites", "train", batch_size=64)`.
+
+`sprites` is generated (see `lea_keras.sprites`) and needs no download; the others come through TensorFlow Datasets,
+which is imported when the first of them is loaded. Images stay in memory as uint8, once per process; the pipeline
+shuffles their indices and gathers, casts and scales whole batches.
+"""
+
+import functools
+import itertools
+import os
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from lea_keras import checks, sprites
+
+SPLITS = ("train", "test")
+
+#: The seed of the choice among dSprites' 737 280 images **(chosen)**: fixed, so that every run has the same subset.
+SELECTION_SEED = 2019
+
+
+class DatasetInfo(NamedTuple):
+    """What is known of a data set without loading it."""
+
+    image_shape: tuple[int, int, int]  # (rows, columns, channels)
+    classes: int
+    train_size: int
+    test_size: int
+    batch_size: int  # that of the thesis
+
+
+_DATASETS = {
+    "mnist": DatasetInfo((28, 28, 1), 10, 60_000, 10_000, 256),
+    "fashion_mnist": DatasetInfo((28, 28, 1), 10, 60_000, 10_000, 128),
+    "cifar10": DatasetInfo((32, 32, 3), 10, 50_000, 10_000, 128),
+    "dsprites": DatasetInfo(sprites.IMAGE_SHAPE, 3, 59_972, 10_006, 64),
+    "sprites": DatasetInfo(sprites.IMAGE_SHAPE, 3, 59_972, 10_006, 64),
+}
+NAMES = tuple(_DATASETS)
+_WITH_FACTORS = ("dsprites", "sprites")
+
+
+def info(name: str, label: str = "shape") -> DatasetInfo:
+    """Returns the sizes of a data set, without loading anything.
+
+    Args:
+        name: "mnist", "fashion_mnist", "cifar10", "dsprites" or "sprites".
+        label: as in `load`; it decides the number of classes.
+
+    Returns:
+        `image_shape`, `classes`, `train_size`, `test_size` and the thesis' `batch_size` (256 for MNIST, 128 for
+        Fashion-MNIST and CIFAR-10, 64 for dSprites and sprites).
+
+    Raises:
+        ValueError: for an unknown name, or a label that the data set does not have.
+    """
+    checks.check_choice("name", name, NAMES)
+    if name in _WITH_FACTORS:
+        return _DATASETS[name]._replace(classes=sprites.FACTORS[checks.check_choice("label", label, sprites.FACTORS)])
+    if label != "shape":
+        raise checks.fail("label", f"left out for {name!r}, whose only label is the class", label)
+    return _DATASETS[name]
+
+
+def load(
+    name: str = "sprites",
+    split: str = "train",
+    *,
+    batch_size: int | None = None,
+    label: str = "shape",
+    limit: int | None = None,
+    shuffle: bool | None = None,
+    seed: int = 0,
+    first_epoch: int = 0,
+    data_dir: str | os.PathLike | None = None,
+    download: bool = False,
+) -> tf.data.Dataset:
+    """Returns a data set as a finite `tf.data.Dataset` of (image, label) that can be iterated any number of times.
+
+    Of the 737 280 images of `dsprites` and `sprites`, 69 978 are used: the first 59 972 of a fixed random choice to
+    train, the other 10 006 to test. The choice does not depend on `seed` **(chosen)**. For `sprites`, it is a choice
+    from the factor grid; for `dsprites`, from TFDS' own order, so that the two subsets differ.
+
+    The order of a shuffled epoch depends on `seed` and on the number of the epoch alone: an iteration takes the next
+    number when its first element is asked for, starting from `first_epoch`. Training that resumes at epoch k with
+    `first_epoch=k` therefore sees the batches of an uninterrupted run. Looking at one batch counts as an epoch, too,
+    and `fit` looks at one before it starts if the model was made under a tf.distribute strategy.
+
+    Args:
+        name: "sprites" (generated), "mnist", "fashion_mnist", "cifar10" or "dsprites" (from TensorFlow Datasets).
+        split: "train" or "test".
+        batch_size: how many samples make a batch; the last one may be smaller. `None` gives single samples.
+        label: for `dsprites` and `sprites` the factor to classify: "shape" (3 classes), "scale" (6), "orientation"
+            (40), "x" or "y" (32). The others have only their class.
+        limit: use this many samples of the split (training or test) after a seeded shuffle. The samples of a smaller
+            limit are among those of a larger one. `None` uses all.
+        shuffle: whether to shuffle every epoch anew. `None` shuffles "train" and not "test".
+        seed: decides the samples under `limit` and every epoch's order; from 0 to 2³² - 1.
+        first_epoch: the number of the first iteration's epoch.
+        data_dir: the folder of TensorFlow Datasets; `None` is its default, `~/tensorflow_datasets`.
+        download: download and prepare the data set if the folder does not have it.
+
+    Returns:
+        Pairs of an image, [rows, columns, channels] float32 in [0, 1], and its one-hot label, [classes] float32; with
+        a `batch_size`, both have a leading batch axis. `cardinality()` is known.
+
+    Raises:
+        ValueError: for an argument out of range, in one line that names it.
+        FileNotFoundError: if the data set is not in `data_dir` and `download` is off.
+    """
+    details = info(name, label)
+    checks.check_choice("split", split, SPLITS)
+    size = details.train_size if split == "train" else details.test_size
+    if batch_size is not None:
+        batch_size = checks.check_positive_int("batch_size", batch_size)
+    if limit is not None and checks.check_positive_int("limit", limit) > size:
+        raise checks.fail("limit", f"at most {size}, the size of {name!r}, {split!r}", limit)
+    if shuffle is not None and not isinstance(shuffle, (bool, np.bool_)):
+        raise checks.fail("shuffle", "True, False or None", shuffle)
+    if checks.check_positive_int("seed", seed, minimum=0) >= 2**32:
+        raise checks.fail("seed", "less than 2**32", seed)
+    first_epoch = checks.check_positive_int("first_epoch", first_epoch, minimum=0)
+    if data_dir is not None and not isinstance(data_dir, (str, os.PathLike)):
+        raise checks.fail("data_dir", "a path or None", data_dir)
+    shuffle = split == "train" if shuffle is None else bool(shuffle)
+
+    chosen = np.arange(size) if limit is None else _permutation(size, seed)[:limit]  # positions in the split
+    if name == "sprites" and limit is not None:
+        images, labels = _draw_sprites(selection(split)[chosen])  # only what is needed
+        chosen = np.arange(limit)
+    elif name == "sprites":
+        images, labels = _all_sprites(split)
+    else:
+        data_dir = None if data_dir is None else os.fspath(data_dir)
+        if download:
+            _builder(name, data_dir).download_and_prepare()
+        images, labels = _read(name, split, data_dir)
+    column = list(sprites.FACTORS).index(label) if name in _WITH_FACTORS else 0
+    scale = 1.0 if name in _WITH_FACTORS else 255.0  # both kinds of sprites come as 0 and 1
+    orders = _epoch_orders(chosen, shuffle, int(seed), first_epoch)
+    return _pipeline(images, labels[:, column], orders, len(chosen), batch_size, details.classes, scale)
+
+
+def selection(split: str) -> np.ndarray:
+    """Returns which of dSprites' 737 280 images a split of `dsprites` and `sprites` holds.
+
+    Args:
+        split: "train" or "test".
+
+    Returns:
+        [59 972] or [10 006] int64 in random order, always the same, without repetition within or between the two.
+    """
+    checks.check_choice("split", split, SPLITS)
+    train, test = _DATASETS["dsprites"].train_size, _DATASETS["dsprites"].test_size
+    permutation = _permutation(sprites.GRID_SIZE, SELECTION_SEED)
+    return permutation[:train] if split == "train" else permutation[train : train + test]
+
+
+def to_channels_last(images: np.ndarray, data_format: str | None = None) -> np.ndarray:
+    """Returns images with their channels in the last axis.
+
+    Args:
+        images: [n, h, w, c] or [n, c, h, w].
+        data_format: "channels_last", "channels_first" or `None`. `None` looks for an axis of 1, 3 or 4 channels: the
+            last one first, then the second.
+
+    Returns:
+        [n, h, w, c], a view where the axes are swapped.
+
+    Raises:
+        ValueError: for another rank, or if no axis looks like channels.
+    """
+    if images.ndim != 4:
+        raise checks.fail("images", "an array of rank 4", f"an array of shape {images.shape}")
+    if data_format is None:
+        channels = (1, 3, 4)
+        if images.shape[-1] not in channels and images.shape[1] not in channels:
+            hint = "Pass `data_format` for any other number of channels."
+            received = f"an array of shape {images.shape}"
+            raise checks.fail("images", "of shape [n, h, w, c] or [n, c, h, w] with 1, 3 or 4 channels", received, hint)
+        data_format = "channels_last" if images.shape[-1] in channels else "channels_first"
+    if checks.check_choice("data_format", data_format, ("channels_last", "channels_first")) == "channels_last":
+        return images
+    return np.moveaxis(images, 1, -1)  # [n, c, h, w] → [n, h, w, c]
+
+
+def check_images(images: Any) -> None:
+    """Raises one line if images cannot be trained on as they are.
+
+    Args:
+        images: an array or tensor; it should be [b, h, w, c] with b > 0 and hold finite numbers in [0, 1].
+
+    Raises:
+        ValueError: for another rank, an empty batch, a value that is not a number, is infinite or outside [0, 1]. The
+            error names the minimum and the maximum that came.
+    """
+    array = np.asarray(images)
+    received = f"{array.dtype} array of shape {array.shape}"
+    if array.ndim != 4 or not array.size:
+        raise checks.fail("images", "a batch of images [b, h, w, c] that is not empty", received)
+    if not (np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_):
+        raise checks.fail("images", "numbers", received)
+    # A NaN anywhere makes both extremes NaN, so that one comparison finds it without a copy of the array.
+    low, high = float(array.min()), float(array.max())
+    if not (0.0 <= low and high <= 1.0):
+        hint = "Divide 8-bit images by 255." if 1.0 < high <= 255.0 and low >= 0.0 else ""
+        raise checks.fail("images", "finite and within [0, 1]", f"{received}, minimum {low:g}, maximum {high:g}", hint)
+
+
+def _permutation(size: int, *seeds: int) -> np.ndarray:
+    """Returns the numbers below `size` in an order that depends on `seeds` alone.
+
+    `RandomState` because NumPy promises never to change its stream, which a resumed training may rely on.
+    """
+    return np.random.RandomState(seeds).permutation(size).astype(np.int64)  # [size]
+
+
+def _epoch_orders(chosen: np.ndarray, shuffle: bool, seed: int, first_epoch: int) -> tf.data.Dataset:
+    """Returns a data set of one element, the order [n] of the epoch; every iteration takes that of the next epoch.
+
+    The epochs are counted outside the pipeline, when the first element is asked for and not when an iterator is made:
+    `fit` makes two iterators for each epoch and uses one.
+    """
+    epochs = itertools.count(first_epoch)
+
+    def next_order() -> np.ndarray:
+        return chosen[_permutation(len(chosen), seed, next(epochs))] if shuffle else chosen
+
+    def order(_: tf.Tensor) -> tf.Tensor:
+        return tf.ensure_shape(tf.numpy_function(next_order, [], tf.int64), [len(chosen)])
+
+    return tf.data.Dataset.range(1).map(order)
+
+
+def _pipeline(
+    images: tf.Tensor,
+    labels: tf.Tensor,
+    orders: tf.data.Dataset,
+    size: int,
+    batch_size: int | None,
+    classes: int,
+    scale: float,
+) -> tf.data.Dataset:
+    """Returns (image, label) pairs or batches of them in the order that each iteration takes from `orders`."""
+
+    def fetch(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:  # index: [b]
+        image = tf.cast(tf.gather(images, index), tf.float32) / scale  # [b, h, w, c]
+        return image, tf.one_hot(tf.gather(labels, index), classes)  # [b, classes]
+
+    cardinality = tf.data.experimental.assert_cardinality(size)
+    indices = orders.unbatch().apply(cardinality)
+    dataset = indices.batch(batch_size or 256).map(fetch).prefetch(2)
+    if batch_size is None:  # single samples are fetched in batches too, which is several times faster
+        dataset = dataset.unbatch().apply(cardinality)
+    options = tf.data.Options()
+    options.autotune.enabled = False  # on one core, it can stall at the end of an epoch
+    return dataset.with_options(options)
+
+
+def _tensors(images: np.ndarray, labels: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns uint8 images [n, h, w, c] and labels [n, k] as tensors in main memory, where the pipeline runs."""
+    with tf.device("CPU:0"):
+        return tf.constant(images), tf.constant(labels, tf.int32)
+
+
+def _draw_sprites(indices: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns sprites as uint8 [n, 64, 64, 1] and their factor labels [n, 5]."""
+    labels = sprites.labels_from_indices(indices)
+    return _tensors(sprites.draw(labels), labels)
+
+
+@functools.lru_cache(maxsize=2)
+def _all_sprites(split: str) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns a whole split of `sprites`; drawn once per process (246 MB to train, 41 MB to test)."""
+    return _draw_sprites(selection(split))
+
+
+def _builder(name: str, data_dir: str | None) -> Any:
+    """Returns TensorFlow Datasets' builder of a data set, importing the library when it is needed."""
+    import tensorflow_datasets as tfds
+
+    return tfds.builder(name, data_dir=data_dir)
+
+
+def _open(name: str, split: str, data_dir: str | None) -> tf.data.Dataset:
+    """Returns the records of a prepared data set in their stored order, or raises one line if it is not there."""
+    looked_for = None if data_dir is None else os.path.join(data_dir, name)
+    if looked_for is None or tf.io.gfile.isdir(looked_for):
+        builder = _builder(name, data_dir)
+        if builder.is_prepared():
+            return builder.as_dataset(split=split, shuffle_files=False)
+        looked_for = str(builder.data_dir)
+    raise FileNotFoundError(
+        f"Argument `data_dir` must be a folder of TensorFlow Datasets that holds {name!r}. Looked for {looked_for!r}; "
+        f"pass download=True to download it, or use the generated 'sprites'. Received: data_dir={data_dir!r}"
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def _read(name: str, split: str, data_dir: str | None) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns a split from TensorFlow Datasets as uint8 images [n, h, w, c] and labels [n, k]; read once per process.
+
+    `dsprites` has one split of its own, from which the images of `selection(split)` are taken by position, and
+    k = 5 labels, in the order of `sprites.FACTORS`. The others have k = 1.
+    """
+    details = _DATASETS[name]
+    if name == "dsprites":
+        fields = [f"label_{field}" for field in sprites.FIELD_NAMES.values()]
+        places = np.full(sprites.GRID_SIZE, -1, np.int64)  # position in the records → position in the split
+        wanted = selection(split)
+        places[wanted] = np.arange(len(wanted))
+        records = _open(name, "train", data_dir).enumerate().map(lambda i, record: (tf.gather(places, i), record))
+        records = records.filter(lambda place, _: place >= 0)
+    else:
+        fields = ["label"]
+        wanted = range(details.train_size if split == "train" else details.test_size)
+        records = _open(name, split, data_dir).enumerate()
+    count = 0
+    images = np.zeros((len(wanted), *details.image_shape), np.uint8)
+    labels = np.zeros((len(wanted), len(fields)), np.int32)
+    for place, record in records.batch(1024).as_numpy_iterator():
+        images[place] = to_channels_last(record["image"])
+        labels[place] = np.stack([record[field] for field in fields], axis=-1)  # [b, k]
+        count += len(place)
+    if count != len(wanted):
+        raise ValueError(f"{name!r}, {split!r} must hold {len(wanted)} images. Received: {count} from {data_dir!r}")
+    return _tensors(images, labels)

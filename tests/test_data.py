@@ -1,0 +1,327 @@
+"""Data sets by name: splits, seeds, scaling, and the order of epochs, also through `fit`."""
+
+import gc
+import os
+import pathlib
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lea_keras import data, sprites
+
+DATA = pathlib.Path(
+    os.environ.get("LEA_KERAS_TEST_DATA") or pathlib.Path(__file__).parents[2].joinpath("shared", "data")
+)
+
+
+def arrays(dataset):
+    """All samples of a batched data set: images [n, h, w, c] and labels [n, classes]."""
+    images, labels = zip(*dataset.as_numpy_iterator(), strict=True)
+    return np.concatenate(images), np.concatenate(labels)
+
+
+def tfds_folder(name):
+    if not (DATA / "tfds" / name).is_dir():
+        pytest.skip(f"{name} is not prepared in {DATA / 'tfds'}")
+    return DATA / "tfds"
+
+
+@pytest.fixture
+def fake_dsprites(monkeypatch):
+    """A `dsprites` of 500 records in place of 737 280, of which 60 train and 20 test; returns the records."""
+    records = sprites.examples(np.random.RandomState(4).choice(sprites.GRID_SIZE, 500, replace=False))
+    small = data.info("dsprites")._replace(train_size=60, test_size=20)
+    monkeypatch.setattr(sprites, "GRID_SIZE", 500)
+    monkeypatch.setitem(data._DATASETS, "dsprites", small)
+    monkeypatch.setattr(data, "_open", lambda *_: tf.data.Dataset.from_tensor_slices(records))
+    data._read.cache_clear()
+    yield records
+    data._read.cache_clear()
+
+
+def test_splits_of_the_grid_are_disjoint_and_fixed():
+    train, test = data.selection("train"), data.selection("test")
+    assert (len(train), len(test)) == (59_972, 10_006)
+    together = np.concatenate([train, test])
+    assert len(np.unique(together)) == 69_978
+    assert 0 <= together.min() and together.max() < sprites.GRID_SIZE
+    # Golden numbers: another choice would make results incomparable with earlier ones.
+    assert train[:3].tolist() == [223581, 322730, 463607] and test[:3].tolist() == [455991, 130000, 613696]
+
+
+def test_sprites_are_batches_of_binary_images_and_one_hot_labels():
+    dataset = data.load("sprites", "train", batch_size=32, limit=100)
+    assert dataset.cardinality() == 4
+    assert dataset.element_spec[0].shape.as_list() == [None, 64, 64, 1]
+    sizes = [len(images) for images, _ in dataset]
+    assert sizes == [32, 32, 32, 4]
+    images, labels = arrays(dataset)
+    assert images.dtype == labels.dtype == np.float32
+    assert set(np.unique(images)) == {0.0, 1.0}
+    assert labels.shape == (100, 3) and (labels.sum(axis=1) == 1.0).all() and set(np.unique(labels)) == {0.0, 1.0}
+
+
+def test_single_samples_equal_batches():
+    single = data.load("sprites", limit=300, label="x")
+    assert single.cardinality() == 300
+    assert single.element_spec[0].shape.as_list() == [64, 64, 1] and single.element_spec[1].shape.as_list() == [32]
+    images, labels = arrays(data.load("sprites", limit=300, label="x", batch_size=64))
+    for i, (image, label) in enumerate(single.as_numpy_iterator()):
+        np.testing.assert_array_equal(image, images[i])
+        np.testing.assert_array_equal(label, labels[i])
+    assert i == 299
+
+
+def test_whole_test_split_is_the_selection_in_order():
+    images, labels = arrays(data.load("sprites", "test", batch_size=512, label="orientation"))
+    expected = sprites.examples(data.selection("test"))
+    np.testing.assert_array_equal(images, expected["image"])
+    np.testing.assert_array_equal(labels.argmax(axis=1), expected["label_orientation"])
+
+
+@pytest.mark.parametrize("label", sprites.FACTORS)
+def test_every_factor_can_be_the_label(label):
+    options = dict(batch_size=50, limit=50, shuffle=False, seed=3)
+    images, labels = arrays(data.load("sprites", label=label, **options))
+    assert labels.shape == (50, sprites.FACTORS[label]) == (50, data.info("sprites", label).classes)
+    every = [arrays(data.load("sprites", label=other, **options))[1].argmax(axis=1) for other in sprites.FACTORS]
+    np.testing.assert_array_equal(sprites.draw(np.stack(every, axis=-1)), images)
+
+
+def test_limit_takes_seeded_nested_samples_of_the_split(monkeypatch):
+    drawn = []
+    draw = data._draw_sprites
+    monkeypatch.setattr(data, "_draw_sprites", lambda indices: drawn.append(indices) or draw(indices))
+    for limit, seed in ((20, 0), (50, 0), (20, 1), (20, 0)):
+        data.load("sprites", "train", limit=limit, seed=seed)
+    twenty, fifty, other, again = drawn
+    assert len(twenty) == 20 and set(twenty) <= set(fifty) <= set(data.selection("train"))
+    assert set(twenty) != set(other)
+    np.testing.assert_array_equal(twenty, again)
+    data.load("sprites", "test", limit=20)
+    assert set(drawn[-1]) <= set(data.selection("test"))
+
+
+def test_epochs_are_a_function_of_seed_and_number():
+    options = dict(batch_size=16, limit=100)
+    dataset = data.load("sprites", seed=5, **options)
+    gc.collect()  # the counter must live as long as the data set
+    epochs = [arrays(dataset)[0] for _ in range(3)]
+    assert not np.array_equal(epochs[0], epochs[1]) and not np.array_equal(epochs[1], epochs[2])
+    for first in range(3):
+        np.testing.assert_array_equal(
+            arrays(data.load("sprites", seed=5, first_epoch=first, **options))[0], epochs[first]
+        )
+    as_sets = [sorted(image.tobytes() for image in epoch) for epoch in epochs]
+    assert as_sets[0] == as_sets[1] == as_sets[2]
+    repeated = arrays(data.load("sprites", seed=5, **options).repeat(3))[0]
+    np.testing.assert_array_equal(repeated, np.concatenate(epochs))
+    unshuffled = data.load("sprites", seed=5, shuffle=False, **options)
+    np.testing.assert_array_equal(arrays(unshuffled)[0], arrays(unshuffled)[0])
+
+
+def test_global_seeds_change_nothing():
+    keras.utils.set_random_seed(1)
+    one = arrays(data.load("sprites", batch_size=16, limit=40))[0]
+    keras.utils.set_random_seed(2)
+    np.testing.assert_array_equal(arrays(data.load("sprites", batch_size=16, limit=40))[0], one)
+
+
+def fit_and_record(dataset, epochs, initial_epoch=0):
+    """Trains with validation and returns the batches that `train_step` saw."""
+    seen = []
+
+    class Recorder(keras.Model):
+        def train_step(self, batch):
+            seen.append(batch[0].numpy())
+            return {"loss": 0.0}
+
+        def test_step(self, batch):
+            return {"loss": 0.0}
+
+    model = Recorder()
+    model.compile(run_eagerly=True)
+    validation = data.load("sprites", "test", batch_size=16, limit=20)
+    model.fit(dataset, validation_data=validation, initial_epoch=initial_epoch, epochs=epochs, verbose=0, shuffle=False)
+    return seen
+
+
+@pytest.mark.parametrize("limit", [40, 16])  # with a smaller last batch, and a single full one
+def test_resumed_fit_sees_the_batches_of_an_uninterrupted_one(limit):
+    def load(first_epoch=0):
+        return data.load("sprites", batch_size=16, limit=limit, seed=7, first_epoch=first_epoch)
+
+    uninterrupted = fit_and_record(load(), epochs=4)
+    expected = [batch for epoch in range(4) for batch, _ in load(epoch).as_numpy_iterator()]
+    resumed = fit_and_record(load(), epochs=2) + fit_and_record(load(2), epochs=4, initial_epoch=2)
+    restarted = fit_and_record(load(), epochs=2) + fit_and_record(load(), epochs=4, initial_epoch=2)
+
+    def same(some, others):
+        return len(some) == len(others) and all(map(np.array_equal, some, others))
+
+    assert same(uninterrupted, expected)
+    assert same(uninterrupted, resumed)
+    assert not same(uninterrupted, restarted)  # without `first_epoch`, the resumed epochs would differ
+
+
+def test_resumed_training_in_graph_mode_ends_with_the_same_weights():
+    def train(parts):
+        model = keras.Sequential(
+            [keras.Input((64, 64, 1)), keras.layers.Flatten(), keras.layers.Dense(3, kernel_initializer="zeros")]
+        )
+        model.compile(keras.optimizers.SGD(0.01), keras.losses.CategoricalCrossentropy(from_logits=True))
+        for start, stop in parts:
+            dataset = data.load("sprites", batch_size=16, limit=80, first_epoch=start)
+            model.fit(dataset, initial_epoch=start, epochs=stop, verbose=0, shuffle=False)
+        return model.get_weights()[0]
+
+    whole = train([(0, 4)])
+    assert np.abs(whole).max() > 0.0
+    np.testing.assert_array_equal(train([(0, 2), (2, 4)]), whole)
+
+
+def test_dsprites_are_selected_by_position_and_not_divided(fake_dsprites):
+    for split, size in (("train", 60), ("test", 20)):
+        chosen = data.selection(split)
+        dataset = data.load("dsprites", split, batch_size=16, label="y", shuffle=False)
+        images, labels = arrays(dataset)
+        assert images.shape == (size, 64, 64, 1) and images.max() == 1.0  # 1 / 255 would be black
+        np.testing.assert_array_equal(images, fake_dsprites["image"][chosen])
+        np.testing.assert_array_equal(labels.argmax(axis=1), fake_dsprites["label_y_position"][chosen])
+    limited, _ = arrays(data.load("dsprites", limit=5, batch_size=5))
+    whole = {image.tobytes() for image in fake_dsprites["image"][data.selection("train")].astype(np.float32)}
+    assert len(limited) == 5 and all(image.tobytes() in whole for image in limited)
+
+
+def test_tfds_data_are_read_once_per_process(fake_dsprites, monkeypatch):
+    data.load("dsprites")
+    monkeypatch.setattr(data, "_open", lambda *_: pytest.fail("read again"))
+    data.load("dsprites", label="scale", seed=1, limit=3)
+
+
+def test_incomplete_data_are_named(fake_dsprites, monkeypatch):
+    records = {name: values[:100] for name, values in fake_dsprites.items()}
+    monkeypatch.setattr(data, "_open", lambda *_: tf.data.Dataset.from_tensor_slices(records))
+    with pytest.raises(ValueError, match="'dsprites', 'train' must hold 60 images. Received:"):
+        data.load("dsprites")
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10"])
+def test_real_test_splits(name):
+    folder = tfds_folder(name)
+    details = data.info(name)
+    images, labels = arrays(data.load(name, "test", batch_size=1000, data_dir=folder))
+    assert images.shape == (details.test_size, *details.image_shape)
+    assert images.min() == 0.0 and images.max() == 1.0
+    assert labels.shape == (10_000, 10)
+    counts = labels.sum(axis=0)
+    assert counts.sum() == 10_000 and (counts > 800).all()
+    # The statistics of the training images in the data's README; those of the test images are near.
+    mean = {"mnist": 0.1307, "fashion_mnist": 0.2860, "cifar10": (0.4868, 0.4822, 0.4414)}[name]
+    deviation = {"mnist": 0.3081, "fashion_mnist": 0.3530, "cifar10": (0.2451, 0.2425, 0.2605)}[name]
+    np.testing.assert_allclose(images.mean(axis=(0, 1, 2)), mean, atol=0.01)
+    np.testing.assert_allclose(images.std(axis=(0, 1, 2)), deviation, atol=0.01)
+
+
+@pytest.mark.parametrize("name", ["mnist", "dsprites"])
+def test_missing_data_are_one_line(name, tmp_path):
+    with pytest.raises(FileNotFoundError) as error:
+        data.load(name, data_dir=tmp_path)
+    message = str(error.value)
+    assert "\n" not in message
+    for part in ("`data_dir`", f"'{tmp_path / name}", "download=True", f"data_dir={str(tmp_path)!r}"):
+        assert part in message
+    (tmp_path / name).mkdir()  # a folder of the right name without the data
+    with pytest.raises(FileNotFoundError, match="download=True"):
+        data.load(name, data_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "arguments, match",
+    [
+        (dict(name="minst"), "Argument `name` must be one of .* Did you mean 'mnist'"),
+        (dict(split="validation"), "Argument `split` must be one of"),
+        (dict(label="orientatoin"), "Argument `label` must be one of .* Did you mean 'orientation'"),
+        (dict(name="mnist", label="scale"), "Argument `label` must be left out for 'mnist'"),
+        (dict(batch_size=0), "Argument `batch_size` must be an integer of at least 1. Received: batch_size=0"),
+        (dict(limit=0), "Argument `limit` must be an integer of at least 1"),
+        (dict(limit=59_973), "Argument `limit` must be at most 59972.*Received: limit=59973"),
+        (dict(split="test", limit=10_007), "Argument `limit` must be at most 10006"),
+        (dict(shuffle="yes"), "Argument `shuffle` must be True, False or None"),
+        (dict(seed=-1), "Argument `seed` must be an integer of at least 0"),
+        (dict(seed=2**32), "Argument `seed` must be less than"),
+        (dict(first_epoch=-1), "Argument `first_epoch` must be an integer of at least 0"),
+        (dict(first_epoch=0.5), "Argument `first_epoch` must be"),
+        (dict(data_dir=3), "Argument `data_dir` must be a path"),
+    ],
+    ids=repr,
+)
+def test_wrong_arguments_are_named_before_any_work(arguments, match, monkeypatch):
+    monkeypatch.setattr(data, "_all_sprites", lambda *_: pytest.fail("drew sprites first"))
+    monkeypatch.setattr(data, "_read", lambda *_: pytest.fail("read first"))
+    with pytest.raises(ValueError, match=match):
+        data.load(**arguments)
+
+
+def test_info_knows_sizes_without_loading():
+    assert data.info("mnist") == ((28, 28, 1), 10, 60_000, 10_000, 256)
+    assert data.info("fashion_mnist").batch_size == data.info("cifar10").batch_size == 128
+    assert data.info("cifar10").image_shape == (32, 32, 3) and data.info("cifar10").train_size == 50_000
+    assert data.info("dsprites", "orientation") == ((64, 64, 1), 40, 59_972, 10_006, 64)
+    with pytest.raises(ValueError, match="Argument `name`"):
+        data.info("imagenet")
+
+
+def test_channels_last():
+    last = np.random.RandomState(0).rand(5, 6, 7, 3)
+    first = last.transpose(0, 3, 1, 2)
+    for images, data_format in ((last, None), (first, None), (last, "channels_last"), (first, "channels_first")):
+        np.testing.assert_array_equal(data.to_channels_last(images, data_format), last)
+    two = np.zeros((5, 2, 6, 7))
+    assert data.to_channels_last(two, "channels_first").shape == (5, 6, 7, 2)
+    # A reshape has the right shape, too, and the wrong pixels.
+    assert not np.array_equal(first.reshape(last.shape), last)
+    with pytest.raises(ValueError, match="Argument `images`.*channels.*Pass `data_format`"):
+        data.to_channels_last(two)
+    with pytest.raises(ValueError, match="Argument `images` must be an array of rank 4"):
+        data.to_channels_last(last[0])
+    with pytest.raises(ValueError, match="Argument `data_format` must be one of"):
+        data.to_channels_last(last, "last")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8, np.float16, bool])
+def test_check_images_accepts_the_unit_range(dtype):
+    images = np.zeros((2, 4, 4, 1), dtype)
+    images[0] = 1
+    data.check_images(images)
+    data.check_images(tf.constant(images))
+
+
+@pytest.mark.parametrize(
+    "value, match",
+    [
+        (np.nan, "minimum nan, maximum nan"),
+        (np.inf, "minimum 0, maximum inf"),
+        (-np.inf, "minimum -inf, maximum 0"),
+        (1.001, "minimum 0, maximum 1.001"),
+        (-0.5, "minimum -0.5, maximum 0"),
+        (255.0, "Divide 8-bit images by 255.* maximum 255"),
+    ],
+)
+def test_check_images_names_the_extremes(value, match):
+    images = np.zeros((2, 4, 4, 1), np.float32)
+    images[1, 2, 3, 0] = value
+    with pytest.raises(ValueError, match=match) as error:
+        data.check_images(images)
+    assert str(error.value).startswith("Argument `images` must be finite and within [0, 1].")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("shape", [(4, 4, 1), (2, 3, 4, 4, 1), (0, 4, 4, 1)])
+def test_check_images_names_a_wrong_shape(shape):
+    with pytest.raises(ValueError, match=r"Argument `images` must be a batch of images \[b, h, w, c\]"):
+        data.check_images(np.zeros(shape))
+    with pytest.raises(ValueError, match="Argument `images` must be numbers"):
+        data.check_images(np.full((1, 2, 2, 1), "a"))
