@@ -1,6 +1,6 @@
 """The Locally Embedded Autoencoder (LEA) for Keras 3."""
 
-from lea_keras import data, losses, metrics, sprites, windows
+from lea_keras import coders, data, losses, metrics, sprites, windows
 from lea_keras.autoencoders import (
     CapacityControlledAutoencoder,
     KSparseAutoencoder,
@@ -19,6 +19,7 @@ __all__ = [
     "StandardAutoencoder",
     "VariationalAutoencoder",
     "__version__",
+    "coders",
     "data",
     "losses",
     "metrics",

@@ -130,7 +130,7 @@ class Autoencoder(layers.Layer):
             [n, code_length].
         """
         self._ensure_built(windows)
-        return self.encode_features(self.encoder(windows, **self._training(training)), training)[0]
+        return self.encode_features(self.encoder(windows, **self._training(self.encoder, training)), training)[0]
 
     def decode(self, codes: Any) -> Any:
         """Windows of codes: [n, code_length] → [n, wh, ww, c]. The autoencoder must be built."""
@@ -154,9 +154,9 @@ class Autoencoder(layers.Layer):
             Codes, reconstructions, loss and measures.
         """
         self._ensure_built(windows)
-        features = self.encoder(windows, **self._training(training))
+        features = self.encoder(windows, **self._training(self.encoder, training))
         codes, statistics = self.encode_features(features, training)
-        reconstructions = self.decoder(codes)
+        reconstructions = self.decoder(codes, **self._training(self.decoder, training))
         rl = losses.reconstruction_loss(windows, reconstructions)
         rln = metrics.normalized_reconstruction_loss(windows, reconstructions)
         loss, measures = self.code_loss(rl, statistics, training, first)
@@ -179,9 +179,10 @@ class Autoencoder(layers.Layer):
         if not self.built:
             self.build(tuple(windows.shape))
 
-    def _training(self, training: bool) -> dict[str, bool]:
-        """An encoder of the user's own may contain dropout or the like; ours take no such argument."""
-        takes_it = "training" in inspect.signature(self.encoder.call).parameters
+    @staticmethod
+    def _training(coder: layers.Layer, training: bool) -> dict[str, bool]:
+        """An encoder or decoder of the user's own may contain dropout or the like; ours take no such argument."""
+        takes_it = "training" in inspect.signature(coder.call).parameters
         return {"training": training} if takes_it else {}
 
 

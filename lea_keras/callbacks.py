@@ -84,7 +84,7 @@ class RunCheckpoint(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         (self.run_dir / CHECKPOINT_FOLDER).mkdir(parents=True, exist_ok=True)
         self._rows = read_metrics(self.run_dir)
-        self._remove_others()
+        self._tidy()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._started = time.monotonic()
@@ -104,43 +104,37 @@ class RunCheckpoint(keras.callbacks.Callback):
         os.replace(temporary, checkpoint)
         self._rows = [former for former in self._rows if former["epoch"] <= epoch] + [row]
         _write_rows(self.run_dir / METRICS_FILE, self._rows)
-        self._publish(checkpoint)
-        self._remove_others()
+        self._tidy()
 
-    def _publish(self, checkpoint: pathlib.Path) -> None:
-        """Makes ``model.keras`` the checkpoint: a second name for one file where the file system can do that."""
-        temporary = self.run_dir / f"{MODEL_FILE}.tmp"
-        temporary.unlink(missing_ok=True)
-        try:
-            os.link(checkpoint, temporary)
-        except OSError:
-            shutil.copyfile(checkpoint, temporary)
-        os.replace(temporary, self.run_dir / MODEL_FILE)
-
-    def _remove_others(self) -> None:
-        """Removes older checkpoints and what an interruption left half written."""
-        keep = checkpoint_path(self.run_dir, int(self._rows[-1]["epoch"])) if self._rows else None
+    def _tidy(self) -> None:
+        """Brings ``model.keras`` up to date, removes older checkpoints and what an interruption left half written."""
+        publish_model(self.run_dir)
+        _, keep = last_checkpoint(self.run_dir)
         for path in (self.run_dir / CHECKPOINT_FOLDER).glob("epoch_*.keras"):
             if path != keep:
                 path.unlink(missing_ok=True)
 
 
 class TimeLeft(keras.callbacks.Callback):
-    """Prints after each epoch about how long the remaining ones take, if they take as long as the last one."""
+    """Prints before each epoch but the first about how long the rest takes, if each epoch takes as long as the last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._started: float | None = None
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self._started = time.monotonic()
+        self._started = None
 
+    # Not at the end of an epoch: Keras' progress bar has not closed its line then.
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._started = time.monotonic()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        epochs = self.params["epochs"]
-        seconds = round((time.monotonic() - self._started) * (epochs - epoch - 1))
-        if seconds:
-            hours, minutes = divmod(seconds // 60, 60)
+        now = time.monotonic()
+        if self._started is not None:
+            epochs = self.params["epochs"]
+            seconds = round((now - self._started) * (epochs - epoch))
+            minutes, hours = seconds // 60 % 60, seconds // 3600
             clock = f"{hours}:{minutes:02}:{seconds % 60:02}" if hours else f"{minutes:02}:{seconds % 60:02}"
-            print(f"epoch {epoch + 1}/{epochs} done, about {clock} left", flush=True)
+            print(f"{epoch} of {epochs} epochs done, about {clock} left", flush=True)
+        self._started = now
 
 
 def checkpoint_path(run_dir: str | os.PathLike[str], epoch: int) -> pathlib.Path:
@@ -196,6 +190,26 @@ def last_checkpoint(run_dir: str | os.PathLike[str]) -> tuple[int, pathlib.Path 
     if not path.is_file():
         raise ValueError(f"The checkpoint of epoch {len(rows)}, the last in {METRICS_FILE}, is missing: {path}")
     return len(rows), path
+
+
+def publish_model(run_dir: str | os.PathLike[str]) -> None:
+    """Makes ``model.keras`` the last checkpoint, if there is one: another name for it where the file system has that.
+
+    ``RunCheckpoint`` does so after every epoch, and an interruption may come just before it.
+    """
+    _, checkpoint = last_checkpoint(run_dir)
+    if checkpoint is None:
+        return
+    path = pathlib.Path(run_dir) / MODEL_FILE
+    if path.exists() and path.samefile(checkpoint):
+        return
+    temporary = path.with_name(f"{MODEL_FILE}.tmp")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(checkpoint, temporary)
+    except OSError:
+        shutil.copyfile(checkpoint, temporary)
+    os.replace(temporary, path)
 
 
 def write_atomically(path: str | os.PathLike[str], text: str) -> None:

@@ -6,6 +6,7 @@ Every function returns the checked value in its canonical form or raises ``Value
 
 import difflib
 import math
+import operator
 from collections.abc import Iterable
 from typing import Any
 
@@ -35,7 +36,11 @@ def check_choice(argument: str, value: Any, choices: Iterable[str]) -> str:
 
 def is_integer(value: Any) -> bool:
     """Whether ``value`` is a whole number of Python or NumPy (booleans are not)."""
-    return hasattr(value, "__index__") and not isinstance(value, bool)
+    try:
+        operator.index(value)
+    except (TypeError, AttributeError):  # arrays and tensors have __index__ whatever they hold
+        return False
+    return not isinstance(value, bool)
 
 
 def check_positive_int(argument: str, value: Any, minimum: int = 1) -> int:
@@ -51,7 +56,7 @@ def check_number(argument: str, value: Any, minimum: float = 0.0) -> float:
         raise fail(argument, f"a finite number of at least {minimum:g}", value)
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise fail(argument, f"a finite number of at least {minimum:g}", value) from None
     if not math.isfinite(number) or number < minimum:
         raise fail(argument, f"a finite number of at least {minimum:g}", value)

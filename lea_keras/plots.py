@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # In inches: the side of one picture, and the room for texts.
-_CELL, _GAP, _RANGE, _HEADING, _TITLE, _MARGIN = 1.0, 0.14, 0.2, 0.24, 0.34, 0.15
+_CELL, _GAP, _RANGE, _HEADING, _TITLE, _MARGIN = 1.0, 0.14, 0.2, 0.24, 0.26, 0.15
 _MINIMUM_WIDTH = 6.0
 _DPI = 100
 
@@ -58,16 +58,17 @@ def code_maps(model: keras.Model, images: Any, max_codes: int = 16) -> "Figure":
 
     leas = lea_layers(model)
     if not leas:
-        raise ValueError(f"Argument `model` must have LEA layers. Received: a model of {len(model.layers)} other layers")
+        names = [layer.name for layer in model.layers]
+        raise ValueError(f"Argument `model` must have LEA layers. Received: a model with the layers {names}")
     views = [_view(model, layer, images) for layer in leas]
     columns = [2 + min(layer.code_length, max_codes) for layer in leas]
     rows = len(views[0].inputs)
     block = _TITLE + _HEADING + rows * (_CELL + _RANGE)
     width = max(2 * _MARGIN + max(columns) * (_CELL + _GAP) - _GAP, _MINIMUM_WIDTH)
-    height = 2 * _MARGIN + len(leas) * block
+    height = _MARGIN + len(leas) * (block + _MARGIN)
     figure = Figure(figsize=(width, height), dpi=_DPI)
     for i, (layer, view) in enumerate(zip(leas, views, strict=True)):
-        top = height - _MARGIN - i * block
+        top = height - _MARGIN - i * (block + _MARGIN)
         figure.text(_MARGIN / width, top / height, _title(layer, max_codes), fontsize=11, weight="bold", va="top")
         for row in range(rows):
             for column, (picture, limits, heading) in enumerate(_row(layer, view, row, max_codes)):

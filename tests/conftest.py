@@ -1,4 +1,4 @@
-"""What every test starts from: quiet TensorFlow, no state left by the test before, seeds set."""
+"""What every test starts from: quiet TensorFlow, two logical devices, seeds set, no state left by the test before."""
 
 import os
 
@@ -6,6 +6,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import pytest
+import tensorflow as tf
+
+# Two logical CPUs, so that MirroredStrategy has something to mirror; it must be said before TensorFlow starts.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,153 @@
+"""Saving, loading in a fresh process, and going on as if nothing had happened."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from layer_checks import OPTIMIZATIONS, TYPES, compile_model, fit, make_data, make_model, same_weights
+
+import lea_keras
+
+# Loads every model named on the command line, trains it on for one epoch and saves the result beside it.
+CONTINUE = """
+import sys
+
+import keras
+import numpy as np
+
+import lea_keras
+
+data = np.load(sys.argv[1])
+for path in sys.argv[2:]:
+    model = keras.saving.load_model(path, safe_mode=True)
+    assert isinstance(model, lea_keras.LEAModel)
+    np.save(path + ".predictions.npy", model.predict(data["images"], verbose=0))
+    model.fit(data["images"], data["labels"], batch_size=8, verbose=0, shuffle=False)
+    model.save(path.replace("before", "resumed"))
+"""
+
+
+def state(model):
+    """Everything that decides the next step: weights, optimizers' variables, noise seeds and clocks."""
+    arrays = [np.array(variable) for variable in model.variables]
+    for optimizer in (model.optimizer, *model.lea_optimizers):
+        arrays += [np.array(variable) for variable in optimizer.variables]
+    return arrays
+
+
+def test_a_fresh_process_continues_every_optimisation_of_every_type(tmp_path):
+    """The same next steps as without the interruption, bit for bit: weights, optimizers, capacity, noise."""
+    images, labels = make_data()
+    np.savez(tmp_path / "data.npz", images=images, labels=labels)
+    models = {}
+    for optimization in OPTIMIZATIONS:
+        for kind in TYPES:
+            # Step by step in Python but for one: tracing twelve models in two processes would take minutes.
+            eagerly = (optimization, kind) != ("alternate", "capacity_vae")
+            model = compile_model(make_model(optimization, kind), run_eagerly=eagerly)
+            fit(model)
+            path = tmp_path / f"before_{optimization}_{kind}.keras"
+            model.save(path)
+            models[path] = (model, model.predict(images, verbose=0))
+            fit(model)
+    command = [sys.executable, "-c", CONTINUE, str(tmp_path / "data.npz"), *map(str, models)]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert "Skipping variable loading" not in result.stderr
+    for path, (model, predictions) in models.items():
+        np.testing.assert_array_equal(np.load(f"{path}.predictions.npy"), predictions)
+        resumed = keras.saving.load_model(str(path).replace("before", "resumed"))
+        for ours, theirs in zip(state(model), state(resumed), strict=True):
+            np.testing.assert_array_equal(ours, theirs, err_msg=path.stem)
+
+
+def test_forgetting_the_lea_optimizer_would_show():
+    """The test above can fail: a fresh LEA optimizer takes another step."""
+    model, forgetful = compile_model(make_model()), compile_model(make_model())
+    fit(model), fit(forgetful)
+    for optimizer in forgetful.lea_optimizers:
+        for variable in optimizer.variables[2:]:
+            variable.assign(keras.ops.zeros_like(variable))
+    fit(model), fit(forgetful)
+    assert not same_weights(model, forgetful)
+
+
+def test_compile_settings_come_back(tmp_path):
+    model = make_model("alternate", "vae")
+    compile_model(
+        model,
+        keras.optimizers.Adam(0.125),
+        lea_optimizer=keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(0.5, 10, 0.9)),
+        loss_weights=0.5,
+        steps_per_execution=2,
+    )
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.optimization == "alternate" and loaded.steps_per_execution == 2
+    assert float(loaded.optimizer.learning_rate) == 0.125
+    assert [type(o) for o in loaded.lea_optimizers] == [keras.optimizers.SGD] * 2
+    assert float(loaded.lea_optimizers[1].learning_rate) == 0.5
+    images, labels = make_data()
+    ours, theirs = (m.evaluate(images, labels, verbose=0, return_dict=True) for m in (model, loaded))
+    assert ours == theirs
+
+
+def test_an_uncompiled_model_loads_uncompiled(tmp_path):
+    model = make_model("independent")
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert not loaded.compiled and loaded.optimization == "independent"
+    assert same_weights(model, loaded)
+
+
+@pytest.mark.parametrize("kind", ["vae", "capacity_vae"])
+def test_a_plain_model_saves_noise_and_capacity_too(tmp_path, kind):
+    model = compile_model(make_model(None, kind, leas=1))
+    fit(model)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    assert int(loaded.get_layer("lea_1").autoencoder.step) == 2
+    fit(model), fit(loaded)
+    assert same_weights(model, loaded)
+
+
+def test_weights_files_and_backup_restore_both_optimizers(tmp_path):
+    """``BackupAndRestore`` builds only ``model.optimizer``, so ours must be built on their subsets before it does."""
+
+    class Interrupt(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    uninterrupted = compile_model(make_model("alternate", "capacity_vae"))
+    fit(uninterrupted, epochs=4)
+    backup = str(tmp_path / "backup")
+    interrupted = compile_model(make_model("alternate", "capacity_vae"))
+    with pytest.raises(KeyboardInterrupt):
+        fit(interrupted, epochs=4, callbacks=[keras.callbacks.BackupAndRestore(backup), Interrupt()])
+    resumed = compile_model(make_model("alternate", "capacity_vae", seed=5))
+    fit(resumed, epochs=4, callbacks=[keras.callbacks.BackupAndRestore(backup)])
+    assert same_weights(uninterrupted, resumed)
+
+
+def test_custom_parts_survive(tmp_path):
+    """A user's own encoder and decoder, as objects, come back with their arguments."""
+    autoencoder = lea_keras.StandardAutoencoder(
+        code_length=3,
+        encoder=lea_keras.coders.FullyConnectedEncoder(activation="linear"),
+        decoder=lea_keras.coders.SpatialBroadcastDecoder(kernels=5, kernel_size=3),
+    )
+    inputs = keras.Input((8, 8, 2))
+    outputs = lea_keras.LocallyEmbeddedAutoencoder((4, 2), autoencoder, name="lea")(inputs)
+    model = lea_keras.LEAModel(inputs, outputs)
+    model.compile("adam")
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.lea_layers[0].autoencoder.encoder.activation is keras.activations.linear
+    assert loaded.lea_layers[0].autoencoder.decoder.kernels == 5
+    images = np.random.default_rng(0).random((2, 8, 8, 2)).astype("float32")
+    np.testing.assert_array_equal(model.predict(images, verbose=0), loaded.predict(images, verbose=0))
+
+
