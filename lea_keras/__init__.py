@@ -1,6 +1,6 @@
 """The Locally Embedded Autoencoder (LEA) for Keras 3."""
 
-from lea_keras import coders, data, losses, metrics, sprites, windows
+from lea_keras import coders, data, losses, maps, metrics, sprites, windows
 from lea_keras.autoencoders import (
     CapacityControlledAutoencoder,
     KSparseAutoencoder,
@@ -8,6 +8,7 @@ from lea_keras.autoencoders import (
     VariationalAutoencoder,
 )
 from lea_keras.layer import LocallyEmbeddedAutoencoder
+from lea_keras.maps import inspect
 from lea_keras.model import LEAModel
 from lea_keras.version import __version__
 
@@ -21,7 +22,9 @@ __all__ = [
     "__version__",
     "coders",
     "data",
+    "inspect",
     "losses",
+    "maps",
     "metrics",
     "sprites",
     "windows",

@@ -3,7 +3,7 @@
 import contextlib
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 from keras import layers, ops
@@ -12,9 +12,25 @@ from lea_keras import autoencoders, coders
 from lea_keras.checks import check_choice, check_number, fail
 from lea_keras.windows import check_window_fits, check_windowing, extract_windows, grid
 
-PASS_MODES = ("codes", "objectives", "local")
+PASS_MODES = ("codes", "objectives", "local", "inspect")
 
 _threads = threading.local()  # under MirroredStrategy each replica traces in a thread of its own
+
+
+class Use(NamedTuple):
+    """One use of a LEA layer in a forward pass.
+
+    Attributes:
+        layer: the layer.
+        objective: what its autoencoder made of the windows.
+        images: the layer's input, [b, h, w, c] whatever the data format.
+        grid: (rows, columns) of windows; the objective's first axis is b·rows·columns.
+    """
+
+    layer: "LocallyEmbeddedAutoencoder"
+    objective: autoencoders.Objective
+    images: Any
+    grid: tuple[Any, Any]
 
 
 class ForwardPass:
@@ -22,13 +38,14 @@ class ForwardPass:
 
     Attributes:
         mode: "codes": encode only. "objectives": compute the objectives too, with gradients flowing freely. "local":
-            the same, but no gradient leaves a LEA for what comes before its windows.
-        objectives: (layer, ``Objective``) of every use of a LEA, in the order of the calls.
+            the same, but no gradient leaves a LEA for what comes before its windows. "inspect": the objectives of all
+            LEAs, those with a loss weight of 0 too.
+        uses: every use of a LEA whose objective was computed, in the order of the calls.
     """
 
     def __init__(self, mode: str) -> None:
         self.mode = check_choice("mode", mode, PASS_MODES)
-        self.objectives: list[tuple[LocallyEmbeddedAutoencoder, autoencoders.Objective]] = []
+        self.uses: list[Use] = []
 
 
 @contextlib.contextmanager
@@ -119,30 +136,35 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
             for static, dynamic in zip(windows.shape[1:3], ops.shape(windows)[1:3], strict=True)
         )
         windows = ops.reshape(windows, (-1, *windows.shape[3:]))  # [b·rows·columns, wh, ww, c]
-        codes = self._encode(windows, training)  # [b·rows·columns, code_length]
+        current = getattr(_threads, "forward_pass", None)
+        if current is None:
+            codes = self._encode_and_add_loss(windows, training)
+        elif current.mode == "codes" or not (self.loss_weight or current.mode == "inspect"):
+            codes = self.autoencoder.encode(windows, training)
+        else:
+            if current.mode == "local":
+                windows = ops.stop_gradient(windows)
+            first = all(use.layer is not self for use in current.uses)
+            objective = self.autoencoder.objective(windows, training, first)
+            if self.data_format == "channels_first":
+                images = ops.transpose(images, (0, 2, 3, 1))  # [b, c, h, w] -> [b, h, w, c]
+            current.uses.append(Use(self, objective, images, (rows, columns)))
+            codes = objective.codes
         code_maps = ops.reshape(codes, (-1, rows, columns, self.code_length))
         if self.data_format == "channels_first":
             code_maps = ops.transpose(code_maps, (0, 3, 1, 2))  # [b, code_length, rows, columns]
         return code_maps
 
-    def _encode(self, windows: Any, training: bool) -> Any:
-        """Codes of windows; on the way the objective goes where the forward pass wants it."""
-        current = getattr(_threads, "forward_pass", None)
-        if current is not None and current.mode == "local":
-            windows = ops.stop_gradient(windows)
-        if not self.loss_weight or (current is not None and current.mode == "codes"):
+    def _encode_and_add_loss(self, windows: Any, training: bool) -> Any:
+        """Codes of windows [n, wh, ww, c]; the weighted objective is registered the Keras way."""
+        if not self.loss_weight:
             return self.autoencoder.encode(windows, training)
-        if current is not None:
-            first = all(layer is not self for layer, _ in current.objectives)
-            objective = self.autoencoder.objective(windows, training, first)
-            current.objectives.append((self, objective))
-        else:
-            # Keras clears losses at the start of every outermost call: where our last one still stands, this is a
-            # second use of the layer in the same forward pass.
-            first = all(loss is not self._last_loss for loss in self.losses)
-            objective = self.autoencoder.objective(windows, training, first)
-            self._last_loss = self.loss_weight * objective.loss
-            self.add_loss(self._last_loss)
+        # Keras clears losses at the start of every outermost call: where our last one still stands, this is a second
+        # use of the layer in the same forward pass.
+        first = all(loss is not self._last_loss for loss in self.losses)
+        objective = self.autoencoder.objective(windows, training, first)
+        self._last_loss = self.loss_weight * objective.loss
+        self.add_loss(self._last_loss)
         return objective.codes
 
     def _spatial(self, images_shape: Any) -> tuple[Any, Any]:

@@ -5,10 +5,9 @@ from typing import Any
 
 import keras
 
-from lea_keras.autoencoders import Objective
 from lea_keras.checks import check_choice, fail
 from lea_keras.coders import PACKAGE
-from lea_keras.layer import LocallyEmbeddedAutoencoder, forward_pass
+from lea_keras.layer import LocallyEmbeddedAutoencoder, Use, forward_pass
 from lea_keras.optimizations import JOINT, MAIN, OPTIMIZATIONS, plan
 
 
@@ -226,14 +225,14 @@ class LEAModel(keras.Model):
             self(x, training=False)  # a subclassed model is built by its first call
             self._prepare()
         replicas = self.distribute_strategy.num_replicas_in_sync
-        y_pred, main_loss, objectives = None, None, []
+        y_pred, main_loss, uses = None, None, []
         for phase in self._plan():
             with tf.GradientTape(persistent=len(phase.steps) > 1, watch_accessed_variables=False) as tape:
                 watched = {id(variable): variable for step in phase.steps for variable in step.variables}
                 tape.watch([variable.value for variable in watched.values()])
                 outputs, found = self._forward(x, phase.mode, training=True)
                 y_pred = outputs if y_pred is None else y_pred
-                objectives = found or objectives
+                uses = found or uses
                 losses = {i: self._lea_loss(found, i, replicas) for i in range(len(self.lea_layers))}
                 if phase.mode != "local":
                     main_loss = losses[MAIN] = self._main_loss(x, y, outputs, sample_weight, training=True)
@@ -252,27 +251,27 @@ class LEAModel(keras.Model):
             for optimizer, pairs in updates:
                 if pairs:
                     optimizer.apply_gradients(pairs)
-        return self._report(x, y, y_pred, sample_weight, main_loss, objectives, replicas)
+        return self._report(x, y, y_pred, sample_weight, main_loss, uses, replicas)
 
     def test_step(self, data: Any) -> dict[str, Any]:
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if self._state is None:
             self(x, training=False)
             self._prepare()
-        y_pred, objectives = self._forward(x, "objectives", training=False)
+        y_pred, uses = self._forward(x, "objectives", training=False)
         main_loss = self._main_loss(x, y, y_pred, sample_weight, training=False)
         replicas = self.distribute_strategy.num_replicas_in_sync
-        return self._report(x, y, y_pred, sample_weight, main_loss, objectives, replicas)
+        return self._report(x, y, y_pred, sample_weight, main_loss, uses, replicas)
 
     def predict_step(self, data: Any) -> Any:
         with forward_pass("codes"):
             return super().predict_step(data)
 
-    def _forward(self, x: Any, mode: str, training: bool) -> tuple[Any, list[tuple[Any, Objective]]]:
-        """Outputs and LEA objectives of one forward pass."""
+    def _forward(self, x: Any, mode: str, training: bool) -> tuple[Any, list[Use]]:
+        """Outputs of one forward pass, and the uses of LEAs in it."""
         if mode != "local":
             with forward_pass(mode) as current:
-                return self(x, training=training), current.objectives
+                return self(x, training=training), current.uses
         # A second forward pass of the same step: state of main layers that the first one moved, such as moving
         # averages, must not move again; random seeds and the LEAs' own state go on.
         with keras.StatelessScope() as scope, forward_pass(mode) as current:
@@ -282,7 +281,7 @@ class LEAModel(keras.Model):
             value = scope.get_current_value(variable)
             if value is not None and (id(variable) in kept or not keras.backend.is_float_dtype(variable.dtype)):
                 variable.assign(value)
-        return outputs, current.objectives
+        return outputs, current.uses
 
     def _main_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> Any:
         """The main loss with regularisation and other layers' losses, or None where there is nothing of the kind."""
@@ -290,11 +289,11 @@ class LEAModel(keras.Model):
             return None
         return self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
 
-    def _lea_loss(self, objectives: list[tuple[Any, Objective]], index: int, replicas: int) -> Any:
+    def _lea_loss(self, uses: list[Use], index: int, replicas: int) -> Any:
         """The weighted loss of one LEA, summed over its uses, or None where it had none. Like Keras' own losses it is
         divided by the number of replicas, over which gradients are summed."""
         lea = self.lea_layers[index]
-        return _total(lea.loss_weight * objective.loss / replicas for layer, objective in objectives if layer is lea)
+        return _total(lea.loss_weight * use.objective.loss / replicas for use in uses if use.layer is lea)
 
     def _report(
         self,
@@ -303,13 +302,13 @@ class LEAModel(keras.Model):
         y_pred: Any,
         sample_weight: Any,
         main_loss: Any,
-        objectives: list[tuple[Any, Objective]],
+        uses: list[Use],
         replicas: int,
     ) -> dict[str, Any]:
         """Updates all metrics, batches weighted by their size, and returns their values."""
         first = next(tensor for tensor in keras.tree.flatten(x) if tensor is not None)
         size = keras.ops.shape(first)[0]
-        leas = [self._lea_loss(objectives, i, replicas) for i in range(len(self.lea_layers))]
+        leas = [self._lea_loss(uses, i, replicas) for i in range(len(self.lea_layers))]
         total = _total([main_loss, *leas])
         for metric in self.metrics:
             if metric.name == "loss" and total is not None:
@@ -317,15 +316,13 @@ class LEAModel(keras.Model):
         if self._state.main_loss is not None:
             self._state.main_loss.update_state(main_loss * replicas, sample_weight=size)
         for lea in self.lea_layers:
-            uses = [objective for layer, objective in objectives if layer is lea]
-            if not uses:
-                continue
-            for name, metric in self._state.measures[lea.name].items():
+            own = [use.objective for use in uses if use.layer is lea]
+            for name, metric in self._state.measures.get(lea.name, {}).items():
                 if name == "loss":
-                    metric.update_state(_total(use.loss for use in uses), sample_weight=size)
+                    metric.update_state(_total(objective.loss for objective in own), sample_weight=size)
                 else:
-                    for use in uses:
-                        metric.update_state(use.measures[name], sample_weight=size)
+                    for objective in own:
+                        metric.update_state(objective.measures[name], sample_weight=size)
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
     def get_config(self) -> dict[str, Any]:

@@ -159,14 +159,14 @@ def test_forward_pass_modes():
             tensor = tf.constant(images)
             tape.watch(tensor)
             maps = lea(tensor)
-            loss = tf.reduce_sum(maps) if not current.objectives else current.objectives[0][1].loss
-        return tape.gradient(loss, tensor), current.objectives
+            loss = tf.reduce_sum(maps) if not current.uses else current.uses[0].objective.loss
+        return tape.gradient(loss, tensor), current.uses
 
-    flowing, objectives = gradient("objectives")
-    assert flowing is not None and [layer for layer, _ in objectives] == [lea]
+    flowing, uses = gradient("objectives")
+    assert flowing is not None and [use.layer for use in uses] == [lea]
     assert gradient("local")[0] is None
-    through_encoder, objectives = gradient("codes")
-    assert through_encoder is not None and objectives == []
+    through_encoder, uses = gradient("codes")
+    assert through_encoder is not None and uses == []
     with pytest.raises(ValueError, match="Argument `mode` must be one of.*Received: mode='all'"), forward_pass("all"):
         pass
 
