@@ -14,8 +14,7 @@ from keras import layers, ops
 
 from lea_keras import coders, losses, metrics
 from lea_keras.checks import check_choice, check_number, check_positive_int, fail
-
-PACKAGE = coders.PACKAGE
+from lea_keras.version import PACKAGE
 
 
 class Objective(NamedTuple):
@@ -114,7 +113,9 @@ class Autoencoder(layers.Layer):
         del training
         return self.code(features), ()
 
-    def code_loss(self, rl: Any, statistics: tuple[Any, ...], training: bool, first: bool) -> tuple[Any, dict[str, Any]]:
+    def code_loss(
+        self, rl: Any, statistics: tuple[Any, ...], training: bool, first: bool
+    ) -> tuple[Any, dict[str, Any]]:
         """Returns the loss and the measures of the code, from RL and what ``encode_features`` returned."""
         del statistics, training, first
         return rl, {}
@@ -220,7 +221,7 @@ class KSparseAutoencoder(Autoencoder):
 
     @property
     def inference_k(self) -> int:
-        """⌊a·k⌋, at most code_length; a is taken as the decimal number that was written (1.15·20 is 23, not 22.99…)."""
+        """⌊a·k⌋, at most code_length, with a as the decimal number that was written: 1.16·25 is 29, not 28.99…"""
         return min(math.floor(Fraction(repr(self.a)) * self.k), self.code_length)
 
     def encode_features(self, features: Any, training: bool) -> tuple[Any, tuple[Any, ...]]:
@@ -292,7 +293,9 @@ class VariationalAutoencoder(Autoencoder):
         codes = ops.cast(mean, "float32") + ops.exp(ops.cast(log_std, "float32")) * noise
         return ops.cast(codes, mean.dtype), (mean, log_std)
 
-    def code_loss(self, rl: Any, statistics: tuple[Any, ...], training: bool, first: bool) -> tuple[Any, dict[str, Any]]:
+    def code_loss(
+        self, rl: Any, statistics: tuple[Any, ...], training: bool, first: bool
+    ) -> tuple[Any, dict[str, Any]]:
         kl = ops.sum(losses.kl_divergence(*statistics))
         step = self._advance(first) if training else None
         penalty, measures = self.penalty(kl, step)
@@ -305,7 +308,7 @@ class VariationalAutoencoder(Autoencoder):
 
     def _advance(self, first: bool) -> Any:
         """Counts an optimisation step and returns how many there were before it."""
-        return self.clock.next()[1] if first else self.step - 1
+        return self.clock.next()[1] if first else ops.maximum(self.step - 1, 0)
 
     def save_own_variables(self, store: Any) -> None:
         super().save_own_variables(store)
@@ -352,6 +355,9 @@ class CapacityControlledAutoencoder(VariationalAutoencoder):
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
+        for name in ("beta", "warmup_steps"):
+            if name in kwargs:
+                raise fail(name, "left out: gamma and capacity take its place in training", kwargs[name])
         super().__init__(code_length=code_length, seed=seed, **kwargs)
         self.gamma = check_number("gamma", gamma)
         self.capacity = check_number("capacity", capacity)

@@ -11,8 +11,7 @@ import keras
 from keras import layers, ops
 
 from lea_keras.checks import check_choice, check_positive_int, fail
-
-PACKAGE = "lea_keras"
+from lea_keras.version import PACKAGE
 
 _DATA_FORMAT = "channels_last"  # windows are always so, whatever Keras' setting
 
@@ -157,7 +156,7 @@ class ConvolutionalEncoder(_ConvolutionArguments, layers.Layer):
 
 
 class Decoder(layers.Layer):
-    """What all decoders share: they are built for codes *and* the windows to make, ``build(codes_shape, windows_shape)``.
+    """What all decoders share: they are built for codes *and* windows, ``build(codes_shape, windows_shape)``.
 
     Input [n, code_length], output [n, wh, ww, c], linear and unbounded. Inside an autoencoder the autoencoder builds
     them; on its own a decoder must be built by hand before its first call.
@@ -253,9 +252,7 @@ class ConvolutionalDecoder(_ConvolutionArguments, Decoder):
         for convolution in self.convolutions:
             convolution.build(shape)
             shape = convolution.compute_output_shape(shape)
-        self.reconstruction = layers.Dense(
-            _values(self.windows_shape), dtype=self.dtype_policy, name="reconstruction"
-        )
+        self.reconstruction = layers.Dense(_values(self.windows_shape), dtype=self.dtype_policy, name="reconstruction")
         self.reconstruction.build((None, _values(shape)))
 
     def call(self, codes: Any) -> Any:

@@ -10,6 +10,7 @@ from keras import layers, ops
 
 from lea_keras import autoencoders, coders
 from lea_keras.checks import check_choice, check_number, fail
+from lea_keras.version import PACKAGE
 from lea_keras.windows import check_window_fits, check_windowing, extract_windows, grid
 
 PASS_MODES = ("codes", "objectives", "local", "inspect")
@@ -59,7 +60,7 @@ def forward_pass(mode: str) -> Iterator[ForwardPass]:
         _threads.forward_pass = outer
 
 
-@keras.saving.register_keras_serializable(coders.PACKAGE)
+@keras.saving.register_keras_serializable(PACKAGE)
 class LocallyEmbeddedAutoencoder(layers.Layer):
     """Encodes every window of its input with one small shared autoencoder and returns the codes as code maps.
 

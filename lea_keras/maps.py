@@ -1,4 +1,4 @@
-"""What the LEAs of a trained model make of a batch: inputs, code maps, reconstructions, confidence (thesis chapter 4)."""
+"""What a trained model's LEAs make of a batch: inputs, code maps, reconstructions, confidence (thesis chapter 4)."""
 
 from typing import Any, NamedTuple
 

@@ -1,15 +1,27 @@
 """How well windows are reconstructed (thesis chapter 4): functions of windows and their reconstructions.
 
-All of them compute in float32 whatever the inputs' dtype, in eager mode, graphs and under XLA.
+All of them compute in float32 whatever the inputs' dtype, in eager mode, graphs and under XLA. The classes are Keras
+metrics, for more windows than fit into one call.
 """
 
 from typing import Any
 
+import keras
 from keras import ops
 
-from lea_keras.losses import reconstruction_loss, window_errors
+from lea_keras.checks import check_positive_int
+from lea_keras.losses import kl_divergence, reconstruction_loss, window_errors
+from lea_keras.version import PACKAGE
 
-__all__ = ["reconstruction_loss", "normalized_reconstruction_loss", "reconstruction_confidence"]
+__all__ = [
+    "KLDivergence",
+    "NormalizedReconstructionLoss",
+    "ReconstructionLoss",
+    "kl_divergence",
+    "normalized_reconstruction_loss",
+    "reconstruction_confidence",
+    "reconstruction_loss",
+]
 
 
 def normalized_reconstruction_loss(windows: Any, reconstructions: Any) -> Any:
@@ -29,11 +41,13 @@ def normalized_reconstruction_loss(windows: Any, reconstructions: Any) -> Any:
     """
     windows = ops.cast(windows, "float32")
     reconstructions = ops.cast(reconstructions, "float32")
-    smallest, largest = ops.min(windows), ops.max(windows)
-    # A range below rounding is no range: dividing by it would blow up noise. 1e-18 keeps the square a normal number.
+    return ops.mean(ops.square((reconstructions - windows) / _span(ops.min(windows), ops.max(windows))))
+
+
+def _span(smallest: Any, largest: Any) -> Any:
+    """max − min, but never below float32's rounding of the values: dividing by less would blow up noise."""
     rounding = 1.2e-7 * ops.maximum(ops.abs(smallest), ops.abs(largest))
-    span = ops.maximum(largest - smallest, ops.maximum(rounding, 1e-18))
-    return ops.mean(ops.square((reconstructions - windows) / span))
+    return ops.maximum(largest - smallest, ops.maximum(rounding, 1e-18))  # whose square is still a number
 
 
 def reconstruction_confidence(windows: Any, reconstructions: Any) -> Any:
@@ -49,3 +63,94 @@ def reconstruction_confidence(windows: Any, reconstructions: Any) -> Any:
     errors = window_errors(windows, reconstructions)
     worst = ops.max(errors)
     return 1.0 - errors / ops.where(worst > 0, worst, 1.0)
+
+
+class _Accumulated(keras.metrics.Metric):
+    """A Keras metric made of float32 sums."""
+
+    def _add_sum(self, name: str, shape: tuple[int, ...] = ()) -> Any:
+        return self.add_variable(shape=shape, initializer="zeros", dtype="float32", name=name)
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class ReconstructionLoss(_Accumulated):
+    """RL (Eq. 3.2) over all windows of all updates; ``update_state(windows, reconstructions)`` as the function."""
+
+    def __init__(self, name: str = "rl", **kwargs: Any) -> None:
+        super().__init__(name=name, **kwargs)
+        self.errors = self._add_sum("errors")
+        self.count = self._add_sum("count")
+
+    def update_state(self, windows: Any, reconstructions: Any) -> None:
+        errors = window_errors(windows, reconstructions)
+        self.errors.assign_add(ops.sum(errors))
+        self.count.assign_add(ops.cast(ops.size(errors), "float32"))
+
+    def result(self) -> Any:
+        return self.errors / ops.maximum(self.count, 1.0)
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class NormalizedReconstructionLoss(_Accumulated):
+    """RLN (Eq. 4.1) over all windows of all updates, in units of the range of values of *all* of them.
+
+    Its mean over batches, as a model reports it while training, uses each batch's own range.
+    """
+
+    def __init__(self, name: str = "rln", **kwargs: Any) -> None:
+        super().__init__(name=name, **kwargs)
+        self.squares = self._add_sum("squares")
+        self.count = self._add_sum("count")
+        self.smallest = self.add_variable((), _constant(float("inf")), dtype="float32", name="smallest")
+        self.largest = self.add_variable((), _constant(float("-inf")), dtype="float32", name="largest")
+
+    def update_state(self, windows: Any, reconstructions: Any) -> None:
+        windows = ops.cast(windows, "float32")
+        self.squares.assign_add(ops.sum(ops.square(ops.cast(reconstructions, "float32") - windows)))
+        self.count.assign_add(ops.cast(ops.size(windows), "float32"))
+        self.smallest.assign(ops.minimum(self.smallest, ops.min(windows)))
+        self.largest.assign(ops.maximum(self.largest, ops.max(windows)))
+
+    def result(self) -> Any:
+        span = ops.where(self.count > 0, _span(self.smallest.value, self.largest.value), 1.0)
+        return self.squares / ops.maximum(self.count, 1.0) / span / span
+
+    def reset_state(self) -> None:
+        self.squares.assign(0.0)
+        self.count.assign(0.0)
+        self.smallest.assign(float("inf"))
+        self.largest.assign(float("-inf"))
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class KLDivergence(_Accumulated):
+    """KL of each code variable (Eq. 2.24, per summand) over all windows of all updates.
+
+    ``update_state(mean, log_std)`` as ``kl_divergence``; ``result()`` is [code_length]; near 0: nothing encoded.
+
+    Args:
+        code_length: variables of a code.
+        name: as in Keras.
+        **kwargs: Keras' own.
+    """
+
+    def __init__(self, code_length: int, name: str = "kl", **kwargs: Any) -> None:
+        super().__init__(name=name, **kwargs)
+        self.code_length = check_positive_int("code_length", code_length)
+        self.divergences = self._add_sum("divergences", (self.code_length,))
+        self.count = self._add_sum("count")
+
+    def update_state(self, mean: Any, log_std: Any) -> None:
+        count = ops.cast(ops.shape(mean)[0], "float32")
+        self.divergences.assign_add(kl_divergence(mean, log_std) * count)
+        self.count.assign_add(count)
+
+    def result(self) -> Any:
+        return self.divergences / ops.maximum(self.count, 1.0)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"code_length": self.code_length}
+
+
+def _constant(value: float) -> keras.initializers.Initializer:
+    return keras.initializers.Constant(value)

@@ -6,9 +6,9 @@ from typing import Any
 import keras
 
 from lea_keras.checks import check_choice, fail
-from lea_keras.coders import PACKAGE
 from lea_keras.layer import LocallyEmbeddedAutoencoder, Use, forward_pass
 from lea_keras.optimizations import JOINT, MAIN, OPTIMIZATIONS, plan
+from lea_keras.version import PACKAGE
 
 
 def find_leas(layer: keras.layers.Layer) -> list[LocallyEmbeddedAutoencoder]:
@@ -149,7 +149,9 @@ class LEAModel(keras.Model):
         of_leas = {id(variable) for subset in self.lea_variables for variable in subset}
         return [variable for variable in self.trainable_variables if id(variable) not in of_leas]
 
-    def compile(self, optimizer: Any = "rmsprop", loss: Any = None, *, lea_optimizer: Any = None, **kwargs: Any) -> None:
+    def compile(
+        self, optimizer: Any = "rmsprop", loss: Any = None, *, lea_optimizer: Any = None, **kwargs: Any
+    ) -> None:
         """Configures training; arguments as in ``keras.Model.compile``, and:
 
         Args:

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from lea_keras.checks import check_choice, check_pair, fail
+from lea_keras.checks import check_choice, check_pair, check_positive_int, fail
 
 PADDINGS = ("same", "valid")
 DATA_FORMATS = ("channels_last", "channels_first")
@@ -128,6 +128,8 @@ def extract_windows(
 
 def _extract_slices(images: Any, window_size: tuple[int, int], strides: tuple[int, int], padding: str) -> Any:
     """Extraction in ``keras.ops``, for every backend: one strided slice per pixel of a window."""
+    if isinstance(images, keras.KerasTensor) and None in images.shape[1:3]:
+        raise fail("images", "of known size where they are symbolic; inside a layer any will do", images.shape)
     _, height, width, channels = _sides(images)
     vertical, horizontal = (
         grid(n, w, s, padding) for n, w, s in zip((height, width), window_size, strides, strict=True)
@@ -164,8 +166,10 @@ def _extract_tensorflow(images: Any, window_size: tuple[int, int], strides: tupl
         return tf.reshape(patches, shape), gradient
 
     windows = extract(images)
-    static = [grid(n, w, s, padding).count if isinstance(n, int) else None
-              for n, w, s in zip((height, width), window_size, strides, strict=True)]
+    static = [
+        grid(n, w, s, padding).count if isinstance(n, int) else None
+        for n, w, s in zip((height, width), window_size, strides, strict=True)
+    ]
     windows.set_shape((images.shape[0], *static, *window_size, images.shape[3]))
     return windows
 
@@ -288,7 +292,9 @@ def merge_windows(
     if len(windows.shape) != 6:
         allowed = "of rank 6, [batch, rows, columns, window rows, window columns, channels]"
         raise fail("windows", allowed, tuple(windows.shape))
-    window_size, strides, padding, data_format = check_windowing(tuple(windows.shape[3:5]), strides, padding, data_format)
+    window_size, strides, padding, data_format = check_windowing(
+        tuple(windows.shape[3:5]), strides, padding, data_format
+    )
     image_size = _check_image_size(image_size)
     for size, window, stride, count in zip(image_size, window_size, strides, windows.shape[1:3], strict=True):
         if isinstance(size, int) and count is not None and grid(size, window, stride, padding).count != count:
@@ -309,5 +315,5 @@ def merge_windows(
 def _check_image_size(image_size: Any) -> tuple[Any, Any]:
     """A pair of sides; sides that are tensors pass, since their values are known only when the graph runs."""
     if isinstance(image_size, (tuple, list)) and len(image_size) == 2 and any(ops.is_tensor(n) for n in image_size):
-        return tuple(image_size)
+        return tuple(n if ops.is_tensor(n) else check_positive_int("image_size", n) for n in image_size)
     return check_pair("image_size", image_size)

@@ -43,7 +43,9 @@ def windows_of(images, count=4096):
 
 
 def test_a_linear_autoencoder_reaches_pca_and_never_gets_below_it():
-    images = lea_keras.sprites.draw(np.random.default_rng(0).choice(lea_keras.sprites.GRID_SIZE, 1500)).astype("float32")
+    images = lea_keras.sprites.draw(np.random.default_rng(0).choice(lea_keras.sprites.GRID_SIZE, 1500)).astype(
+        "float32"
+    )
     windows = windows_of(images)
     optimum = pca_error(windows, CODE_LENGTH)
     linear = lea_keras.StandardAutoencoder(

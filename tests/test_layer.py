@@ -207,7 +207,9 @@ def test_bad_inputs():
         make_lea()(np.zeros((2, 8, 8), "float32"))
     with pytest.raises(ValueError, match="Argument `inputs` must be of a known number of channels"):
         make_lea()(keras.Input((8, 8, None)))
-    with pytest.raises(ValueError, match=r"`window_size` must be at most the image size \(3, 3\) under padding=\"valid"):
+    with pytest.raises(
+        ValueError, match=r"`window_size` must be at most the image size \(3, 3\) under padding=\"valid"
+    ):
         lea_keras.LocallyEmbeddedAutoencoder(4, padding="valid")(np.zeros((2, 3, 3, 1), "float32"))
     lea = make_lea()
     lea(np.zeros((2, 8, 8, 1), "float32"))

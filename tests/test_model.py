@@ -1,4 +1,4 @@
-"""``LEAModel`` as a Keras model: what it reports, which variables it counts where, and every way of training Keras has."""
+"""``LEAModel`` as a Keras model: what it reports, which variables count where, and all the ways of training."""
 
 import keras
 import numpy as np
@@ -338,6 +338,8 @@ def test_errors():
     first = make_lea(name="first")
     second = lea_keras.LocallyEmbeddedAutoencoder(4, first.autoencoder, name="second")
     model = lea_keras.LEAModel(inputs, layers.Add()([first(inputs), layers.UpSampling2D()(second(inputs))]))
-    with pytest.raises(ValueError, match=r"one autoencoder object in several of the layers \['(first|second)', '(first|second)'\]"):
+    with pytest.raises(
+        ValueError, match=r"one autoencoder object in several of the layers \['(first|second)', '(first|second)'\]"
+    ):
         compile_model(model)
     assert find_leas(layers.Dense(2)) == []

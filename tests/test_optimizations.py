@@ -1,4 +1,4 @@
-"""The steps of the three optimisations against the same steps computed by hand, with gradients taken on a plain path."""
+"""The steps of the three optimisations against the same steps computed by hand, on a plain path."""
 
 import keras
 import numpy as np

@@ -149,5 +149,3 @@ def test_custom_parts_survive(tmp_path):
     assert loaded.lea_layers[0].autoencoder.decoder.kernels == 5
     images = np.random.default_rng(0).random((2, 8, 8, 2)).astype("float32")
     np.testing.assert_array_equal(model.predict(images, verbose=0), loaded.predict(images, verbose=0))
-
-

@@ -1,0 +1,108 @@
+"""Run folders before training: a new one is claimed, an existing one resumed, none is ever overwritten.
+
+Nothing here imports Keras, so that a folder that cannot be used is refused at once.
+"""
+
+import os
+import pathlib
+from typing import Any
+
+from models.configs import CONFIGS, RunConfig, checks
+
+CONFIG_FILE = "config.json"
+# A folder that holds nothing but this was claimed by a run that never started, and is free.
+_CLAIM = f"{CONFIG_FILE}.tmp"
+# A run may go on for longer, and find its data elsewhere.
+CHANGEABLE = ("epochs", "data_dir", "download")
+
+
+class RunError(Exception):
+    """A run that cannot start or go on; one line says why."""
+
+
+def new_config(given: dict[str, Any]) -> RunConfig:
+    """The named configuration of a model, with the fields that the user gave.
+
+    Raises:
+        ValueError: one line, if a field cannot be what it is.
+    """
+    model = checks.check_choice("model", given.get("model", RunConfig.model), CONFIGS)
+    return CONFIGS[model].replace(**given)
+
+
+def default_run_dir(config: RunConfig) -> pathlib.Path:
+    """``runs/<model>_<dataset>_<seed>``."""
+    return pathlib.Path("runs") / f"{config.model}_{config.dataset}_{config.seed}"
+
+
+def claim(run_dir: pathlib.Path, config: RunConfig) -> None:
+    """Makes the folder of a new run and writes its configuration to it, not yet under its name.
+
+    Raises:
+        ValueError: one line, if something is there already.
+        OSError: if the folder cannot be made or written to.
+    """
+    if run_dir.is_dir() and any(path.name != _CLAIM for path in run_dir.iterdir()):
+        hint = "Add --resume to continue the run in it, or choose another --run_dir."
+        raise checks.fail("run_dir", "a new or empty folder, since no run is ever overwritten", str(run_dir), hint)
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        (run_dir / _CLAIM).write_text(config.to_json(), encoding="utf-8")
+    except OSError:
+        release(run_dir)
+        raise
+
+
+def confirm(run_dir: pathlib.Path) -> None:
+    """Makes a claimed folder a run, once data and model have turned out to be there."""
+    os.replace(run_dir / _CLAIM, run_dir / CONFIG_FILE)
+
+
+def release(run_dir: pathlib.Path) -> None:
+    """Gives a claimed folder up, so that the corrected command may use it; a folder with a run stays as it is."""
+    try:
+        (run_dir / _CLAIM).unlink(missing_ok=True)
+        run_dir.rmdir()
+    except OSError:
+        pass  # not empty, or not there: either way it is not ours
+
+
+def exists(run_dir: pathlib.Path) -> bool:
+    """Whether the folder holds a run."""
+    return (run_dir / CONFIG_FILE).is_file()
+
+
+def load_config(run_dir: pathlib.Path) -> RunConfig:
+    """The configuration of an existing run.
+
+    Raises:
+        ValueError: one line, if there is no run or its configuration is damaged.
+    """
+    path = run_dir / CONFIG_FILE
+    if not exists(run_dir):
+        raise checks.fail("run_dir", f"the folder of a run, with its {CONFIG_FILE}", str(run_dir))
+    try:
+        return RunConfig.from_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def resumed_config(run_dir: pathlib.Path, given: dict[str, Any]) -> RunConfig:
+    """The configuration of an existing run, with what the user gave, which must not contradict it.
+
+    Args:
+        run_dir: the run's folder.
+        given: fields given again; ``epochs`` may be higher and ``data_dir`` and ``download`` different.
+
+    Raises:
+        ValueError: one line, if there is no run to resume or a field contradicts it.
+    """
+    stored = load_config(run_dir)
+    config = stored.replace(**given)
+    for name in given:
+        before, now = getattr(stored, name), getattr(config, name)
+        if name == "epochs" and now < before:
+            raise checks.fail(name, f"at least {before}, the epochs of the run that is resumed", now)
+        if name not in CHANGEABLE and now != before:
+            raise checks.fail(name, f"{before!r}, as in the run that is resumed, or left out", now)
+    return config

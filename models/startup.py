@@ -1,0 +1,28 @@
+"""Importing what imports TensorFlow, without the notices that it writes while it starts."""
+
+import importlib
+import os
+import sys
+import tempfile
+from types import ModuleType
+
+
+def quiet_import(name: str) -> ModuleType:
+    """Imports a module; what goes to the standard error meanwhile is shown only if the import fails.
+
+    ``TF_CPP_MIN_LOG_LEVEL`` alone is not enough: some notices come before TensorFlow looks at it.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    original = os.dup(2)
+    with tempfile.TemporaryFile() as notices:
+        os.dup2(notices.fileno(), 2)
+        try:
+            return importlib.import_module(name)
+        except BaseException:
+            notices.seek(0)
+            os.write(original, notices.read())
+            raise
+        finally:
+            os.dup2(original, 2)
+            os.close(original)

@@ -1,0 +1,179 @@
+"""A run from its configuration to its table: data, model, training with checkpoints, results in a run folder."""
+
+import pathlib
+import sys
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import lea_keras.data
+from lea_keras import callbacks, plots
+from models import parts, registry, runs
+from models.configs import RunConfig
+from models.runs import RunError
+
+LOG_FOLDER = "logs"
+PICTURE_FILE = "codes.png"
+PICTURE_IMAGES = 4
+MEASURES = ("loss", "rl", "rln", "kl", "capacity")
+
+
+def train(config: RunConfig, run_dir: pathlib.Path, resume: bool = False) -> str:
+    """Trains a run to its last epoch and stores its results.
+
+    Args:
+        config: of the run; for a resumed one what ``runs.resumed_config`` returned.
+        run_dir: a folder that ``runs.claim`` has claimed or, to resume, one that holds a run.
+        resume: whether to continue after the last finished epoch.
+
+    Returns:
+        The table of results.
+
+    Raises:
+        RunError: if data or checkpoint are missing or do not fit, if memory does not suffice, or if a loss becomes NaN
+            (the last good epoch is kept).
+        OSError: if the run folder cannot be written to.
+    """
+    with parts.precision(config):
+        try:
+            finished, model, splits = _prepare(config, run_dir if resume else None)
+            _confirm(config, run_dir, resume)
+            if finished < config.epochs:
+                _fit(model, splits, config, run_dir, finished)
+            else:
+                callbacks.publish_model(run_dir)
+                print(f"All {finished} epochs of this run are done; a higher --epochs trains it further.")
+            _draw(model, splits["test"], run_dir)
+            return table(callbacks.read_metrics(run_dir)[-1], majority_accuracy(splits["test"]))
+        except callbacks.NaNLossError as error:
+            raise RunError(f"{error}. {_kept(run_dir)}") from error
+        except tf.errors.OpError as error:
+            raise _explained(error, run_dir) from error
+
+
+def _explained(error: tf.errors.OpError, run_dir: pathlib.Path) -> Exception:
+    """What TensorFlow reports of a disk or of memory that is full, as one line; any other error as it is."""
+    if str(run_dir / LOG_FOLDER) in error.message:
+        reason = error.message.partition("; ")[2] or error.message
+        return OSError(f"its {LOG_FOLDER} cannot be written: {reason.splitlines()[0]}")
+    if isinstance(error, tf.errors.ResourceExhaustedError):
+        return RunError(f"Memory does not suffice for this model and batch size: {error.message.splitlines()[0]}")
+    return error
+
+
+def _kept(run_dir: pathlib.Path) -> str:
+    """Where the last good model is, as a sentence."""
+    finished, _ = callbacks.last_checkpoint(run_dir)
+    if not finished:
+        return "No epoch had finished, so there is no model to keep."
+    return f"The model after epoch {finished}, the last good one, is in {run_dir / callbacks.MODEL_FILE}."
+
+
+def _prepare(config: RunConfig, resumed: pathlib.Path | None) -> tuple[int, keras.Model, dict[str, tf.data.Dataset]]:
+    """Returns the number of finished epochs, the compiled model after them, and both splits of the data."""
+    keras.utils.set_random_seed(config.seed)
+    try:
+        finished, checkpoint = callbacks.last_checkpoint(resumed) if resumed else (0, None)
+        splits = load_splits(config, finished)
+        if checkpoint is not None:
+            return finished, _load(checkpoint), splits
+        details = lea_keras.data.info(config.dataset)
+        model = registry.build(config, details.image_shape, details.classes, steps_per_epoch=len(splits["train"]))
+    except (ValueError, OSError) as error:  # what arguments, data sets and folders are refused with
+        raise RunError(str(error)) from error
+    parts.compile_model(model, config)
+    return 0, model, splits
+
+
+def _load(checkpoint: pathlib.Path) -> keras.Model:
+    """Loads a checkpoint with its optimizers."""
+    try:
+        return keras.models.load_model(checkpoint)
+    except Exception as error:  # a damaged file fails in whatever library meets the damage first
+        raise RunError(f"The checkpoint {checkpoint} cannot be loaded: {error}") from error
+
+
+def load_splits(config: RunConfig, first_epoch: int = 0) -> dict[str, tf.data.Dataset]:
+    """Returns "train" and "test" data of a run, batched as in it, the training data from an epoch on."""
+    batch_size = config.batch_size or lea_keras.data.info(config.dataset).batch_size
+    shared = {"batch_size": batch_size, "seed": config.seed}
+    shared |= {"data_dir": config.data_dir, "download": config.download}
+    train_data = lea_keras.data.load(config.dataset, "train", limit=config.limit, first_epoch=first_epoch, **shared)
+    return {"train": train_data, "test": lea_keras.data.load(config.dataset, "test", **shared)}
+
+
+def _confirm(config: RunConfig, run_dir: pathlib.Path, resume: bool) -> None:
+    if resume:
+        callbacks.write_atomically(run_dir / runs.CONFIG_FILE, config.to_json())
+    else:
+        runs.confirm(run_dir)
+
+
+def _fit(
+    model: keras.Model, splits: dict[str, tf.data.Dataset], config: RunConfig, run_dir: pathlib.Path, finished: int
+) -> None:
+    """Trains and, after each epoch, tests (thesis section 4.1) and stores what ``RunCheckpoint`` says."""
+    logs = keras.callbacks.TensorBoard(str(run_dir / LOG_FOLDER), write_graph=False)
+    model.fit(
+        splits["train"],
+        validation_data=splits["test"],
+        epochs=config.epochs,
+        initial_epoch=finished,
+        shuffle=False,  # the data does that
+        # A bar that redraws itself is of use on a terminal only.
+        verbose=1 if sys.stdout.isatty() else 2,
+        callbacks=[callbacks.StopOnNaN(), logs, callbacks.RunCheckpoint(run_dir), callbacks.TimeLeft()],
+    )
+
+
+def _draw(model: keras.Model, data: tf.data.Dataset, run_dir: pathlib.Path) -> None:
+    """Stores the picture of inputs, code maps and reconstructions; a model without LEAs has none."""
+    if not plots.lea_layers(model):
+        return
+    images = next(iter(data))[0][:PICTURE_IMAGES]
+    temporary = run_dir / f"{PICTURE_FILE}.tmp"
+    plots.code_maps(model, images).savefig(temporary, format="png")
+    temporary.replace(run_dir / PICTURE_FILE)
+
+
+def majority_accuracy(data: tf.data.Dataset) -> float:
+    """The share of the most frequent class: what a model that ignores its input can reach."""
+    return float(np.max(np.mean(np.concatenate([labels for _, labels in data.as_numpy_iterator()]), axis=0)))
+
+
+def table(row: dict[str, float], majority: float) -> str:
+    """The results of an epoch as a table, training beside test.
+
+    Args:
+        row: of ``metrics.csv``.
+        majority: accuracy of the most frequent class on the test data.
+    """
+    main = "main_loss" if "main_loss" in row else "loss"
+    names = {main: "log loss", "accuracy": "accuracy"}
+    lines = [f"{'':24}{'train':>12}{'test':>12}"]
+    for name, label in names.items():
+        lines.append(_line(label, row[name], row[f"val_{name}"]))
+    lines.append(_line("  of the majority class", None, majority))
+    of_leas = [name for name in row if name not in ("loss", *names) and f"val_{name}" in row]
+    for name in sorted(of_leas, key=_place):
+        lines.append(_line(_label(name), row[name], row[f"val_{name}"]))
+    lines.append("train: mean over the last epoch's batches, while the weights changed")
+    return "\n".join(lines)
+
+
+def _line(label: str, *values: float | None) -> str:
+    cells = ["" if value is None else f"{value:.4f}" for value in values]
+    return f"{label:24}" + "".join(f"{cell:>12}" for cell in cells)
+
+
+def _place(name: str) -> tuple[str, int]:
+    """Sorts a LEA's measures as the thesis introduces them; Keras sorts them by letter."""
+    layer, _, measure = name.rpartition("_")
+    return layer, MEASURES.index(measure) if measure in MEASURES else len(MEASURES)
+
+
+def _label(name: str) -> str:
+    """ "lea_1_rln" → "lea_1 RLN"; abbreviations are capitals in the thesis."""
+    layer, _, measure = name.rpartition("_")
+    return f"{layer} {measure.upper() if measure in ('rl', 'rln', 'kl') else measure}"

@@ -1,0 +1,322 @@
+"""``train.py``: runs and what they leave behind, resuming, and one clear line for everything that can be wrong."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+
+import lea_keras.data
+import train
+from lea_keras import callbacks
+from models import training
+from models.configs import CONFIGS, RunConfig
+
+ROOT = pathlib.Path(train.__file__).parent
+EPOCHS = 3
+# Every state that a resumed run must restore: noise, capacity, two optimizers, the order of the data.
+FLAGS = ["--limit=64", "--batch_size=16", "--autoencoder=capacity_vae", "--window_size=16", "--seed=3"]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_test_split():
+    """A few test images instead of 10 006, to save time."""
+    load = lea_keras.data.load
+
+    def load_few(name, split, **kwargs):
+        return load(name, split, **kwargs | ({"limit": 100} if split == "test" else {}))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lea_keras.data, "load", load_few)
+        yield
+
+
+def main(*arguments):
+    return train.main(["train.py", *map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run that nothing interrupted; not to be changed."""
+    run_dir = tmp_path_factory.mktemp("finished") / "run"
+    assert main(f"--run_dir={run_dir}", f"--epochs={EPOCHS}", *FLAGS) == 0
+    return run_dir
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory):
+    """The same run in a process of its own, killed at some moment after its first epoch."""
+    run_dir = tmp_path_factory.mktemp("interrupted") / "run"
+    command = [sys.executable, "train.py", f"--run_dir={run_dir}", f"--epochs={EPOCHS}", *FLAGS]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while process.poll() is None and not (run_dir / "metrics.csv").is_file():
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    _, errors = process.communicate()
+    assert "Traceback" not in errors and "oneDNN custom operations" not in errors  # nor other start-up notices
+    return run_dir
+
+
+def snapshot(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def the_line(capsys):
+    """The one line on stderr."""
+    errors = capsys.readouterr().err
+    assert errors.startswith("train.py: ") and errors.count("\n") == 1 and "Traceback" not in errors
+    return errors
+
+
+def train_metrics(run_dir):
+    rows = callbacks.read_metrics(run_dir)
+    return [{name: v for name, v in row.items() if name != "seconds" and not name.startswith("val_")} for row in rows]
+
+
+def test_run_folder(finished):
+    assert RunConfig.from_json((finished / "config.json").read_text()) == CONFIGS["lea_fc"].replace(
+        limit=64, batch_size=16, autoencoder="capacity_vae", window_size=16, seed=3, epochs=EPOCHS
+    )
+    names = {path.name for path in finished.iterdir()}
+    assert names == {"config.json", "metrics.csv", "model.keras", "checkpoints", "logs", "codes.png"}
+    assert (finished / "codes.png").read_bytes().startswith(b"\x89PNG")
+    rows = callbacks.read_metrics(finished)
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    measures = ["loss", "main_loss", "accuracy", *(f"lea_{name}" for name in ("loss", "rl", "rln", "kl", "capacity"))]
+    assert set(rows[0]) == {"epoch", "seconds", *measures, *(f"val_{name}" for name in measures)}
+    # Four steps an epoch, C rising over 25 epochs.
+    assert rows[-1]["val_lea_capacity"] == pytest.approx(25 * EPOCHS / 25)
+    model = keras.models.load_model(finished / "model.keras")
+    assert model.optimizer.iterations == model.lea_optimizers[0].iterations == 4 * EPOCHS
+
+
+def test_tensorboard_shows_every_metric_of_every_epoch(finished):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.util import tensor_util
+
+    for folder, prefix in (("train", ""), ("validation", "val_")):
+        events = EventAccumulator(str(finished / "logs" / folder)).Reload()
+        for name in ("loss", "accuracy", "lea_rln"):
+            logged = events.Tensors(f"epoch_{name}")
+            assert [event.step for event in logged] == [0, 1, 2]
+            values = [tensor_util.make_ndarray(event.tensor_proto) for event in logged]
+            rows = callbacks.read_metrics(finished)
+            np.testing.assert_allclose(values, [row[prefix + name] for row in rows], rtol=1e-6)
+
+
+def test_table(finished, capsys):
+    before = snapshot(finished / "checkpoints")
+    assert main(f"--run_dir={finished}", "--resume") == 0  # nothing left to do: shows the results again
+    lines = capsys.readouterr().out.splitlines()
+    assert "All 3 epochs of this run are done" in lines[1]
+    row = callbacks.read_metrics(finished)[-1]
+    labels = [
+        "log loss",
+        "accuracy",
+        "  of the majority class",
+        "lea loss",
+        "lea RL",
+        "lea RLN",
+        "lea KL",
+        "lea capacity",
+    ]
+    assert [line[:24].rstrip() for line in lines[3:-1]] == labels
+    assert lines[2].split() == ["train", "test"]
+    assert lines[3].split()[2:] == [f"{row['main_loss']:.4f}", f"{row['val_main_loss']:.4f}"]
+    test = lea_keras.data.load("sprites", "test", seed=3)
+    counts = np.sum([label for _, label in test.as_numpy_iterator()], axis=0)
+    assert float(lines[5].split()[-1]) == pytest.approx(counts.max() / counts.sum(), abs=1e-4)
+    assert snapshot(finished / "checkpoints") == before
+
+
+def test_killed_run_resumes_and_equals_the_uninterrupted_one(finished, interrupted, capsys):
+    assert len(callbacks.read_metrics(interrupted)) in (1, 2)
+    assert main(f"--run_dir={interrupted}", "--resume") == 0
+    assert train_metrics(interrupted) == train_metrics(finished)
+    first, second = (keras.models.load_model(run / "model.keras") for run in (finished, interrupted))
+    for one, other in (
+        (first.variables, second.variables),
+        (first.optimizer.variables, second.optimizer.variables),
+        (first.lea_optimizers[0].variables, second.lea_optimizers[0].variables),
+    ):
+        assert len(one) == len(other)
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_interrupt_says_how_to_go_on_and_epochs_may_be_raised(tmp_path, capsys, monkeypatch):
+    class Interrupt(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            raise KeyboardInterrupt
+
+    run = ["--model=pool_fc", "--limit=32"]
+    with monkeypatch.context() as patch:
+        patch.setattr(callbacks, "TimeLeft", Interrupt)
+        assert main(f"--run_dir={tmp_path}", "--epochs=1", *run) == 130
+    errors = capsys.readouterr().err
+    assert errors == f"\ntrain.py: Interrupted. Continue with: python train.py --run_dir={tmp_path} --resume\n"
+    assert main(f"--run_dir={tmp_path}", "--resume", "--epochs=2", *run) == 0
+    output = capsys.readouterr().out
+    assert "1 of 2 epochs done, about 00:0" in output and "lea" not in output.replace("left", "")
+    assert RunConfig.from_json((tmp_path / "config.json").read_text()).epochs == 2
+    assert not (tmp_path / "codes.png").exists()  # a pool has no codes
+
+
+def test_no_run_is_ever_overwritten(finished, capsys):
+    before = snapshot(finished)
+    assert main(f"--run_dir={finished}", "--epochs=9") == 1
+    assert "`run_dir` must be a new or empty folder" in the_line(capsys)
+    assert snapshot(finished) == before
+
+
+def test_default_folder_is_named_after_the_run(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(train, "_train", lambda config, run_dir, resume: str(run_dir))
+    assert main("--model=cnn_lea", "--dataset=mnist", "--seed=7") == 0
+    assert capsys.readouterr().out == f"{pathlib.Path('runs/cnn_lea_mnist_7')}\n"
+
+
+# What is wrong, and what the line must say.
+WRONG = [
+    (["--epohcs=3"], "Unknown command line flag 'epohcs'. Did you mean: epochs"),
+    (["--epochs"], "Missing value for flag --epochs"),
+    (["--epochs=many"], "Argument `epochs` must be an integer. Received: epochs='many'"),
+    (["--epochs=1.5"], "Argument `epochs` must be an integer"),
+    (["--beta=low"], "Argument `beta` must be a number. Received: beta='low'"),
+    (["--window_size=4,"], "Argument `window_size` must be an integer, or two with a comma between them"),
+    (["--window_size=4,4,4"], "Argument `window_size` must be a positive integer or a pair"),
+    (["--filters=32"], "Argument `filters` must be a pair of positive integers"),
+    (["--nodownload=1"], "nodownload"),
+    (["fashion_mnist"], "Arguments must be flags, --name=value. Received: fashion_mnist"),
+    (["--dataset=fashionmnist"], "Did you mean 'fashion_mnist'? Received: dataset='fashionmnist'"),
+    (["--model=lea-fc"], "Did you mean 'lea_fc'"),
+    (["--autoencoder=k_sparse", "--code_length=4"], "Argument `k` must be at most the code length, 4. Received: k=5"),
+    (["--learning_rate=-1"], "Argument `learning_rate` must be a finite number of at least 0"),
+    (["--lea_weight=-1"], "Argument `lea_weight` must be a finite number of at least 0"),
+    (["--dataset=mnist", "--window_size=29"], "at most the 28x28 pixels of mnist. Received: window_size=29"),
+    (["--limit=60000"], "Argument `limit` must be at most 59972"),
+    (["--dataset=mnist", "--data_dir=/nowhere"], "Argument `data_dir` must be a folder"),
+    (["--resume"], "Argument `run_dir` must be the folder of a run, with its config.json"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG, ids=lambda value: " ".join(value)[:40])
+def test_wrong_command_line_gets_one_line(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main("--run_dir=run", *arguments) == 1
+    assert message in the_line(capsys)
+    assert list(tmp_path.iterdir()) == []  # the corrected command may use the same folder
+
+
+@pytest.mark.parametrize("run_dir", ["file", "file/below", "/proc/nothing"])
+def test_unusable_folder(run_dir, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("mine")
+    assert main(f"--run_dir={run_dir}") == 1
+    assert f"The run folder {run_dir} cannot be used: " in the_line(capsys)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_full_disk(tmp_path, monkeypatch, capsys):
+    def full(self, path, **kwargs):
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(keras.Model, "save", full)
+    assert main(f"--run_dir={tmp_path}", "--model=pool_fc", "--limit=32", "--epochs=1") == 1
+    assert the_line(capsys) == f"train.py: The run folder {tmp_path} cannot be used: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--epochs=2"], "`epochs` must be at least 3, the epochs of the run that is resumed. Received: epochs=2"),
+        (["--seed=4"], "`seed` must be 3, as in the run that is resumed, or left out. Received: seed=4"),
+        (["--model=pool_fc"], "`model` must be 'lea_fc', as in the run"),
+        (["--seed=-4"], "`seed` must be an integer of at least 0"),
+    ],
+)
+def test_resume_refuses_what_contradicts_the_run(finished, arguments, message, capsys):
+    before = snapshot(finished)
+    assert main(f"--run_dir={finished}", "--resume", *arguments) == 1
+    assert message in the_line(capsys)
+    assert snapshot(finished) == before
+
+
+@pytest.mark.parametrize(
+    ("file", "contents", "message"),
+    [
+        ("config.json", b"{", "config.json: The run configuration is not valid JSON"),
+        ("config.json", b'{"epochs": 3}', "config.json: The run configuration lacks the fields: dataset"),
+        ("metrics.csv", b"epoch,loss\nmuch\n", "The metrics of the run are damaged: "),
+        ("checkpoints/epoch_0003.keras", None, "The checkpoint of epoch 3, the last in metrics.csv, is missing: "),
+        ("checkpoints/epoch_0003.keras", b"PK", "epoch_0003.keras cannot be loaded: "),
+    ],
+)
+def test_resume_of_a_damaged_run(finished, tmp_path, file, contents, message, capsys):
+    for name in ("config.json", "metrics.csv", "checkpoints/epoch_0003.keras"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes((finished / name).read_bytes())
+    (tmp_path / file).unlink()
+    if contents is not None:
+        (tmp_path / file).write_bytes(contents)
+    assert main(f"--run_dir={tmp_path}", "--resume", "--epochs=4") == 1
+    assert message in the_line(capsys)
+
+
+def test_nan_stops_the_run(tmp_path, capsys):
+    assert main(f"--run_dir={tmp_path}", "--limit=32", "--epochs=2", "--learning_rate=1e30") == 1
+    line = the_line(capsys)
+    assert "Training stopped in epoch 1: " in line and "No epoch had finished" in line
+    assert not (tmp_path / "model.keras").exists()
+
+
+def test_nan_keeps_the_last_good_epoch(finished, tmp_path, monkeypatch, capsys):
+    for name in ("config.json", "metrics.csv", "checkpoints/epoch_0003.keras"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes((finished / name).read_bytes())
+    load = training._load
+
+    def load_spoilt(checkpoint):
+        model = load(checkpoint)
+        model.layers[-1].bias.assign(model.layers[-1].bias * np.nan)
+        return model
+
+    monkeypatch.setattr(training, "_load", load_spoilt)
+    assert main(f"--run_dir={tmp_path}", "--resume", "--epochs=5") == 1
+    line = the_line(capsys)
+    assert "stopped in epoch 4: " in line
+    assert f"The model after epoch 3, the last good one, is in {tmp_path / 'model.keras'}." in line
+    assert (tmp_path / "model.keras").read_bytes() == (finished / "model.keras").read_bytes()
+
+
+def test_help_shows_every_flag_once_and_fits_the_screen(capsys):
+    assert main("--help") == 0
+    text = capsys.readouterr().out
+    names = [*RunConfig.__dataclass_fields__, "run_dir", "resume"]
+    shown = [line.split()[0].partition("=")[0] for line in text.splitlines() if line.startswith("  --")]
+    assert sorted(shown) == sorted(f"--{name}" for name in names)
+    assert set(names) == {flag.name for group in train.GROUPS.values() for flag in group}
+    assert all(len(line) <= 120 for line in text.splitlines())
+    assert "[8; classic: 2; cnn_lea: 4]" in text
+
+
+def test_flags_become_the_configuration():
+    arguments = ["--window_size=4,6", "--filters=8,16", "--nojit_compile", "--a=2", "--limit", "10", "--download"]
+    given = train.parse(["train.py", *arguments])
+    assert given == {
+        "window_size": (4, 6), "filters": (8, 16), "jit_compile": False, "a": 2.0, "limit": 10, "download": True,
+    }  # fmt: skip
+    assert json.loads(RunConfig(**given).to_json())["window_size"] == [4, 6]
+
+
+def test_wrong_flags_are_answered_before_tensorflow_is_imported():
+    code = "import sys, train; status = train.main(['train.py', '--model=none']); print(status, 'keras' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout == "1 False\n"
+    assert result.stderr.count("\n") == 1

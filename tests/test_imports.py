@@ -1,0 +1,155 @@
+"""Which module may import which, what stays lazy, and the public names."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import lea_keras
+
+ROOT = pathlib.Path(__file__).parents[1]
+PACKAGE = ROOT / "lea_keras"
+
+# A module imports only modules of the levels before its own. A new module gets its place here.
+LEVELS = [
+    {"version"},
+    {"checks"},
+    {"sprites", "windows"},
+    {"data", "losses"},
+    {"metrics"},
+    {"coders"},
+    {"autoencoders"},
+    {"layer"},
+    {"optimizations"},
+    {"model"},
+    {"maps"},
+    {"plots"},
+    {"callbacks"},
+    {"robustness"},
+    {"__init__"},
+]
+LEVEL = {name: i for i, names in enumerate(LEVELS) for name in names}
+FILES = sorted(PACKAGE.rglob("*.py"))
+FORBIDDEN = {"models", "train", "tests", "benchmarks"}
+LAZY = {"matplotlib", "tensorflow_datasets", "foolbox", "tensorboard"}
+# TensorFlow's own calls live where windows are extracted, in the training step and in the data pipeline.
+WITHOUT_TENSORFLOW = ("checks", "losses", "metrics", "coders", "autoencoders", "layer", "optimizations")
+
+
+def module_of(path):
+    """The top-level module of a file in the package: lea_keras/a.py and lea_keras/a/b.py are "a"."""
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imported(source, package=("lea_keras",)):
+    """Full names of all that a file imports, wherever in it; of ``from a import b`` both a and a.b."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            parts = list(package[: len(package) - node.level + 1]) if node.level else []
+            base = ".".join(parts + ([node.module] if node.module else []))
+            names |= {base} | {f"{base}.{alias.name}" for alias in node.names}
+    return names
+
+
+def modules_of_the_package(source, package=("lea_keras",)):
+    """Which top-level modules of lea_keras a file imports."""
+    names = {name.split(".")[1] for name in imported(source, package) if name.startswith("lea_keras.")}
+    return names & LEVEL.keys()
+
+
+def upwards(module, source, package=("lea_keras",)):
+    """What a module imports from its own level or above."""
+    return {name for name in modules_of_the_package(source, package) - {module} if LEVEL[name] >= LEVEL[module]}
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("import lea_keras.layer", {"lea_keras.layer"}),
+        ("from lea_keras import layer as x", {"lea_keras", "lea_keras.layer"}),
+        ("from lea_keras.layer import A", {"lea_keras.layer", "lea_keras.layer.A"}),
+        ("from . import layer", {"lea_keras", "lea_keras.layer"}),
+        ("def f():\n    from .layer import A", {"lea_keras.layer", "lea_keras.layer.A"}),
+        ("import models.parts, os", {"models.parts", "os"}),
+    ],
+)
+def test_imports_are_found_in_every_form(source, names):
+    assert imported(source) == names
+
+
+def test_an_import_upwards_would_be_found():
+    assert upwards("windows", "from lea_keras import checks, layer") == {"layer"}
+    assert upwards("coders", "def f():\n    import lea_keras.model") == {"model"}
+    assert upwards("layer", "from lea_keras.coders import PACKAGE") == set()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_one_way(path):
+    module = module_of(path)
+    assert module in LEVEL, f"lea_keras.{module} has no place in LEVELS of this test"
+    package = ("lea_keras", *path.relative_to(PACKAGE).parts[:-1])
+    assert not upwards(module, path.read_text(encoding="utf-8"), package)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_the_package_imports_no_reference_model_and_no_script(path):
+    assert not {name.split(".")[0] for name in imported(path.read_text(encoding="utf-8"))} & FORBIDDEN
+
+
+@pytest.mark.parametrize("module", WITHOUT_TENSORFLOW)
+def test_code_that_layers_run_is_free_of_tensorflow(module):
+    names = imported((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
+    assert not {name for name in names if name.startswith("tensorflow")}
+
+
+WITHOUT_LAZY = """
+import importlib, pkgutil, sys
+for name in {lazy}:
+    sys.modules[name] = None  # importing it now fails as if it were not installed
+    try:
+        importlib.import_module(name)
+    except ImportError:
+        continue
+    sys.exit(f"{{name}} can still be imported")
+import lea_keras
+for module in pkgutil.iter_modules(lea_keras.__path__):
+    importlib.import_module(f"lea_keras.{{module.name}}")
+print("imported", *(name for name in sys.modules if name.split(".")[0] in {forbidden}))
+"""
+
+
+def test_importing_the_package_leaves_heavy_dependencies_alone():
+    """In a process of its own where they are missing. (Keras itself imports matplotlib where it is installed.)"""
+    script = WITHOUT_LAZY.format(lazy=sorted(LAZY), forbidden=sorted(FORBIDDEN))
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["imported"]
+
+
+def test_public_names():
+    for name in lea_keras.__all__:
+        assert hasattr(lea_keras, name)
+    assert {
+        "StandardAutoencoder",
+        "KSparseAutoencoder",
+        "VariationalAutoencoder",
+        "CapacityControlledAutoencoder",
+        "LocallyEmbeddedAutoencoder",
+        "LEAModel",
+        "windows",
+        "metrics",
+    } <= set(lea_keras.__all__)
+    for function in ("extract_windows", "merge_windows"):
+        assert callable(getattr(lea_keras.windows, function))
+    for function in ("reconstruction_loss", "normalized_reconstruction_loss", "reconstruction_confidence"):
+        assert callable(getattr(lea_keras.metrics, function))
+
+
+def test_one_version():
+    text = (PACKAGE / "version.py").read_text(encoding="utf-8")
+    assert f'__version__ = "{lea_keras.__version__}"' in text

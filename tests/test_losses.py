@@ -1,0 +1,151 @@
+"""What autoencoders are trained on, against hand-worked examples and NumPy loops."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lea_keras import losses
+
+RNG = np.random.default_rng(0)
+
+# Two windows of two values each: squared errors (1 + 4) and (0 + 9).
+WINDOWS = np.array([[0.0, 1.0], [2.0, 3.0]], "float32").reshape(2, 1, 2, 1)
+RECONSTRUCTIONS = np.array([[1.0, 3.0], [2.0, 0.0]], "float32").reshape(2, 1, 2, 1)
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """The same numbers whichever tests run before."""
+    RNG.bit_generator.state = np.random.default_rng(0).bit_generator.state
+
+
+def test_reconstruction_loss_sums_over_values_and_averages_over_windows():
+    np.testing.assert_array_equal(losses.window_errors(WINDOWS, RECONSTRUCTIONS), [5.0, 9.0])
+    rl = float(losses.reconstruction_loss(WINDOWS, RECONSTRUCTIONS))
+    assert rl == 7.0
+    errors = (RECONSTRUCTIONS - WINDOWS) ** 2
+    assert rl != np.mean(errors)  # 3.5, the mean over values, is wrong
+    assert rl != np.sum(errors)  # 14, the sum over windows, is wrong
+
+
+@pytest.mark.parametrize("shape", [(7,), (5, 3), (4, 2, 3, 2)], ids=str)
+def test_reconstruction_loss_equals_a_loop(shape):
+    windows, reconstructions = RNG.normal(size=(2, *shape))
+    errors = []
+    for window, reconstruction in zip(windows, reconstructions, strict=True):
+        error = 0.0
+        for value, other in zip(np.ravel(window), np.ravel(reconstruction), strict=True):
+            error += (other - value) ** 2
+        errors.append(error)
+    np.testing.assert_allclose(losses.window_errors(windows, reconstructions), errors, rtol=1e-5)
+    np.testing.assert_allclose(losses.reconstruction_loss(windows, reconstructions), sum(errors) / shape[0], rtol=1e-5)
+
+
+def test_reconstruction_loss_of_what_is_reproduced_is_zero():
+    assert float(losses.reconstruction_loss(WINDOWS, WINDOWS)) == 0.0
+
+
+def test_kl_of_the_standard_gaussian_is_zero():
+    np.testing.assert_array_equal(losses.kl_divergence(np.zeros((4, 3)), np.zeros((4, 3))), [0.0, 0.0, 0.0])
+
+
+def test_kl_has_no_half_inside_and_takes_log_std():
+    # One window: μ = 3, σ = 1 gives 9 + 1 − 0 − 1; μ = 0, σ = e gives 0 + e² − 2 − 1.
+    kl = np.array(losses.kl_divergence([[3.0, 0.0]], [[0.0, 1.0]]))
+    np.testing.assert_allclose(kl, [9.0, math.e**2 - 3.0], rtol=1e-6)
+    half = kl / 2  # the usual KL in nats, which is wrong here
+    assert not np.allclose(kl, half)
+    log_variance = [9.0, math.e - 1.0 - 1.0]  # what a log variance of 1 gives, which is wrong
+    assert not np.allclose(kl, log_variance)
+
+
+def test_kl_is_one_value_per_code_variable_and_a_mean_over_windows():
+    mean, log_std = RNG.normal(size=(2, 5, 3))
+    expected = np.zeros(3)
+    for m, s in zip(mean, log_std, strict=True):
+        for i in range(3):
+            expected[i] += (m[i] ** 2 + np.exp(s[i]) ** 2 - np.log(np.exp(s[i]) ** 2) - 1.0) / 5
+    kl = np.array(losses.kl_divergence(mean, log_std))
+    assert kl.shape == (3,)
+    np.testing.assert_allclose(kl, expected, rtol=1e-5)
+    assert not np.allclose(kl, 5 * expected)  # the sum over windows is wrong
+
+
+def test_kl_is_least_at_the_standard_gaussian():
+    mean, log_std = RNG.normal(size=(2, 200, 1))
+    for m, s in zip(mean, log_std, strict=True):
+        assert float(losses.kl_divergence(m[None], s[None])[0]) > 0
+
+
+@pytest.mark.parametrize(
+    ("step", "value"), [(0, 0.0), (1, 0.625), (2, 1.25), (3, 1.875), (4, 2.5), (5, 2.5), (10**9, 2.5)]
+)
+def test_ramp_rises_linearly_and_stays(step, value):
+    assert float(losses.ramp(step, 2.5, 4)) == value
+    assert float(losses.ramp(tf.constant(step, "int64"), 2.5, 4)) == value
+
+
+def test_ramp_without_steps_is_final_from_the_start():
+    assert float(losses.ramp(0, 2.5, 0)) == 2.5
+
+
+def test_ramp_divides_whole_steps_without_rounding_down():
+    assert float(losses.ramp(np.int64(1), 1.0, 3)) == pytest.approx(1 / 3)
+    assert 1 // 3 == 0  # what whole-number division gives, which is wrong
+
+
+def test_capacity_penalty_holds_kl_from_both_sides():
+    assert float(losses.capacity_penalty(3.0, 5.0, 10.0)) == 20.0
+    assert float(losses.capacity_penalty(8.0, 5.0, 10.0)) == 30.0
+    assert float(losses.capacity_penalty(5.0, 5.0, 10.0)) == 0.0
+    assert 10.0 * (3.0 - 5.0) < 0  # without the absolute value, which is wrong
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_is_computed_in_float32(dtype):
+    windows = tf.constant([[300.0, 300.0], [0.0, 300.0]], dtype)
+    reconstructions = tf.zeros((2, 2), dtype)
+    rl = losses.reconstruction_loss(windows, reconstructions)
+    assert rl.dtype == "float32"
+    assert float(rl) == (2 * 90_000 + 90_000) / 2
+    with np.errstate(over="ignore"):
+        assert np.isinf(np.float16(300) ** 2)  # what float16 gives
+
+    kl = losses.kl_divergence(tf.constant([[300.0]], dtype), tf.constant([[8.0]], dtype))
+    assert kl.dtype == "float32"
+    np.testing.assert_allclose(kl, [90_000 + math.exp(16.0) - 16.0 - 1.0], rtol=1e-6)
+
+    penalty = losses.capacity_penalty(tf.constant(60_000.0, dtype), tf.constant(0.0, dtype), 10.0)
+    assert penalty.dtype == "float32"
+    np.testing.assert_allclose(penalty, 600_000.0, rtol=5e-3)
+    assert losses.ramp(tf.constant(1.0, dtype), 1.0, 2).dtype == "float32"
+
+
+def test_small_differences_of_large_float16_values_survive():
+    windows = tf.fill((1, 5000), tf.constant(1.0, "float16"))
+    reconstructions = tf.fill((1, 5000), tf.constant(2.0, "float16"))
+    assert float(losses.reconstruction_loss(windows, reconstructions)) == 5000.0
+    total = np.float16(0)
+    for _ in range(5000):
+        total = np.float16(total + np.float16(1))
+    assert total == 2048.0  # a running sum in float16 stops growing, which is wrong
+
+
+def test_everything_is_the_same_under_xla():
+    windows, reconstructions = RNG.normal(size=(2, 6, 2, 2, 1)).astype("float32")
+    mean, log_std = RNG.normal(size=(2, 6, 3)).astype("float32")
+
+    def everything():
+        kl = losses.kl_divergence(mean, log_std)
+        capacity = losses.ramp(tf.constant(3), 2.0, 7)
+        return (
+            losses.window_errors(windows, reconstructions),
+            losses.reconstruction_loss(windows, reconstructions),
+            kl,
+            losses.capacity_penalty(tf.reduce_sum(kl), capacity, 3.0),
+        )
+
+    for compiled, eager in zip(tf.function(everything, jit_compile=True)(), everything(), strict=True):
+        np.testing.assert_allclose(compiled, eager, rtol=1e-5)

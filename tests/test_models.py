@@ -1,0 +1,238 @@
+"""Configurations and reference models: checks, JSON, layers, shapes, parameter counts and one step of training."""
+
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+
+import lea_keras
+from models import parts, registry
+from models.configs import CONFIGS, IMAGE_SIZES, MODELS, RunConfig
+
+STEPS = 7
+
+
+def build(name, image_shape=(28, 28, 1), classes=10, **changes):
+    config = CONFIGS[name].replace(dataset="mnist", **changes)
+    return registry.build(config, image_shape, classes, STEPS), config
+
+
+def dense(inputs, outputs):
+    return (inputs + 1) * outputs
+
+
+def fc_standard(values, code_length):
+    """Parameters of an fc standard autoencoder on windows of so many values (thesis section 3.3.1)."""
+    hidden = 2 * values
+    encoder = dense(values, hidden) + dense(hidden, code_length)
+    return encoder + dense(code_length, hidden) + dense(hidden, values)
+
+
+def fc_vae(values, code_length):
+    """The same of a VAE, which has two heads."""
+    return fc_standard(values, code_length) + dense(2 * values, code_length)
+
+
+def test_every_model_has_a_configuration_and_a_builder():
+    assert set(CONFIGS) == set(MODELS) == set(registry.BUILDERS)
+    assert all(config.model == name for name, config in CONFIGS.items())
+
+
+def test_image_sizes_are_those_of_the_data():
+    from lea_keras import data
+
+    assert set(IMAGE_SIZES) == set(data.NAMES)
+    for name, size in IMAGE_SIZES.items():
+        assert data.info(name).image_shape[:2] == size
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_json_round_trip(config):
+    config = config.replace(window_size=(4, 6), strides=(2, 3), limit=10, jit_compile=False, data_dir="~/data")
+    assert RunConfig.from_json(config.to_json()) == config
+    assert set(json.loads(config.to_json())) == {field.name for field in dataclasses.fields(RunConfig)}
+
+
+def test_a_configuration_has_one_form():
+    config = RunConfig(window_size=[4, 4], strides=(2, 3), learning_rate=np.float32(0.5), filters=[8, 16])
+    assert (config.window_size, config.strides, config.learning_rate, config.filters) == (4, (2, 3), 0.5, (8, 16))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.epochs = 3
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not valid JSON"),
+        ("[]", "must be a JSON object. Received: list"),
+        (json.dumps({"epoch": 1}), "Argument `field` must be one of .* Did you mean 'epochs'"),
+        ("{}", "lacks the fields: dataset, data_dir"),
+    ],
+)
+def test_damaged_json_is_named(text, message):
+    with pytest.raises(ValueError, match=message) as error:
+        RunConfig.from_json(text)
+    assert "\n" not in str(error.value)
+
+
+BAD_FIELDS = [
+    ("dataset", "sprite", "Did you mean 'sprites'"),
+    ("data_dir", "", "path of a folder"),
+    ("data_dir", 3, "path of a folder"),
+    ("download", 1, "True or False"),
+    ("limit", 0, "integer of at least 1"),
+    ("batch_size", -1, "integer of at least 1"),
+    ("model", "lea_cf", "Did you mean 'lea_fc'"),
+    ("filters", 32, "a pair of positive integers"),
+    ("filters", (32, 0), "a pair"),
+    ("filters", (32, 64, 128), "a pair"),
+    ("window_size", 0, "a positive integer or a pair"),
+    ("window_size", (4, 65), "at most the 64x64 pixels of sprites"),
+    ("strides", -2, "a positive integer or a pair"),
+    ("strides", (1, 2, 3), "a positive integer or a pair"),
+    ("autoencoder", "k-sparse", "Did you mean 'k_sparse'"),
+    ("encoder", "sb", "one of"),
+    ("decoder", "cnv", "Did you mean 'conv'"),
+    ("code_length", 0, "integer of at least 1"),
+    ("kernels", 1.5, "integer of at least 1"),
+    ("kernel_size", 0, "integer of at least 1"),
+    ("k", 0, "integer of at least 1"),
+    ("a", 0.9, "number of at least 1"),
+    ("beta", -0.1, "number of at least 0"),
+    ("gamma", float("nan"), "number of at least 0"),
+    ("capacity", float("inf"), "number of at least 0"),
+    ("capacity_epochs", -1, "integer of at least 0"),
+    ("optimization", "alternative", "Did you mean 'alternate'"),
+    ("lea_weight", -1, "number of at least 0"),
+    ("epochs", 0, "integer of at least 1"),
+    ("learning_rate", 0, "number above 0"),
+    ("learning_rate", "fast", "number of at least 0"),
+    ("seed", -1, "integer of at least 0"),
+    ("seed", 2**32, "integer from 0 to"),
+    ("jit_compile", "auto", "True or False"),
+    ("mixed_precision", "float8", "Did you mean"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "allowed"), BAD_FIELDS, ids=lambda value: repr(value)[:20])
+def test_bad_field_gets_one_line_that_names_it(name, value, allowed):
+    with pytest.raises(ValueError, match=allowed) as error:
+        RunConfig(**{name: value})
+    message = str(error.value)
+    assert message.startswith(f"Argument `{name}` must be ") and f"Received: {name}=" in message
+    assert "\n" not in message
+
+
+def test_every_field_is_checked():
+    assert {name for name, *_ in BAD_FIELDS} == {field.name for field in dataclasses.fields(RunConfig)}
+
+
+def test_fields_that_contradict_each_other():
+    with pytest.raises(ValueError, match="`k` must be at most the code length, 3. Received: k=5"):
+        RunConfig(autoencoder="k_sparse", code_length=3)
+    assert RunConfig(autoencoder="vae", code_length=3).k == 5  # k is of no account there
+    with pytest.raises(ValueError, match="`lea_weight` must be 0 for decoder_free"):
+        CONFIGS["decoder_free"].replace(lea_weight=1)
+
+
+# Name, layer types after the input, output shape of the last layer before the dense ones, parameters.
+CASES = {
+    "classic": (
+        ["Conv2D", "MaxPooling2D", "Conv2D", "MaxPooling2D"],
+        (None, 7, 7, 64),
+        dense(5 * 5 * 1, 32) + dense(3 * 3 * 32, 64),
+    ),
+    "cnn_lea": (
+        ["Conv2D", "LocallyEmbeddedAutoencoder", "Conv2D", "LocallyEmbeddedAutoencoder"],
+        (None, 7, 7, 10),
+        dense(5 * 5 * 1, 32) + fc_vae(4 * 4 * 32, 10) + dense(3 * 3 * 10, 64) + fc_vae(4 * 4 * 64, 10),
+    ),
+    "pool_fc": (["MaxPooling2D"], (None, 4, 4, 1), 0),
+    "lea_fc": (["LocallyEmbeddedAutoencoder"], (None, 4, 4, 10), fc_standard(8 * 8, 10)),
+    "lea_only": (["LocallyEmbeddedAutoencoder"], (None, 7, 7, 10), fc_vae(8 * 8, 10)),
+    "decoder_free": (["LocallyEmbeddedAutoencoder"], (None, 7, 7, 10), fc_vae(8 * 8, 10)),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_layers_shapes_and_parameters(name):
+    types, shape, parameters = CASES[name]
+    model, config = build(name)
+    assert [type(layer).__name__ for layer in model.layers] == ["InputLayer", *types, "Flatten", "Dense", "Dense"]
+    assert model.layers[len(types)].output.shape == shape
+    assert model.output.shape == (None, 10)
+    assert model.count_params() == parameters + dense(int(np.prod(shape[1:])), 1024) + dense(1024, 10)
+    convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert all(layer.activation is keras.activations.relu and layer.padding == "same" for layer in convolutions)
+    hidden, logits = model.layers[-2:]
+    assert hidden.activation is keras.activations.relu and logits.activation is keras.activations.linear
+    leas = [layer for layer in model.layers if isinstance(layer, lea_keras.LocallyEmbeddedAutoencoder)]
+    assert [layer.name for layer in leas] == (["lea_1", "lea_2"] if name == "cnn_lea" else ["lea"] * len(leas))
+    assert isinstance(model, lea_keras.LEAModel) == bool(leas)
+    if leas:
+        assert model.optimization == ("alternate" if name in ("cnn_lea", "lea_fc") else "joint")
+        assert all(layer.padding == "same" and layer.loss_weight == config.lea_weight for layer in leas)
+
+
+def test_thesis_windows():
+    windows = {name: (config.window_size, config.strides, config.lea_weight) for name, config in CONFIGS.items()}
+    assert windows == {
+        "classic": (2, None, 1.0),
+        "cnn_lea": (4, 2, 1.0),
+        "pool_fc": (8, None, 1.0),
+        "lea_fc": (8, None, 1.0),
+        "lea_only": (8, 4, 1.0),
+        "decoder_free": (8, 4, 0.0),
+    }
+
+
+@pytest.mark.parametrize("autoencoder", ["standard", "k_sparse", "vae", "capacity_vae"])
+def test_every_hyperparameter_reaches_the_layer(autoencoder):
+    changes = {
+        "window_size": (4, 6), "strides": (2, 3), "code_length": 6, "encoder": "conv", "decoder": "sb", "kernels": 3,
+        "kernel_size": 2, "k": 4, "a": 1.5, "beta": 2.0, "gamma": 3.0, "capacity": 4.0, "capacity_epochs": 5,
+        "optimization": "independent", "lea_weight": 0.25,
+    }  # fmt: skip
+    model, _ = build("lea_fc", autoencoder=autoencoder, **changes)
+    layer = model.lea_layers[0]
+    config = layer.autoencoder.get_config()
+    expected = {"code_length": 6, "encoder": "conv", "decoder": "sb", "kernels": 3, "kernel_size": 2}
+    expected |= {
+        "standard": {},
+        "k_sparse": {"k": 4, "a": 1.5},
+        "vae": {"beta": 2.0},
+        "capacity_vae": {"gamma": 3.0, "capacity": 4.0, "capacity_steps": 5 * STEPS},
+    }[autoencoder]
+    assert {name: config[name] for name in expected} == expected
+    assert (layer.window_size, layer.strides, layer.loss_weight) == ((4, 6), (2, 3), 0.25)
+    assert model.optimization == "independent"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_one_training_step(name):
+    keras.utils.set_random_seed(0)
+    model, config = build(name, (12, 12, 1), 3, window_size=2, filters=(2, 3), code_length=2, learning_rate=1e-3)
+    parts.compile_model(model, config)
+    rng = np.random.default_rng(0)
+    images = rng.uniform(size=(6, 12, 12, 1)).astype("float32")
+    labels = np.eye(3, dtype="float32")[rng.integers(0, 3, 6)]
+    before = [np.array(variable) for variable in model.trainable_variables]
+    logs = model.train_on_batch(images, labels, return_dict=True)
+    assert {"loss", "accuracy"} <= set(logs) and all(np.isfinite(value) for value in logs.values())
+    moved = [not np.array_equal(old, new) for old, new in zip(before, model.trainable_variables, strict=True)]
+    assert np.mean(moved) > 0.7  # all but what a dead ReLU holds back
+    logits = model.predict(images, verbose=0)
+    assert logits.shape == (6, 3) and not np.allclose(logits.sum(axis=1), 1.0)  # no softmax
+
+
+@pytest.mark.parametrize("mixed_precision", ["float16", "bfloat16"])
+def test_mixed_precision_ends_in_float32_and_leaves_the_policy_alone(mixed_precision):
+    config = CONFIGS["lea_fc"].replace(dataset="mnist", mixed_precision=mixed_precision)
+    with parts.precision(config):
+        model = registry.build(config, (28, 28, 1), 10, STEPS)
+        parts.compile_model(model, config)
+    assert keras.mixed_precision.dtype_policy().name == "float32"
+    assert model.layers[1].compute_dtype == mixed_precision
+    assert model.output.dtype == "float32"

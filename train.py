@@ -1,0 +1,222 @@
+"""Trains a reference model and stores what it learned in a run folder; ``python train.py --help`` lists the flags."""
+
+import pathlib
+import shlex
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from absl import flags
+
+from models import runs
+from models.configs import AUTOENCODERS, CONFIGS, DECODERS, ENCODERS, IMAGE_SIZES, OPTIMIZATIONS, PRECISIONS, RunConfig
+from models.runs import RunError
+from models.startup import quiet_import
+
+INTRODUCTION = """\
+usage: python train.py [--flag=value ...]
+
+Trains a model with locally embedded autoencoders and writes configuration, model, metrics, TensorBoard logs and a
+picture of the code maps to a run folder. Without flags: lea_fc on sprites, in less than two minutes on two cores.
+"""
+
+
+class Flag(NamedTuple):
+    """One line of the help: the flag's name, what its value looks like, what it does, and what None stands for."""
+
+    name: str
+    value: str
+    text: str
+    none: str = ""
+
+
+GROUPS: dict[str, tuple[Flag, ...]] = {
+    "Data": (
+        Flag("dataset", "NAME", f"{', '.join(IMAGE_SIZES)}; sprites is generated, the others come from TFDS"),
+        Flag("data_dir", "FOLDER", "where TFDS keeps its data sets", "TFDS' own folder"),
+        Flag("download", "", "download the data set if it is missing"),
+        Flag("limit", "N", "train on N samples only", "all"),
+        Flag("batch_size", "N", "samples per step", "mnist 256, fashion_mnist and cifar10 128, sprites 64"),
+    ),
+    "Model": (
+        Flag("model", "NAME", f"{', '.join(CONFIGS)}"),
+        Flag("filters", "N,N", "filters of the two convolutions of classic and cnn_lea"),
+        Flag("window_size", "N or N,N", "rows, columns of LEA or pool windows"),
+        Flag("strides", "N or N,N", "pixels from window to window", "the window size"),
+    ),
+    "Autoencoder": (
+        Flag("autoencoder", "NAME", f"{', '.join(AUTOENCODERS)}"),
+        Flag("encoder", "NAME", f"{', '.join(ENCODERS)}"),
+        Flag("decoder", "NAME", f"{', '.join(DECODERS)} (spatial broadcast)"),
+        Flag("code_length", "N", "code variables per window"),
+        Flag("kernels", "N", "filters of conv and sb"),
+        Flag("kernel_size", "N", "kernel size of conv and sb"),
+        Flag("k", "N", "k_sparse: values kept while training"),
+        Flag("a", "X", "k_sparse: factor on k while testing, at least 1"),
+        Flag("beta", "X", "vae: weight of the KL divergence"),
+        Flag("gamma", "X", "capacity_vae: weight of the capacity penalty"),
+        Flag("capacity", "X", "capacity_vae: capacity at the end"),
+        Flag("capacity_epochs", "N", "capacity_vae: epochs over which it rises from 0"),
+    ),
+    "Training": (
+        Flag("optimization", "NAME", f"{', '.join(OPTIMIZATIONS)}"),
+        Flag("lea_weight", "X", "weight of the LEAs' losses"),
+        Flag("epochs", "N", "passes over the training data"),
+        Flag("learning_rate", "X", "of Adam"),
+        Flag("seed", "N", "of weights, noise and data order"),
+        Flag("jit_compile", "", "compile with XLA; --nojit_compile: never", "Keras decides"),
+        Flag("mixed_precision", "NAME", f"{', '.join(PRECISIONS)}"),
+    ),
+    "Run": (
+        Flag("run_dir", "FOLDER", "folder of the run, never overwritten [runs/<model>_<dataset>_<seed>]"),
+        Flag("resume", "", "continue an interrupted run after its last finished epoch; --epochs may be raised"),
+    ),
+}
+SWITCHES = ("download", "jit_compile", "resume")
+
+
+def _integers(text: str) -> int | tuple[int, ...]:
+    """ "4" → 4, "4,6" → (4, 6); what cannot be sizes is refused by the configuration."""
+    numbers = tuple(int(part) for part in text.split(","))
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+CONVERTERS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "N": (int, "an integer"),
+    "X": (float, "a number"),
+    "N,N": (_integers, "two integers with a comma between them"),
+    "N or N,N": (_integers, "an integer, or two with a comma between them"),
+}
+
+
+def define_flags() -> flags.FlagValues:
+    """Returns the flags, not parsed. They are apart from absl's global ones, which libraries also write to."""
+    values = flags.FlagValues()
+    for group in GROUPS.values():
+        for flag in group:
+            define = flags.DEFINE_boolean if flag.name in SWITCHES else flags.DEFINE_string
+            define(flag.name, None, flag.text, flag_values=values)
+    return values
+
+
+def parse(argv: Sequence[str]) -> dict[str, Any]:
+    """Returns the flags that were given, converted but not checked.
+
+    Raises:
+        RunError: for an unknown flag, a value of the wrong kind, or an argument that is no flag.
+    """
+    values = define_flags()
+    try:
+        rest = values(list(argv))
+    except (flags.Error, ValueError) as error:
+        raise RunError(str(error)) from None
+    if len(rest) > 1:
+        raise RunError(f"Arguments must be flags, --name=value. Received: {' '.join(rest[1:])}")
+    given = {}
+    for flag in (flag for group in GROUPS.values() for flag in group):
+        value = values[flag.name].value
+        if value is None:
+            continue
+        convert, kind = CONVERTERS.get(flag.value, (None, ""))
+        try:
+            given[flag.name] = convert(value) if convert else value
+        except ValueError:
+            raise RunError(f"Argument `{flag.name}` must be {kind}. Received: {flag.name}={value!r}") from None
+    return given
+
+
+def help_text() -> str:
+    """The flags by group, defaults in brackets."""
+    lines = [INTRODUCTION]
+    for title, group in GROUPS.items():
+        lines.append(f"{title}:")
+        for flag in group:
+            left = f"  --{flag.name}" + (f"={flag.value}" if flag.value else "")
+            first, *more = textwrap.wrap(flag.text + _default(flag), width=90)
+            lines += [f"{left:28}{first}"] + [f"{'':28}{text}" for text in more]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _default(flag: Flag) -> str:
+    """ " [8; 2 for classic; …]": the default of the default model, and those of the models that differ."""
+    if flag.name not in RunConfig.__dataclass_fields__:
+        return ""
+
+    def show(config: RunConfig) -> str:
+        value = getattr(config, flag.name)
+        if isinstance(value, tuple):
+            return ",".join(map(str, value))
+        return flag.none if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+    shown = {name: show(config) for name, config in CONFIGS.items()}
+    usual = shown[RunConfig.model]
+    if usual == "False":
+        return ""
+    if flag.name == "model":
+        return f" [{usual}]"
+    others = [value for value in dict.fromkeys(shown.values()) if value != usual]
+    exceptions = [f"; {', '.join(name for name in shown if shown[name] == value)}: {value}" for value in others]
+    return f" [{usual}{''.join(exceptions)}]"
+
+
+def run(argv: Sequence[str]) -> str:
+    """Trains what the command line says and returns the table of results.
+
+    Raises:
+        RunError: one line, for everything that a user can get wrong.
+    """
+    given = parse(argv)
+    resume = given.pop("resume", False)
+    run_dir = given.pop("run_dir", None)
+    try:
+        config = None if resume and run_dir else runs.new_config(given)
+        run_dir = pathlib.Path(run_dir) if run_dir else runs.default_run_dir(config)
+        if resume:
+            config = runs.resumed_config(run_dir, given)
+        else:
+            runs.claim(run_dir, config)
+    except ValueError as error:
+        raise RunError(str(error)) from None
+    except OSError as error:
+        raise _unusable(run_dir, error) from None
+    try:
+        return _train(config, run_dir, resume)
+    except OSError as error:
+        raise _unusable(run_dir, error) from error
+    except KeyboardInterrupt:
+        again = shlex.join(["python", "train.py", f"--run_dir={run_dir}", "--resume"])
+        raise KeyboardInterrupt(f"Continue with: {again}" if runs.exists(run_dir) else "") from None
+    finally:
+        runs.release(run_dir)
+
+
+def _train(config: RunConfig, run_dir: pathlib.Path, resume: bool) -> str:
+    print(f"Run folder: {run_dir}", flush=True)
+    training = quiet_import("models.training")  # only now, since importing TensorFlow takes seconds
+    return training.train(config, run_dir, resume)
+
+
+def _unusable(run_dir: pathlib.Path, error: OSError) -> RunError:
+    return RunError(f"The run folder {run_dir} cannot be used: {error.strerror or error}")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the command line and returns the exit status; whatever a user can get wrong is one line on stderr."""
+    if any(argument in ("--help", "-help", "-h", "--helpshort", "--helpfull") for argument in argv[1:]):
+        print(help_text())
+        return 0
+    try:
+        print(run(argv))
+    except RunError as error:
+        print(f"train.py: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as error:
+        print(f"\ntrain.py: Interrupted. {error}", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
