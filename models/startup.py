@@ -8,7 +8,7 @@ from types import ModuleType
 
 
 def quiet_import(name: str) -> ModuleType:
-    """Imports a module; what goes to the standard error meanwhile is shown only if the import fails.
+    """Imports a module that imports TensorFlow; what goes to the standard error meanwhile is shown only if the import fails.
 
     ``TF_CPP_MIN_LOG_LEVEL`` alone is not enough: some notices come before TensorFlow looks at it.
     """
@@ -18,7 +18,10 @@ def quiet_import(name: str) -> ModuleType:
     with tempfile.TemporaryFile() as notices:
         os.dup2(notices.fileno(), 2)
         try:
-            return importlib.import_module(name)
+            module = importlib.import_module(name)
+            # TensorFlow looks for a GPU at first use, and says so at length where there is none.
+            sys.modules["tensorflow"].config.list_physical_devices("GPU")
+            return module
         except BaseException:
             notices.seek(0)
             os.write(original, notices.read())
