@@ -28,7 +28,7 @@ setup(
         "tensorboard>=2.20",  # TensorFlow no longer installs it
     ],
     extras_require={
-        "test": ["pytest>=8.0", "hypothesis>=6.100", "ruff>=0.5"],
+        "test": ["pytest>=8.0", "pytest-xdist>=3.6", "hypothesis>=6.100", "ruff>=0.5"],
         "gpu": ["tensorflow[and-cuda]>=2.21"],
         "robustness": ["foolbox>=3.3.4"],
     },

@@ -6,8 +6,9 @@ from typing import Any
 import keras
 
 from lea_keras.checks import check_choice, fail
+from lea_keras.functional import functional_class, is_functional
 from lea_keras.layer import LocallyEmbeddedAutoencoder, Use, forward_pass
-from lea_keras.optimizations import JOINT, MAIN, OPTIMIZATIONS, plan
+from lea_keras.optimizations import JOINT, MAIN, OPTIMIZATIONS, Phase, plan
 from lea_keras.version import PACKAGE
 
 
@@ -24,7 +25,9 @@ class _State:
     """What a model holds beside its layers once it is compiled and built; out of sight of Keras' attribute tracking,
     which allows no new state in a subclassed model after it is built."""
 
-    def __init__(self, leas: list[LocallyEmbeddedAutoencoder], has_main_loss: bool) -> None:
+    def __init__(self, phases: list[Phase], leas: list[LocallyEmbeddedAutoencoder], has_main_loss: bool) -> None:
+        self.phases = phases
+
         def mean(name: str) -> keras.metrics.Metric:
             return keras.metrics.Mean(name=name)
 
@@ -38,33 +41,6 @@ class _State:
     def metrics(self) -> list[keras.metrics.Metric]:
         of_leas = [metric for measures in self.measures.values() for metric in measures.values()]
         return ([self.main_loss] if self.main_loss is not None else []) + of_leas
-
-
-def _is_functional(inputs: Any = None, outputs: Any = None, *_: Any, **__: Any) -> bool:
-    """Whether a constructor's arguments begin with the inputs and outputs of a functional model."""
-    tensors = keras.tree.flatten((inputs, outputs))
-    return all(isinstance(tensor, keras.KerasTensor) for tensor in tensors)
-
-
-_functional_classes: dict[type, type] = {}
-
-
-def _functional_class(cls: type, inputs: Any, outputs: Any, *_: Any, **__: Any) -> type:
-    """``cls`` with Keras' functional model mixed in.
-
-    Left to itself Keras would rewrite the bases of ``cls`` at the first functional model, after which no subclass with
-    a ``call`` of its own works any more. So each class gets a functional twin of the same name instead.
-    """
-    functional = type(keras.Model(inputs, outputs))
-    if issubclass(cls, functional):
-        return cls
-    if cls not in _functional_classes:
-        twin = type(cls.__name__, (cls, functional), {"__module__": cls.__module__, "__doc__": cls.__doc__})
-        package, _, name = keras.saving.get_registered_name(cls).rpartition(">")
-        if package:  # saved under the name of ``cls``
-            keras.saving.register_keras_serializable(package, name)(twin)
-        _functional_classes[cls] = twin
-    return _functional_classes[cls]
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -85,6 +61,8 @@ class LEAModel(keras.Model):
       steps on its own loss and its own variables only.
 
     Regularisation losses and other layers' ``add_loss`` belong to the main loss. A LEA used twice sums its losses.
+    ``keras.models.clone_model`` knows nothing of ``optimization``; ``from_config(get_config())`` does.
+
     Moving statistics (batch normalisation) of main layers move once per training step **(chosen)**: in the alternate
     step's first forward pass.
 
@@ -101,8 +79,8 @@ class LEAModel(keras.Model):
     """
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
-        if _is_functional(*args, **kwargs):
-            cls = _functional_class(cls, *args, **kwargs)
+        if is_functional(*args, **kwargs):
+            cls = functional_class(cls, *args, **kwargs)
         return super().__new__(cls, *args, **kwargs)
 
     def __init__(
@@ -115,7 +93,7 @@ class LEAModel(keras.Model):
         **kwargs: Any,
     ) -> None:
         optimization = check_choice("optimization", optimization, OPTIMIZATIONS)
-        if _is_functional(inputs, outputs):
+        if is_functional(inputs, outputs):
             super().__init__(inputs, outputs, name=name, **kwargs)
         elif inputs is None and outputs is None:
             super().__init__(name=name, **kwargs)
@@ -166,28 +144,33 @@ class LEAModel(keras.Model):
         self._has_main_loss = loss is not None
         self._has_lea_optimizer = lea_optimizer is not None
         template = keras.optimizers.get(lea_optimizer) if self._has_lea_optimizer else optimizer
+        for argument, one in (("optimizer", optimizer), ("lea_optimizer", template)):
+            if self.optimization != "joint" and getattr(one, "use_ema", False):
+                # At the end of fit Keras hands an optimizer's averages to *all* trainable variables of the model.
+                raise fail(argument, f"without use_ema for {self.optimization!r} optimisation", one.name)
         # Kept as a configuration: an optimizer cannot be read any more once a step is being traced.
         self._lea_optimizer_template = (type(template), template.get_config())
         self.lea_optimizers = [] if template is optimizer else [template]
         self._state = None
         self._prepare()
 
-    def _prepare(self) -> None:
+    def _prepare(self, x: Any = None) -> None:
         """Creates optimizers' variables and metrics, if the model is built and compiled: both must be there before a
-        step is traced."""
+        step is traced. ``x`` is a batch of inputs, where one is at hand."""
         if self._state is not None or not self.compiled:
             return
         if not all(layer.built for layer in self._flatten_layers()):
             return
         leas = self.lea_layers
-        phases = self._plan()
+        influences = self._influences(x) if self.optimization == "independent" else None
+        phases = plan(self.optimization, self.main_variables, self.lea_variables, influences)
         self.lea_optimizers = [] if self.optimization == "joint" else self._make_lea_optimizers(len(leas))
         for phase in phases:
             for step in phase.steps:
                 optimizer = self._optimizer_of(step.objective)
                 if optimizer is not None and not optimizer.built:
                     optimizer.build(step.variables)
-        self._state = _State(leas, self._has_main_loss)
+        self._state = _State(phases, leas, self._has_main_loss)
         idle = [lea.name for lea in leas if not lea.loss_weight]
         if idle and self.optimization == "alternate":
             warnings.warn(
@@ -204,8 +187,36 @@ class LEAModel(keras.Model):
             optimizers = [o if isinstance(o, scaled) else scaled(o, name="loss_scale_optimizer") for o in optimizers]
         return optimizers
 
-    def _plan(self) -> list[Any]:
-        return plan(self.optimization, self.main_variables, self.lea_variables)
+    def _influences(self, x: Any) -> dict[str | int, list[keras.Variable]] | None:
+        """The variables on which each objective depends, from a trial trace; None where the inputs are not known."""
+        import tensorflow as tf
+
+        if x is None and not hasattr(self, "inputs"):  # only functional models know them
+            return None
+        variables = self.trainable_variables
+        found = {}
+
+        def trace(x: Any) -> None:
+            with tf.GradientTape(persistent=True) as tape:
+                outputs, uses = self._forward(x, "objectives", training=True)
+                parts = [*keras.tree.flatten(outputs), *self.losses]
+                objectives = {MAIN: _total(keras.ops.sum(keras.ops.cast(part, "float32")) for part in parts)}
+                objectives |= {i: self._lea_loss(uses, i, 1) for i in range(len(self.lea_layers))}
+            for name, objective in objectives.items():
+                values = [variable.value for variable in variables]
+                gradients = values if objective is None else tape.gradient(objective, values)
+                found[name] = [v for v, gradient in zip(variables, gradients, strict=True) if gradient is not None]
+
+        def spec(tensor: Any) -> tf.TensorSpec:
+            return tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype)
+
+        specs = keras.tree.map_structure(spec, self.input if x is None else x)
+
+        def on_replicas(x: Any) -> None:
+            self.distribute_strategy.run(trace, args=(x,))
+
+        tf.function(on_replicas, autograph=False).get_concrete_function(specs)  # traced, never run
+        return found
 
     def _optimizer_of(self, objective: str | int) -> keras.optimizers.Optimizer | None:
         return self.optimizer if objective in (MAIN, JOINT) else self.lea_optimizers[objective]
@@ -225,10 +236,10 @@ class LEAModel(keras.Model):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if self._state is None:
             self(x, training=False)  # a subclassed model is built by its first call
-            self._prepare()
+            self._prepare(x)
         replicas = self.distribute_strategy.num_replicas_in_sync
         y_pred, main_loss, uses = None, None, []
-        for phase in self._plan():
+        for phase in self._state.phases:
             with tf.GradientTape(persistent=len(phase.steps) > 1, watch_accessed_variables=False) as tape:
                 watched = {id(variable): variable for step in phase.steps for variable in step.variables}
                 tape.watch([variable.value for variable in watched.values()])
@@ -259,7 +270,7 @@ class LEAModel(keras.Model):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if self._state is None:
             self(x, training=False)
-            self._prepare()
+            self._prepare(x)
         y_pred, uses = self._forward(x, "objectives", training=False)
         main_loss = self._main_loss(x, y, y_pred, sample_weight, training=False)
         replicas = self.distribute_strategy.num_replicas_in_sync

@@ -35,20 +35,28 @@ class Phase(NamedTuple):
     steps: list[Step]
 
 
-def plan(optimization: str, main_variables: list[Any], lea_variables: list[list[Any]]) -> list[Phase]:
+def plan(
+    optimization: str,
+    main_variables: list[Any],
+    lea_variables: list[list[Any]],
+    influences: dict[str | int, list[Any]] | None = None,
+) -> list[Phase]:
     """The phases of one training step.
 
     Args:
         optimization: "joint", "independent" or "alternate".
         main_variables: trainable variables that belong to no LEA.
         lea_variables: trainable variables of each LEA.
+        influences: for "independent" the variables on which each objective depends, so that its optimizer holds state
+            for no others. None: all of them, of which those without a gradient stay as they are.
     """
     leas = range(len(lea_variables))
     everything = main_variables + [variable for subset in lea_variables for variable in subset]
     if optimization == "joint":
         return [Phase("objectives", [Step(JOINT, everything)])]
     if optimization == "independent":
-        return [Phase("objectives", [Step(MAIN, everything), *(Step(i, everything) for i in leas)])]
+        influences = influences or dict.fromkeys([MAIN, *leas], everything)
+        return [Phase("objectives", [Step(name, influences[name]) for name in (MAIN, *leas)])]
     # The main loss runs back through the encoders, which stay fixed. A LEA's loss stays within it: neither earlier
     # main layers nor an earlier LEA move for it, which summing the losses over all LEA variables would get wrong.
     return [

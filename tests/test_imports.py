@@ -21,7 +21,7 @@ LEVELS = [
     {"metrics"},
     {"coders"},
     {"autoencoders"},
-    {"layer"},
+    {"layer", "functional"},
     {"optimizations"},
     {"model"},
     {"maps"},

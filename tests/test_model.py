@@ -1,5 +1,8 @@
 """``LEAModel`` as a Keras model: what it reports, which variables count where, and all the ways of training."""
 
+import pickle
+from copy import deepcopy
+
 import keras
 import numpy as np
 import pytest
@@ -104,7 +107,7 @@ def test_leas_inside_nested_models_and_layers_count_in_the_order_they_were_added
     model = lea_keras.LEAModel(inputs, layers.Dense(3, activation="softmax")(layers.Flatten()(maps)))
     assert [lea.name for lea in model.lea_layers] == ["a_1", "a_2", "b_1", "b_2"]
     before = model.get_weights()
-    history = fit(compile_model(model))
+    history = fit(compile_model(model, run_eagerly=True))
     assert {f"{name}_rl" for name in ("a_1", "a_2", "b_1", "b_2")} <= set(history)
     assert all(not np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
 
@@ -121,7 +124,7 @@ def test_a_lea_used_twice_sums_its_losses(optimization):
         outputs = layers.Dense(3, activation="softmax")(layers.Flatten()(maps))
         return lea_keras.LEAModel(inputs, outputs, optimization=optimization)
 
-    model = compile_model(build(True))
+    model = compile_model(build(True), run_eagerly=True)
     once = model.evaluate(images, labels, verbose=0, return_dict=True)
     lea = model.lea_layers[0]
     halves = []
@@ -163,7 +166,7 @@ def test_regularisation_and_other_losses_belong_to_the_main_loss(optimization):
         maps = layers.Conv2D(2, 3, padding="same", kernel_regularizer=regularizer, name="conv")(inputs)
         maps = Extra()(maps) if extra else maps
         outputs = layers.Dense(3, activation="softmax")(layers.Flatten()(make_lea()(maps)))
-        return compile_model(lea_keras.LEAModel(inputs, outputs, optimization=optimization))
+        return compile_model(lea_keras.LEAModel(inputs, outputs, optimization=optimization), run_eagerly=True)
 
     bare = build(None, False)
     full = build(keras.regularizers.L2(0.1), True)
@@ -174,11 +177,11 @@ def test_regularisation_and_other_losses_belong_to_the_main_loss(optimization):
     assert np.isfinite(fit(full)["loss"][0])
 
 
-@pytest.mark.parametrize("optimization", OPTIMIZATIONS)
+@pytest.mark.parametrize("optimization", ["independent", "alternate"])  # joint is held against a plain model elsewhere
 def test_ways_of_training_that_keras_has(optimization):
     """Batches as data set, sample weights of one, class weights of one and several steps per call: all the same run."""
     images, labels = make_data()
-    reference = compile_model(make_model(optimization, "vae"))
+    reference = compile_model(make_model(optimization, "vae", leas=1))
     expected = fit(reference)["loss"]
     dataset = tf.data.Dataset.from_tensor_slices((images, labels)).batch(8)
     runs = {
@@ -194,7 +197,7 @@ def test_ways_of_training_that_keras_has(optimization):
         ),
     }
     for name, run in runs.items():
-        model = make_model(optimization, "vae")
+        model = make_model(optimization, "vae", leas=1)
         np.testing.assert_allclose(run(model).history["loss"], expected, rtol=1e-5, err_msg=name)
         for ours, theirs in zip(model.get_weights(), reference.get_weights(), strict=True):
             np.testing.assert_allclose(ours, theirs, atol=1e-6, err_msg=name)
@@ -203,7 +206,7 @@ def test_ways_of_training_that_keras_has(optimization):
 @pytest.mark.parametrize("optimization", ["independent", "alternate"])
 def test_sample_weights_weigh_the_main_loss_only(optimization):
     images, labels = make_data(8)
-    model = compile_model(make_model(optimization))
+    model = compile_model(make_model(optimization), run_eagerly=True)
     plain = model.evaluate(images, labels, verbose=0, return_dict=True)
     doubled = model.evaluate(images, labels, sample_weight=2 * np.ones(8), verbose=0, return_dict=True)
     np.testing.assert_allclose(doubled["main_loss"], 2 * plain["main_loss"], rtol=1e-5)
@@ -214,7 +217,7 @@ def test_sample_weights_weigh_the_main_loss_only(optimization):
 @pytest.mark.parametrize("optimization", OPTIMIZATIONS)
 def test_mixed_precision(optimization, policy):
     keras.config.set_dtype_policy(policy)
-    model = compile_model(make_model(optimization, "capacity_vae"))
+    model = compile_model(make_model(optimization, "capacity_vae", leas=1))
     scaled = [isinstance(o, keras.optimizers.LossScaleOptimizer) for o in (model.optimizer, *model.lea_optimizers)]
     assert all(scaled) if policy == "mixed_float16" else not any(scaled)
     before = model.get_weights()
@@ -230,12 +233,28 @@ def test_each_lea_clips_by_its_own_norm():
     def run(loss_weight):
         model = make_model()
         model.lea_layers[0].loss_weight = loss_weight
-        compile_model(model, keras.optimizers.SGD(0.1, global_clipnorm=1e-3))
+        compile_model(model, keras.optimizers.SGD(0.1, global_clipnorm=1e-3), run_eagerly=True)
         fit(model, samples=8)
         return model.get_layer("lea_2").get_weights()
 
     for small, large in zip(run(1.0), run(1e4), strict=True):
         np.testing.assert_array_equal(small, large)
+
+
+def test_independent_optimizers_hold_state_for_what_their_objective_depends_on_and_no_more():
+    model = compile_model(make_model("independent"), keras.optimizers.Adam(1e-3))
+    conv_1, conv_2, head = (model.get_layer(name).trainable_variables for name in ("conv_1", "conv_2", "dense"))
+    leas = [lea.autoencoder for lea in model.lea_layers]
+    encoders = [len(lea.encoder.trainable_variables) + 2 for lea in leas]  # and the dense layer to the code
+    decoders = [len(lea.decoder.trainable_variables) for lea in leas]
+    first = len(conv_1) + encoders[0]
+    expected = [
+        first + len(conv_2) + encoders[1] + len(head),
+        first + decoders[0],
+        first + len(conv_2) + encoders[1] + decoders[1],
+    ]
+    held = [(len(o.variables) - 2) / 2 for o in (model.optimizer, *model.lea_optimizers)]  # momentum and velocity
+    assert held == expected
 
 
 def test_optimizers():
@@ -319,9 +338,21 @@ def test_training_does_not_retrace_between_epochs():
 
 
 def test_same_seed_same_run_and_another_seed_another():
-    histories = [fit(compile_model(make_model("alternate", "vae", seed=seed)), epochs=2)["loss"] for seed in (3, 3, 4)]
+    histories = [
+        fit(compile_model(make_model("alternate", "vae", seed=seed, leas=1)), epochs=2)["loss"] for seed in (3, 3, 4)
+    ]
     assert histories[0] == histories[1]
     assert histories[0] != histories[2]
+
+
+def test_copies_and_pickles():
+    images, _ = make_data()
+    model = make_model("independent", "vae")
+    expected = model.predict(images, verbose=0)
+    for copy in (pickle.loads(pickle.dumps(model)), deepcopy(model)):
+        assert isinstance(copy, lea_keras.LEAModel) and copy.optimization == "independent"
+        np.testing.assert_array_equal(copy.predict(images, verbose=0), expected)
+    assert lea_keras.LEAModel.from_config(model.get_config()).optimization == "independent"
 
 
 def test_idle_leas_are_pointed_out():
@@ -343,3 +374,6 @@ def test_errors():
     ):
         compile_model(model)
     assert find_leas(layers.Dense(2)) == []
+    for optimization in ("independent", "alternate"):
+        with pytest.raises(ValueError, match=f"`lea_optimizer` must be without use_ema for '{optimization}'"):
+            compile_model(make_model(optimization), lea_optimizer=keras.optimizers.Adam(use_ema=True))
