@@ -154,15 +154,15 @@ class LEAModel(keras.Model):
         self._state = None
         self._prepare()
 
-    def _prepare(self, x: Any = None) -> None:
+    def _prepare(self) -> None:
         """Creates optimizers' variables and metrics, if the model is built and compiled: both must be there before a
-        step is traced. ``x`` is a batch of inputs, where one is at hand."""
+        step is traced."""
         if self._state is not None or not self.compiled:
             return
         if not all(layer.built for layer in self._flatten_layers()):
             return
         leas = self.lea_layers
-        influences = self._influences(x) if self.optimization == "independent" else None
+        influences = self._influences() if self.optimization == "independent" else None
         phases = plan(self.optimization, self.main_variables, self.lea_variables, influences)
         self.lea_optimizers = [] if self.optimization == "joint" else self._make_lea_optimizers(len(leas))
         for phase in phases:
@@ -187,11 +187,12 @@ class LEAModel(keras.Model):
             optimizers = [o if isinstance(o, scaled) else scaled(o, name="loss_scale_optimizer") for o in optimizers]
         return optimizers
 
-    def _influences(self, x: Any) -> dict[str | int, list[keras.Variable]] | None:
-        """The variables on which each objective depends, from a trial trace; None where the inputs are not known."""
+    def _influences(self) -> dict[str | int, list[keras.Variable]] | None:
+        """The variables on which each objective depends, from a trial trace; None for a subclassed model, which does
+        not know its inputs when it is compiled or loaded."""
         import tensorflow as tf
 
-        if x is None and not hasattr(self, "inputs"):  # only functional models know them
+        if not hasattr(self, "inputs"):
             return None
         variables = self.trainable_variables
         found = {}
@@ -204,13 +205,10 @@ class LEAModel(keras.Model):
                 objectives |= {i: self._lea_loss(uses, i, 1) for i in range(len(self.lea_layers))}
             for name, objective in objectives.items():
                 values = [variable.value for variable in variables]
-                gradients = values if objective is None else tape.gradient(objective, values)
+                gradients = [None] * len(values) if objective is None else tape.gradient(objective, values)
                 found[name] = [v for v, gradient in zip(variables, gradients, strict=True) if gradient is not None]
 
-        def spec(tensor: Any) -> tf.TensorSpec:
-            return tf.TensorSpec((None, *tensor.shape[1:]), tensor.dtype)
-
-        specs = keras.tree.map_structure(spec, self.input if x is None else x)
+        specs = keras.tree.map_structure(lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), self.input)
 
         def on_replicas(x: Any) -> None:
             self.distribute_strategy.run(trace, args=(x,))
@@ -236,7 +234,7 @@ class LEAModel(keras.Model):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if self._state is None:
             self(x, training=False)  # a subclassed model is built by its first call
-            self._prepare(x)
+            self._prepare()
         replicas = self.distribute_strategy.num_replicas_in_sync
         y_pred, main_loss, uses = None, None, []
         for phase in self._state.phases:
@@ -270,7 +268,7 @@ class LEAModel(keras.Model):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if self._state is None:
             self(x, training=False)
-            self._prepare(x)
+            self._prepare()
         y_pred, uses = self._forward(x, "objectives", training=False)
         main_loss = self._main_loss(x, y, y_pred, sample_weight, training=False)
         replicas = self.distribute_strategy.num_replicas_in_sync

@@ -6,7 +6,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from layer_checks import OPTIMIZATIONS, TYPES, compile_model, fit, make_data, make_model, same_weights
+from layer_checks import OPTIMIZATIONS, TYPES, compile_model, fit, make_data, make_lea, make_model, same_weights
 
 import lea_keras
 
@@ -149,3 +149,32 @@ def test_custom_parts_survive(tmp_path):
     assert loaded.lea_layers[0].autoencoder.decoder.kernels == 5
     images = np.random.default_rng(0).random((2, 8, 8, 2)).astype("float32")
     np.testing.assert_array_equal(model.predict(images, verbose=0), loaded.predict(images, verbose=0))
+
+
+@keras.saving.register_keras_serializable("tests")
+class Subclassed(lea_keras.LEAModel):
+    """A model with a ``call`` of its own, which says how it is rebuilt as Keras asks of such models."""
+
+    def __init__(self, units, optimization, **kwargs):
+        super().__init__(optimization=optimization, **kwargs)
+        self.units = units
+        self.lea = make_lea("capacity_vae")
+        self.flatten = keras.layers.Flatten()
+        self.head = keras.layers.Dense(units, activation="softmax")
+
+    def call(self, images, training=False):
+        return self.head(self.flatten(self.lea(images)))
+
+    def get_config(self):
+        return {"name": self.name, "units": self.units, "optimization": self.optimization}
+
+
+@pytest.mark.parametrize("optimization", OPTIMIZATIONS)
+def test_a_subclassed_model_continues_too(tmp_path, optimization):
+    model = compile_model(Subclassed(3, optimization), run_eagerly=True)
+    fit(model)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    fit(model), fit(loaded)
+    for ours, theirs in zip(state(model), state(loaded), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
