@@ -2,6 +2,7 @@
 
 import pathlib
 import sys
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -9,14 +10,14 @@ import tensorflow as tf
 
 import lea_keras.data
 from lea_keras import callbacks, plots
-from models import parts, registry, runs
+from models import parts, registry, runs, tables
 from models.configs import RunConfig
-from models.runs import RunError
+from models.runs import DivergedError, RunError
 
 LOG_FOLDER = "logs"
 PICTURE_FILE = "codes.png"
 PICTURE_IMAGES = 4
-MEASURES = ("loss", "rl", "rln", "kl", "capacity")
+PICTURED_EPOCHS = 5
 
 
 def train(config: RunConfig, run_dir: pathlib.Path, resume: bool = False) -> str:
@@ -45,9 +46,9 @@ def train(config: RunConfig, run_dir: pathlib.Path, resume: bool = False) -> str
                 callbacks.publish_model(run_dir)
                 print(f"All {finished} epochs of this run are done; a higher --epochs trains it further.")
             _draw(model, splits["test"], run_dir)
-            return table(callbacks.read_metrics(run_dir)[-1], majority_accuracy(splits["test"]))
+            return tables.of_epoch(callbacks.read_metrics(run_dir)[-1], majority_accuracy(splits["test"]))
         except callbacks.NaNLossError as error:
-            raise RunError(f"{error}. {_kept(run_dir)}") from error
+            raise DivergedError(f"{error}. {_kept(run_dir)}") from error
         except tf.errors.OpError as error:
             raise _explained(error, run_dir) from error
 
@@ -94,13 +95,15 @@ def _load(checkpoint: pathlib.Path) -> keras.Model:
         raise RunError(f"The checkpoint {checkpoint} cannot be loaded: {error}") from error
 
 
-def load_splits(config: RunConfig, first_epoch: int = 0) -> dict[str, tf.data.Dataset]:
-    """Returns "train" and "test" data of a run, batched as in it, the training data from an epoch on."""
+def load_splits(
+    config: RunConfig, first_epoch: int = 0, splits: Sequence[str] = tables.SPLITS
+) -> dict[str, tf.data.Dataset]:
+    """Returns the "train" and "test" data of a run, batched as in it, the training data from an epoch on."""
     batch_size = config.batch_size or lea_keras.data.info(config.dataset).batch_size
     shared = {"batch_size": batch_size, "seed": config.seed}
     shared |= {"data_dir": config.data_dir, "download": config.download}
-    train_data = lea_keras.data.load(config.dataset, "train", limit=config.limit, first_epoch=first_epoch, **shared)
-    return {"train": train_data, "test": lea_keras.data.load(config.dataset, "test", **shared)}
+    own = {"train": {"limit": config.limit, "first_epoch": first_epoch}, "test": {}}
+    return {split: lea_keras.data.load(config.dataset, split, **own[split], **shared) for split in splits}
 
 
 def _confirm(config: RunConfig, run_dir: pathlib.Path, resume: bool) -> None:
@@ -113,8 +116,12 @@ def _confirm(config: RunConfig, run_dir: pathlib.Path, resume: bool) -> None:
 def _fit(
     model: keras.Model, splits: dict[str, tf.data.Dataset], config: RunConfig, run_dir: pathlib.Path, finished: int
 ) -> None:
-    """Trains and, after each epoch, tests (thesis section 4.1) and stores what ``RunCheckpoint`` says."""
-    logs = keras.callbacks.TensorBoard(str(run_dir / LOG_FOLDER), write_graph=False)
+    """Trains and, after each epoch, tests (thesis section 4.1) and stores what ``RunCheckpoint`` says.
+
+    TensorBoard finds the metrics of every epoch and what the LEAs make of a few test images, the latter about five
+    times in a run.
+    """
+    logs, images = run_dir / LOG_FOLDER, _few_images(splits["test"])
     model.fit(
         splits["train"],
         validation_data=splits["test"],
@@ -123,7 +130,14 @@ def _fit(
         shuffle=False,  # the data does that
         # A bar that redraws itself is of use on a terminal only.
         verbose=1 if sys.stdout.isatty() else 2,
-        callbacks=[callbacks.StopOnNaN(), logs, callbacks.RunCheckpoint(run_dir), callbacks.TimeLeft()],
+        callbacks=[
+            callbacks.StopOnNaN(),
+            keras.callbacks.TensorBoard(str(logs), write_graph=False),
+            callbacks.LEAPictures(images, logs, every=max(1, config.epochs // PICTURED_EPOCHS)),
+            callbacks.CapacityReadout(images, logs),
+            callbacks.RunCheckpoint(run_dir),
+            callbacks.TimeLeft(),
+        ],
     )
 
 
@@ -131,49 +145,16 @@ def _draw(model: keras.Model, data: tf.data.Dataset, run_dir: pathlib.Path) -> N
     """Stores the picture of inputs, code maps and reconstructions; a model without LEAs has none."""
     if not plots.lea_layers(model):
         return
-    images = next(iter(data))[0][:PICTURE_IMAGES]
     temporary = run_dir / f"{PICTURE_FILE}.tmp"
-    plots.code_maps(model, images).savefig(temporary, format="png")
+    plots.code_maps(model, _few_images(data)).savefig(temporary, format="png")
     temporary.replace(run_dir / PICTURE_FILE)
+
+
+def _few_images(data: tf.data.Dataset) -> np.ndarray:
+    """The first few images of a split, of which pictures are drawn."""
+    return next(data.take(1).as_numpy_iterator())[0][:PICTURE_IMAGES]
 
 
 def majority_accuracy(data: tf.data.Dataset) -> float:
     """The share of the most frequent class: what a model that ignores its input can reach."""
     return float(np.max(np.mean(np.concatenate([labels for _, labels in data.as_numpy_iterator()]), axis=0)))
-
-
-def table(row: dict[str, float], majority: float) -> str:
-    """The results of an epoch as a table, training beside test.
-
-    Args:
-        row: of ``metrics.csv``.
-        majority: accuracy of the most frequent class on the test data.
-    """
-    main = "main_loss" if "main_loss" in row else "loss"
-    names = {main: "log loss", "accuracy": "accuracy"}
-    lines = [f"{'':24}{'train':>12}{'test':>12}"]
-    for name, label in names.items():
-        lines.append(_line(label, row[name], row[f"val_{name}"]))
-    lines.append(_line("  of the majority class", None, majority))
-    of_leas = [name for name in row if name not in ("loss", *names) and f"val_{name}" in row]
-    for name in sorted(of_leas, key=_place):
-        lines.append(_line(_label(name), row[name], row[f"val_{name}"]))
-    lines.append("train: mean over the last epoch's batches, while the weights changed")
-    return "\n".join(lines)
-
-
-def _line(label: str, *values: float | None) -> str:
-    cells = ["" if value is None else f"{value:.4f}" for value in values]
-    return f"{label:24}" + "".join(f"{cell:>12}" for cell in cells)
-
-
-def _place(name: str) -> tuple[str, int]:
-    """Sorts a LEA's measures as the thesis introduces them; Keras sorts them by letter."""
-    layer, _, measure = name.rpartition("_")
-    return layer, MEASURES.index(measure) if measure in MEASURES else len(MEASURES)
-
-
-def _label(name: str) -> str:
-    """ "lea_1_rln" → "lea_1 RLN"; abbreviations are capitals in the thesis."""
-    layer, _, measure = name.rpartition("_")
-    return f"{layer} {measure.upper() if measure in ('rl', 'rln', 'kl') else measure}"

@@ -1,4 +1,5 @@
-"""Callbacks: what a run folder holds after every epoch and every interruption, the stop at NaN, the time left."""
+"""Callbacks: what a run folder holds after every epoch and every interruption, the stop at NaN, the time left, and what
+TensorBoard shows of LEAs."""
 
 import math
 import os
@@ -6,9 +7,12 @@ import os
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util import tensor_util
 
 import lea_keras
-from lea_keras import callbacks
+from lea_keras import callbacks, plots
 
 
 def make_model(learning_rate=1e-3, lea=False):
@@ -116,7 +120,7 @@ def test_killed_between_any_two_writes_the_run_goes_on(tmp_path, monkeypatch, re
         replace(*paths)
 
     with monkeypatch.context() as patch:
-        patch.setattr(callbacks.os, "replace", killing_replace)
+        patch.setattr(callbacks.checkpoints.os, "replace", killing_replace)
         with pytest.raises(Kill):
             fit(keras.models.load_model(path), tmp_path, 3, finished)
     finished, path = callbacks.last_checkpoint(tmp_path)
@@ -153,7 +157,7 @@ def test_model_is_copied_where_files_cannot_have_two_names(tmp_path, monkeypatch
         raise OSError(1, "Operation not permitted")
 
     if not link:
-        monkeypatch.setattr(callbacks.os, "link", refuse)
+        monkeypatch.setattr(callbacks.checkpoints.os, "link", refuse)
     fit(make_model(), tmp_path, 1)
     checkpoint = callbacks.checkpoint_path(tmp_path, 1)
     assert (tmp_path / "model.keras").read_bytes() == checkpoint.read_bytes()
@@ -221,7 +225,7 @@ def test_every_loss_counts(name, stops):
 )
 def test_time_left(monkeypatch, capsys, seconds, epoch, printed):
     clock = iter([100.0, 100.0 + seconds])
-    monkeypatch.setattr(callbacks.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(callbacks.progress.time, "monotonic", lambda: next(clock))
     callback = callbacks.TimeLeft()
     callback.set_params({"epochs": 10})
     callback.on_train_begin()
@@ -229,3 +233,169 @@ def test_time_left(monkeypatch, capsys, seconds, epoch, printed):
     assert capsys.readouterr().out == ""
     callback.on_epoch_begin(epoch)
     assert capsys.readouterr().out == printed
+
+
+# TensorBoard: what LEAs make of a fixed batch.
+
+
+def events(log_dir):
+    """Tag → steps of all that was written below a folder."""
+    loaded = EventAccumulator(str(log_dir), size_guidance={"tensors": 0}).Reload()
+    return {tag: [event.step for event in loaded.Tensors(tag)] for tag in loaded.Tags()["tensors"]}
+
+
+def event_values(log_dir, tag):
+    loaded = EventAccumulator(str(log_dir), size_guidance={"tensors": 0}).Reload()
+    return [tensor_util.make_ndarray(event.tensor_proto) for event in loaded.Tensors(tag)]
+
+
+def drive(callback, model, epochs, finished=0):
+    """Calls a callback as ``fit`` does, without the training, which is not its business."""
+    callback.set_model(model)
+    callback.on_train_begin()
+    for epoch in range(finished, epochs):
+        callback.on_epoch_begin(epoch)
+        callback.on_epoch_end(epoch)
+    callback.on_train_end()
+    return callback
+
+
+def draw(model, log_dir, epochs, finished=0, every=1, count=2):
+    return drive(callbacks.LEAPictures(make_data()[0][:count], log_dir, every), model, epochs, finished)
+
+
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory):
+    """A folder of logs, and the model and the callback that wrote it in a training of five epochs."""
+    log_dir = tmp_path_factory.mktemp("logs")
+    model, few = make_model(lea=True), make_data()[0][:2]
+    pictures = callbacks.LEAPictures(few, log_dir, every=2)
+    model.fit(*make_data(), callbacks=[pictures, callbacks.CapacityReadout(few, log_dir)], **FIT)
+    return log_dir, model, pictures
+
+
+FIT = {"epochs": 5, "batch_size": 4, "shuffle": False, "verbose": 0}
+PICTURES = ["lea/code_maps", "lea/confidence", "lea/reconstructions", "lea/traversal"]
+HISTOGRAMS = ["lea/values/codes", "lea/values/inputs", "lea/values/reconstructions"]
+
+
+def test_tensorboard_shows_pictures_histograms_and_capacity(logged):
+    log_dir, _, pictures = logged
+    # After the second, the fourth and the last epoch; from 0, as Keras counts them.
+    assert events(log_dir / "pictures") == {tag: [1, 3, 4] for tag in PICTURES + HISTOGRAMS}
+    assert events(log_dir / "capacity") == {
+        tag: [0, 1, 2, 3, 4] for tag in ("lea/capacity", "lea/kl/code_01", "lea/kl/code_02")
+    }
+    width, height, png = event_values(log_dir / "pictures", "lea/confidence")[-1]
+    drawn = plots.pixels(pictures.confidence_maps())
+    assert (int(height), int(width)) == drawn.shape[:2]
+    assert np.array_equal(tf.image.decode_png(png), drawn)
+    assert shown_epochs(pictures) == [2, 4, 5]
+
+
+def test_looking_does_not_change_training(logged):
+    plain = make_model(lea=True)
+    plain.fit(*make_data(), **FIT)
+    assert_equal(plain, logged[1])
+
+
+def test_histograms_are_those_of_the_fixed_batch(logged):
+    log_dir, model, _ = logged
+    (view,) = lea_keras.inspect(model, make_data()[0][:2])
+    for tag, values in (("inputs", view.inputs), ("codes", view.code_maps), ("reconstructions", view.windows)):
+        buckets = event_values(log_dir / "pictures", f"lea/values/{tag}")[-1]
+        assert buckets[0, 0] == pytest.approx(values.min(), abs=1e-5)
+        assert buckets[-1, 1] == pytest.approx(values.max(), abs=1e-5)
+        assert buckets[:, 2].sum() == values.size
+
+
+def test_capacity_readout_against_the_formulas(logged):
+    """C rises from 0 to 25 over 20 steps, 3 of them an epoch; KL of a variable is the mean of μ² + σ² − log σ² − 1."""
+    log_dir, model, _ = logged
+    capacity = event_values(log_dir / "capacity", "lea/capacity")
+    np.testing.assert_allclose(capacity, [25 * 3 * epoch / 20 for epoch in (1, 2, 3, 4, 5)], rtol=1e-6)
+    autoencoder = model.lea_layers[0].autoencoder
+    images = make_data()[0][:2]
+    blocks = images.reshape(2, 2, 2, 2, 2).transpose(0, 1, 3, 2, 4).reshape(8, 2, 2, 1)  # windows of 2×2
+    features = autoencoder.encoder(blocks)
+    mean, log_std = np.array(autoencoder.mean(features)), np.array(autoencoder.log_std(features))
+    by_hand = np.mean(mean**2 + np.exp(2 * log_std) - 2 * log_std - 1, axis=0)
+    for i, expected in enumerate(by_hand):
+        shown = event_values(log_dir / "capacity", f"lea/kl/code_{i + 1:02}")[-1]
+        np.testing.assert_allclose(shown, expected, rtol=1e-4)
+
+
+def shown_epochs(pictures):
+    texts = [text.get_text() for text in pictures.confidence_maps().axes[0].texts]
+    return [int(text.split()[1]) for text in texts if text.startswith("epoch ")]
+
+
+def test_resumed_training_goes_on_with_steps_and_confidence(tmp_path):
+    model = make_model(lea=True)
+    whole = draw(model, tmp_path / "whole", 3)
+    draw(model, tmp_path / "parts", 2)
+    resumed = draw(model, tmp_path / "parts", 3, finished=2)
+    steps = events(tmp_path / "parts" / "pictures")
+    assert steps == events(tmp_path / "whole" / "pictures") and steps["lea/confidence"] == [0, 1, 2]
+    assert shown_epochs(resumed) == shown_epochs(whole) == [1, 2, 3]
+    np.testing.assert_array_equal(plots.pixels(resumed.confidence_maps()), plots.pixels(whole.confidence_maps()))
+    # A training that goes back further forgets what came later; one from the start, everything.
+    assert shown_epochs(draw(model, tmp_path / "parts", 2, finished=1)) == [1, 2]
+    assert shown_epochs(draw(model, tmp_path / "parts", 1)) == [1]
+    # The same callback in a second training.
+    assert shown_epochs(drive(resumed, model, 2, finished=1)) == [1, 2]
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04", b"no archive"])
+def test_confidence_that_cannot_be_read_is_given_up(tmp_path, damage):
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "confidence.npz").write_bytes(damage)
+    assert shown_epochs(draw(make_model(lea=True), tmp_path, 2, finished=1)) == [2]
+
+
+def test_confidence_of_another_batch_is_given_up(tmp_path):
+    model = make_model(lea=True)
+    draw(model, tmp_path, 1)
+    assert shown_epochs(draw(model, tmp_path, 2, finished=1, count=3)) == [2]
+
+
+def test_a_training_that_stops_early_is_written_at_its_end(tmp_path):
+    draw(make_model(lea=True), tmp_path, 2, every=5)
+    assert set(map(tuple, events(tmp_path / "pictures").values())) == {(1,)}
+
+
+def test_nested_and_decoder_free_leas_and_models_without(tmp_path):
+    inputs = keras.Input((4, 4, 1))
+    plain = lea_keras.LocallyEmbeddedAutoencoder(2, "standard", name="plain")
+    free = lea_keras.LocallyEmbeddedAutoencoder(2, "vae", loss_weight=0.0, name="free")
+    inner = keras.Model(inputs, free(plain(inputs)))
+    model = keras.Sequential([inner, keras.layers.Flatten(), keras.layers.Dense(3)])
+    draw(model, tmp_path, 1)
+    drive(callbacks.CapacityReadout(make_data()[0], tmp_path), model, 1)
+    of_plain = {f"plain/{kind}" for kind in ("code_maps", "reconstructions", "confidence")}
+    values = {"plain/values/codes", "plain/values/inputs", "plain/values/reconstructions"}
+    of_free = {"free/code_maps", "free/values/codes", "free/values/inputs"}
+    assert set(events(tmp_path / "pictures")) == of_plain | values | of_free
+    assert set(events(tmp_path / "capacity")) == {f"free/kl/code_{i:02}" for i in range(1, 11)}
+
+
+def test_nothing_is_written_of_models_without_leas(tmp_path):
+    pictures = draw(make_model(), tmp_path / "logs", 1)
+    drive(callbacks.CapacityReadout(make_data()[0], tmp_path / "logs"), make_model(), 1)
+    assert not (tmp_path / "logs").exists()
+    with pytest.raises(ValueError, match="no confidence maps yet"):
+        pictures.confidence_maps()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: callbacks.LEAPictures(np.zeros((0, 4, 4, 1)), "logs"), "`images` must be a batch of at least one"),
+        (lambda: callbacks.CapacityReadout(0.5, "logs"), r"`images` must be a batch .* Received: images=\(\)"),
+        (lambda: callbacks.LEAPictures(np.zeros((1, 4, 4, 1)), "logs", 0), "`every` must be an integer of at least 1"),
+    ],
+)
+def test_wrong_arguments_get_one_line(make, message):
+    with pytest.raises(ValueError, match=message) as error:
+        make()
+    assert "\n" not in str(error.value)

@@ -1,97 +1,176 @@
 """Pictures: what is drawn, from which values, in which range, and whether every text can be read."""
 
 import keras
-import matplotlib.backends.backend_agg
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgba
 
 import lea_keras
 from lea_keras import plots
 
 
-def make_model(channels=1, code_length=3, leas=1, window_size=4, strides=2, weight=1.0, size=(12, 16), first=0):
-    """LEAs in series, each after a convolution but the first if ``first`` is 0."""
+def make_model(channels=1, code_length=3, leas=1, window_size=4, strides=2, weight=1.0, size=(12, 16), kind="standard"):
+    """LEAs in series, with a convolution between them."""
     keras.utils.set_random_seed(0)
     maps = inputs = keras.Input((*size, channels))
     for i in range(leas):
-        if i or first:
+        if i:
             maps = keras.layers.Conv2D(5, 3, padding="same", activation="relu")(maps)
-        autoencoder = lea_keras.StandardAutoencoder(code_length=code_length)
+        autoencoder = lea_keras.autoencoders.get(kind, code_length=code_length)
         maps = lea_keras.LocallyEmbeddedAutoencoder(
             window_size, autoencoder, strides, loss_weight=weight, name=f"lea_{i + 1}"
         )(maps)
     return keras.Model(inputs, maps)
 
 
-def make_images(channels=1, count=2, size=(12, 16)):
-    return np.random.default_rng(0).uniform(size=(count, *size, channels)).astype("float32")
+def make_images(channels=1, count=2, size=(12, 16), scale=1.0):
+    return np.random.default_rng(0).uniform(size=(count, *size, channels)).astype("float32") * scale
+
+
+def views_of(channels=1, count=2, scale=1.0, **arguments):
+    return lea_keras.inspect(make_model(channels, **arguments), make_images(channels, count, scale=scale))
 
 
 def pictures(figure):
-    return [np.asarray(axes.images[0].get_array()) for axes in figure.axes]
+    return [np.asarray(image.get_array()) for image in figure.axes[0].images]
+
+
+def scales(figure):
+    return [image.get_clim() for image in figure.axes[0].images]
+
+
+def texts(figure):
+    """Of a grid of pictures: title, then for each picture its heading (first row) and its caption."""
+    return [text.get_text() for text in figure.axes[0].texts]
 
 
 def headings(figure):
-    return [axes.get_title() for axes in figure.axes if axes.get_title()]
+    """The texts above pictures, in the larger letters."""
+    return [text.get_text() for text in figure.axes[0].texts if text.get_fontsize() == 8 and text.get_ha() == "center"]
 
 
-def test_shows_inputs_code_maps_and_reconstructions():
+def captions(figure):
+    return [text.get_text() for text in figure.axes[0].texts if text.get_fontsize() == 7]
+
+
+def titles(figure):
+    return [text.get_text() for text in figure.axes[0].texts if text.get_fontsize() == 11]
+
+
+def make_runs():
+    """Three runs of a metric, by hand: medians 2, 3, 9 where the means are 4, 4, 9; the last goes on alone."""
+    values = [[1.0, 3.0], [2.0, 1.0], [9.0, 8.0, 9.0]]
+    return [
+        [
+            {"epoch": i + 1, "loss": v, "accuracy": 0.5, "val_loss": v + 10, "seconds": 1.0}
+            for i, v in enumerate(run)
+        ]
+        for run in values
+    ]  # fmt: skip
+
+
+# Every kind of picture, of a LEA whose inputs have so many channels.
+PICTURES = {
+    "code_maps": lambda views: plots.code_maps(views),
+    "reconstructions": lambda views: plots.reconstructions(views),
+    "windows": lambda views: plots.windows(views, max_windows=9),
+    "confidence": lambda views: plots.confidence_maps(views),
+    "epochs": lambda views: plots.confidence_maps({1: views, 20: views, "last": views}),
+    "histograms": lambda views: plots.histograms(views),
+    "traversal": lambda views: plots.latent_traversal(views[0].layer.autoencoder, name="lea_1"),
+}
+
+
+@pytest.mark.parametrize("kind", PICTURES)
+def test_size_is_the_same_whatever_the_channels(kind):
+    sizes = {tuple(PICTURES[kind](views_of(channels)).get_size_inches()) for channels in (1, 3, 32)}
+    assert len(sizes) == 1
+
+
+def test_code_maps_shows_inputs_code_maps_and_reconstructions():
     model, images = make_model(), make_images()
-    drawn = pictures(plots.code_maps(model, images))
+    figure = plots.code_maps(model, images)
+    drawn = pictures(figure)
     assert [picture.shape for picture in drawn] == 2 * [(12, 16), *3 * [(6, 8)], (12, 16)]
     np.testing.assert_array_equal(drawn[0], images[0, ..., 0])
     np.testing.assert_array_equal(drawn[5], images[1, ..., 0])
     codes = np.asarray(model(images))
     np.testing.assert_allclose(np.stack(drawn[1:4], -1), codes[0], rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(np.stack(drawn[6:9], -1), codes[1], rtol=1e-5, atol=1e-6)
-    layer = model.layers[-1]
-    windows = lea_keras.windows.extract_windows(images, 4, 2, "same")
-    decoded = layer.autoencoder(np.reshape(windows, (-1, 4, 4, 1)))
-    merged = lea_keras.windows.merge_windows(np.reshape(decoded, windows.shape), (12, 16), 2, "same")
-    np.testing.assert_allclose(drawn[4], np.clip(merged, images.min(), images.max())[0, ..., 0], rtol=1e-5, atol=1e-6)
+    (view,) = lea_keras.inspect(model, images)
+    np.testing.assert_array_equal(drawn[4], view.reconstructions[0, ..., 0])
+    assert headings(figure) == ["input", "code 1", "code 2", "code 3", "reconstruction"]
+    assert titles(figure) == ["lea_1: windows 4×4, strides 2×2"]
 
 
-def test_each_map_is_scaled_by_its_own_range_and_says_so():
-    figure = plots.code_maps(make_model(), make_images())
-    for axes in figure.axes:
-        picture = axes.images[0]
-        low, high = np.min(picture.get_array()), np.max(picture.get_array())
-        assert axes.get_xlabel() == f"{low:.2g} … {high:.2g}"
-        if picture.get_array().shape == (6, 8):
-            assert picture.get_clim() == (low, high)
-        else:  # a reconstruction has the scale of its input
-            assert picture.get_clim() == (make_images().min(), make_images().max())
+def test_code_maps_are_scaled_by_their_own_range_and_say_so():
+    figure = plots.code_maps(views_of())
+    for picture, scale, caption in zip(pictures(figure), scales(figure), captions(figure), strict=True):
+        low, high = np.min(picture), np.max(picture)
+        assert caption == f"{low:.2g} … {high:.2g}"
+        # A reconstruction has the scale of its input.
+        assert scale == ((low, high) if picture.shape == (6, 8) else (make_images().min(), make_images().max()))
 
 
 @pytest.mark.parametrize(
-    ("channels", "first", "heading", "shape"),
+    ("channels", "scale", "heading", "shape"),
     [
-        (1, 0, "input", (12, 16)),
-        (3, 0, "input", (12, 16, 3)),
-        (2, 0, "input, mean of\n2 channels", (12, 16)),
-        (3, 1, "input, mean of\n5 channels", (12, 16)),
+        (1, 1, "input", (12, 16)),
+        (3, 1, "input", (12, 16, 3)),
+        (3, 2, "input, mean of\n3 channels", (12, 16)),
+        (32, 1, "input, mean of\n32 channels", (12, 16)),
     ],
 )
-def test_any_number_of_channels(channels, first, heading, shape):
-    figure = plots.code_maps(make_model(channels, first=first), make_images(channels))
-    assert headings(figure) == [heading, "code 1", "code 2", "code 3", "reconstruction"]
+def test_any_number_of_channels(channels, scale, heading, shape):
+    views = views_of(channels, scale=scale)
+    figure = plots.code_maps(views)
+    assert headings(figure)[0] == heading
     assert pictures(figure)[0].shape == pictures(figure)[4].shape == shape
-    assert tuple(figure.get_size_inches()) == tuple(plots.code_maps(make_model(), make_images()).get_size_inches())
+    expected = views[0].inputs[0] if len(shape) == 3 else views[0].inputs[0].mean(axis=-1)
+    np.testing.assert_allclose(pictures(figure)[0], expected, rtol=1e-6)
+    if heading != "input":  # means of channels lie close together: they have the scale of their own picture
+        assert scales(figure)[0] == scales(figure)[4] == (expected.min(), expected.max())
 
 
-def test_several_leas_and_long_codes_are_titled():
-    figure = plots.code_maps(make_model(code_length=6, leas=2), make_images(), max_codes=4)
-    assert [text.get_text() for text in figure.texts] == [
-        "lea_1: windows 4×4, strides 2×2, first 4 of 6 codes",
-        "lea_2: windows 4×4, strides 2×2, first 4 of 6 codes",
-    ]
-    assert len(figure.axes) == 2 * 2 * 6
+def test_sources_are_models_nested_ones_too_and_inspections():
+    inner, images = make_model(leas=2), make_images()
+    inputs = keras.Input(images.shape[1:])
+    nested = keras.Model(inputs, keras.layers.Flatten()(inner(inputs)))
+    views = lea_keras.inspect(nested, images)
+    whole, *others = (plots.code_maps(*s) for s in [(inner, images), (nested, images), (views,), (tuple(views),)])
+    for other in others:
+        assert texts(whole) == texts(other)
+        assert all(np.array_equal(a, b) for a, b in zip(pictures(whole), pictures(other), strict=True))
+    assert titles(plots.code_maps(views[1])) == ["lea_2: windows 4×4, strides 2×2"]
+    assert [lea.name for lea in plots.lea_layers(nested)] == ["lea_1", "lea_2"]
+
+
+def test_a_lea_used_twice_has_two_titles():
+    inputs = keras.Input((8, 8, 1))
+    lea = lea_keras.LocallyEmbeddedAutoencoder(4, name="lea")
+    views = lea_keras.inspect(keras.Model(inputs, [lea(inputs), lea(inputs * 2)]), make_images(size=(8, 8)))
+    assert plots.names(views) == ["lea", "lea (use 2)"]
+
+
+def test_long_codes_and_many_images_are_cut_and_titled():
+    figure = plots.code_maps(views_of(code_length=6, count=5), max_codes=4, max_images=3)
+    assert titles(figure) == ["lea_1: windows 4×4, strides 2×2, first 4 of 6 codes, first 3 of 5 images"]
+    assert len(pictures(figure)) == 3 * 6
 
 
 def test_an_untrained_decoder_is_not_drawn():
-    figure = plots.code_maps(make_model(weight=0.0), make_images())
+    views = views_of(weight=0.0)
+    figure = plots.code_maps(views)
     assert headings(figure) == ["input", "code 1", "code 2", "code 3"]
-    assert figure.texts[0].get_text().endswith("no decoder")
+    assert titles(figure)[0].endswith("no decoder")
+    assert len(plots.histograms(views).axes[0].patches) == 1
+    for function in (plots.reconstructions, plots.windows, plots.confidence_maps):
+        with pytest.raises(
+            ValueError, match=r"must have a LEA with a trained decoder.* Received: the LEAs \['lea_1'\]"
+        ):
+            function(views)
+    assert plots.with_decoder(views) == []
 
 
 @pytest.mark.parametrize("channels_first", [False, True])
@@ -100,38 +179,331 @@ def test_odd_windows_constant_images_and_channels_first(channels_first):
     layer = lea_keras.LocallyEmbeddedAutoencoder(
         (5, 3), "vae", (3, 7), padding="valid", data_format="channels_first" if channels_first else None
     )
-    model = keras.Model(inputs, layer(inputs))
-    drawn = pictures(plots.code_maps(model, np.zeros((1, *inputs.shape[1:]), "float32")))
+    views = lea_keras.inspect(keras.Model(inputs, layer(inputs)), np.zeros((1, *inputs.shape[1:]), "float32"))
+    drawn = pictures(plots.code_maps(views))
     assert [picture.shape for picture in drawn] == [(12, 16), *10 * [(3, 2)], (12, 16)]
+    assert pictures(plots.windows(views))[0].shape == (5, 3)
+    for kind, draw in PICTURES.items():
+        assert plots.pixels(draw(views)).min() < 255, kind
     assert all(np.isfinite(picture).all() for picture in drawn)
 
 
 def test_mixed_precision():
     model = make_model()
-    layer = lea_keras.LocallyEmbeddedAutoencoder(4, "standard", dtype="mixed_bfloat16")
-    model = keras.Model(model.input, layer(model.input))
-    assert all(picture.dtype == np.float32 for picture in pictures(plots.code_maps(model, make_images())))
+    layer = lea_keras.LocallyEmbeddedAutoencoder(4, "vae", dtype="mixed_bfloat16")
+    views = lea_keras.inspect(keras.Model(model.input, layer(model.input)), make_images())
+    assert all(picture.dtype == np.float32 for picture in pictures(plots.code_maps(views)))
+    assert pictures(plots.latent_traversal(layer.autoencoder))[0].dtype == np.float32
+
+
+def test_reconstructions_stand_beside_their_inputs():
+    views = views_of(count=5)
+    figure = plots.reconstructions(views)
+    drawn = pictures(figure)
+    for i in range(5):
+        np.testing.assert_array_equal(drawn[2 * i], views[0].inputs[i, ..., 0])
+        np.testing.assert_array_equal(drawn[2 * i + 1], views[0].reconstructions[i, ..., 0])
+    assert set(scales(figure)) == {(views[0].inputs.min(), views[0].inputs.max())}
+    assert headings(figure) == 4 * ["input", "reconstruction"]
+    left = [image.get_extent() for image in figure.axes[0].images[:4]]
+    assert left[0][1] < left[1][0] < left[1][1] < left[2][0]  # side by side
+    assert left[1][0] - left[0][1] < left[2][0] - left[1][1]  # what belongs together stands closer together
+    assert {extent[2] for extent in left} == {left[0][2]}
+
+
+def test_windows_are_drawn_one_by_one():
+    """A 12×16 image has 3×4 windows of 4×4, which are blocks of the image; 2 images have 24."""
+    (view,) = views_of(strides=4)
+    figure = plots.windows(view, max_windows=24)
+    drawn = pictures(figure)
+    assert len(drawn) == 48
+    np.testing.assert_array_equal(drawn[2 * 6], view.inputs[0, 4:8, 8:12, 0])
+    np.testing.assert_array_equal(drawn[2 * 6 + 1], view.windows[0, 1, 2, ..., 0])
+    np.testing.assert_array_equal(drawn[2 * 23], view.inputs[1, 8:12, 12:16, 0])
+    assert captions(figure)[12:14] == ["image 1 (2, 3)", f"confidence {view.confidence[0, 1, 2]:.2f}"]
+    assert set(scales(figure)) == {(view.inputs.min(), view.inputs.max())}
+    assert titles(figure) == ["lea_1: windows 4×4, strides 4×4; image (row, column)"]
+
+
+def test_of_many_windows_the_least_confident_are_drawn():
+    (view,) = views_of(strides=4)
+    figure = plots.windows(view, max_windows=3)
+    worst = np.sort(view.confidence.ravel())[:3]
+    assert captions(figure)[1::2] == [f"confidence {c:.2f}" for c in worst]
+    assert captions(figure)[1] == "confidence 0.00"
+    image, row, column = np.unravel_index(np.argmin(view.confidence), view.confidence.shape)
+    np.testing.assert_array_equal(
+        pictures(figure)[0], view.inputs[image, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4, 0]
+    )
+    assert "the 3 least confident of 24" in titles(figure)[0]
+
+
+def test_confidence_is_white_at_1_and_black_at_0():
+    (view,) = views_of()
+    view = view._replace(confidence_images=np.full_like(view.confidence_images, 0.5))
+    figure = plots.confidence_maps(view)
+    assert scales(figure)[1] == (0.0, 1.0)  # not the map's own range
+    np.testing.assert_array_equal(pictures(figure)[1], view.confidence_images[0])
+    image = figure.axes[0].images[1]
+    assert image.cmap(image.norm(1.0)) == (1, 1, 1, 1) and image.cmap(image.norm(0.0)) == (0, 0, 0, 1)
+    assert headings(figure) == ["input", "confidence"]
+
+
+def test_confidence_over_epochs():
+    (view,) = views_of()
+    epochs = {
+        epoch: view._replace(inputs=view.inputs / epoch, confidence_images=np.full((2, 12, 16), epoch / 32, "float32"))
+        for epoch in range(1, 32)
+    }
+    figure = plots.confidence_maps(epochs, max_epochs=4)
+    assert headings(figure) == ["input", "epoch 1", "epoch 11", "epoch 21", "epoch 31"]
+    assert len(pictures(figure)) == 2 * 5
+    for column, epoch in enumerate((1, 11, 21, 31), start=1):
+        assert np.all(pictures(figure)[5 + column] == np.float32(epoch / 32))
+    np.testing.assert_array_equal(pictures(figure)[0], epochs[31].inputs[0, ..., 0])  # the last epoch's
+    assert headings(plots.confidence_maps({"before": view, "after": [view]}))[1:] == ["before", "after"]
+
+
+def test_histograms_show_shares_of_both():
+    (view,) = views_of()
+    histograms = view.histograms._replace(
+        edges=np.arange(4.0), inputs=np.array([6, 2, 0]), reconstructions=np.array([4, 0, 4])
+    )
+    figure = plots.histograms(view._replace(histograms=histograms))
+    (axes,) = figure.axes
+    area, line = axes.patches
+    np.testing.assert_array_equal(area.get_data().values, [0.75, 0.25, 0])
+    np.testing.assert_array_equal(line.get_data().values, [0.5, 0, 0.5])
+    assert area.get_fill() and not line.get_fill()  # so that neither hides the other
+    assert sum(to_rgba(area.get_facecolor())[:3]) > sum(to_rgba(line.get_edgecolor())[:3]) + 1  # and in grey print
+    assert axes.get_yscale() == "log" and axes.get_ylim()[0] == 0.5 / 8  # a single value of the 8 is seen
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["input", "reconstruction"]
+
+
+def band(axes, i):
+    """Lower and upper edge of the i-th band at each epoch, from the vertices drawn."""
+    edges = {}
+    for x, y in axes.collections[i].get_paths()[0].vertices:
+        edges.setdefault(float(x), []).append(float(y))
+    return {x: (min(y), max(y)) for x, y in edges.items()}
+
+
+def test_metric_curves_are_medians_and_bands_hold_all_runs():
+    figure = plots.metric_curves(make_runs(), ["loss"])
+    (axes,) = figure.axes
+    test, training = axes.lines
+    np.testing.assert_array_equal(training.get_xdata(), [1, 2, 3])
+    np.testing.assert_array_equal(training.get_ydata(), [2, 3, 9])  # the means would be 4, 4, 9
+    np.testing.assert_array_equal(test.get_ydata(), [12, 13, 19])
+    assert band(axes, 1) == {1: (1, 9), 2: (1, 8), 3: (9, 9)}
+    assert band(axes, 0) == {1: (11, 19), 2: (11, 18), 3: (19, 19)}
+    assert (test.get_linestyle(), training.get_linestyle()) == ("-", "--") and test.get_color() != training.get_color()
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["test", "training"]
+    assert figure.get_suptitle() == "median of 3 runs, band: all of them\nafter epoch 2: of the runs that got so far"
+    assert axes.get_title() == "loss" and axes.get_xlabel() == "epoch"
+
+
+def test_metric_curves_compare_groups_in_every_metric():
+    runs = make_runs()
+    figure = plots.metric_curves({"few": runs[:2], "many": runs[2:]})
+    assert [axes.get_title() for axes in figure.axes] == ["loss", "accuracy"]  # neither epoch nor seconds
+    loss, accuracy = figure.axes
+    assert [line.get_label() for line in loss.lines] == ["few, test", "few, training", "many, test", "many, training"]
+    np.testing.assert_array_equal(loss.lines[1].get_ydata(), [1.5, 2])
+    np.testing.assert_array_equal(loss.lines[3].get_ydata(), [9, 8, 9])
+    assert [line.get_label() for line in accuracy.lines] == ["few, training", "many, training"]  # there is no other
+    few, many = (loss.lines[i] for i in (0, 2))
+    assert few.get_color() != many.get_color() and few.get_marker() != many.get_marker()  # the latter for grey print
+    assert figure.get_suptitle().startswith("median of 1–2 runs")
+
+
+def test_metric_curves_of_one_epoch_are_seen():
+    figure = plots.metric_curves([run[:1] for run in make_runs()], ["loss"])
+    assert figure.axes[0].lines[0].get_marker() == "o"
+    assert plots.metric_curves(make_runs()[:1]).get_suptitle() == "one run"
+
+
+def test_values_that_are_missing_or_not_finite_are_left_out():
+    runs = make_runs()
+    runs[1][0]["loss"] = float("nan")
+    del runs[0][1]["loss"]
+    figure = plots.metric_curves(runs, ["loss"])
+    np.testing.assert_array_equal(figure.axes[0].lines[1].get_ydata(), [5, 4.5, 9])
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [("lea_1_rln", "lea_1 RLN"), ("lea_kl", "lea KL"), ("main_loss", "main loss"), ("accuracy", "accuracy")],
+)
+def test_metric_labels(name, label):
+    assert plots.metric_label(name) == label
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_latent_traversal_changes_one_variable_per_row(channels):
+    model = make_model(channels, code_length=3, kind="vae")
+    autoencoder = model.layers[-1].autoencoder
+    figure = plots.latent_traversal(autoencoder, (-2.0, 4.0), steps=4, value_range=(-5, 5))
+    drawn = pictures(figure)
+    assert len(drawn) == 3 * 4 and headings(figure) == ["-2", "0", "2", "4"]
+    window = np.asarray(autoencoder.decode(np.array([[0.0, 4.0, 0.0]], "float32")))[0]
+    if channels == 3:
+        np.testing.assert_allclose(drawn[7], (window + 5) / 10, atol=1e-6)
+    else:
+        np.testing.assert_allclose(drawn[7], window.mean(axis=-1), atol=1e-6)
+        assert set(scales(figure)) == {(-5, 5)}
+    np.testing.assert_allclose(drawn[1], drawn[5], atol=1e-6)  # 0 is 0 whichever variable it is of
+    labels = [text for text in texts(figure) if text.startswith("code")]
+    assert labels == ["code 1", "code 2", "code 3"]
+    assert ("mean of 4 channels" in titles(figure)[0]) == (channels == 4)
+
+
+def test_latent_traversal_is_scaled_by_all_it_decodes():
+    autoencoder = make_model(code_length=5, kind="vae").layers[-1].autoencoder
+    figure = plots.latent_traversal(autoencoder, max_codes=2)
+    drawn = np.stack(pictures(figure))
+    assert drawn.shape == (2 * 13, 4, 4)
+    assert set(scales(figure)) == {(drawn.min(), drawn.max())}
+    assert headings(figure)[:7] == ["-3", "-2.5", "-2", "-1.5", "-1", "-0.5", "0"]
+    title = f"black {drawn.min():.2g}, white {drawn.max():.2g}, first 2 of 5 codes"
+    assert titles(figure)[0].endswith(title)
+
+
+def unbuilt():
+    return lea_keras.VariationalAutoencoder(code_length=2, name="vae")
+
+
+def built():
+    return make_model(kind="vae").layers[-1].autoencoder
+
+
+# What is wrong, and what the line must say.
+WRONG = {
+    "no images": (
+        lambda: plots.code_maps(make_model()),
+        "Argument `images` must be a batch of images where a model is",
+    ),
+    "images too": (
+        lambda: plots.histograms(views_of(), make_images()),
+        "Argument `images` must be left out where inspections are given. Received: images='ndarray'",
+    ),
+    "a string": (lambda: plots.windows("model"), "Argument `source` must be a model .* Received: source='str'"),
+    "nothing": (lambda: plots.reconstructions([]), r"Argument `source` must be .* Received: source=\[\]"),
+    "no epochs": (lambda: plots.confidence_maps({}), "Argument `source` must be at least one epoch"),
+    "other images": (
+        lambda: plots.confidence_maps({1: views_of(count=1), 2: views_of(count=2)}),
+        "Argument `source` must be of the same LEAs and images in all epochs",
+    ),
+    "max_images": (lambda: plots.code_maps(views_of(), max_images=0), "`max_images` must be an integer of at least 1"),
+    "max_codes": (lambda: plots.code_maps(views_of(), max_codes=1.5), "`max_codes` must be an integer of at least 1"),
+    "max_windows": (lambda: plots.windows(views_of(), max_windows=0), "`max_windows` must be an integer"),
+    "max_epochs": (lambda: plots.confidence_maps(views_of(), max_epochs=1), "`max_epochs` must be an integer of at l"),
+    "no runs": (lambda: plots.metric_curves([]), r"Argument `runs` must be a list of runs.* Received: runs='?\[\]"),
+    "one run": (lambda: plots.metric_curves(make_runs()[0]), "Argument `runs` must be a list of runs, each a list of"),
+    "no group": (lambda: plots.metric_curves({}), "Argument `runs` must be"),
+    "an empty group": (lambda: plots.metric_curves({"a": []}), r"Argument `runs` must be .* Received: runs='a: \[\]'"),
+    "an empty run": (lambda: plots.metric_curves([[]]), "`runs` must be runs that have finished an epoch"),
+    "metric": (lambda: plots.metric_curves(make_runs(), ["los"]), "Did you mean 'loss'. Received: metrics='los'"),
+    "metric name": (lambda: plots.metric_curves(make_runs(), "loss"), "`metrics` must be a list of names"),
+    "unbuilt": (lambda: plots.latent_traversal(unbuilt()), "`autoencoder` must be built: encode .* autoencoder='vae'"),
+    "a model": (lambda: plots.latent_traversal(make_model()), "`autoencoder` must be an autoencoder"),
+    "steps": (lambda: plots.latent_traversal(built(), steps=1), "`steps` must be an integer of at least 2"),
+    "range": (lambda: plots.latent_traversal(built(), (1, 1)), "`codes_range` must be a pair of finite numbers"),
+    "negative": (lambda: plots.latent_traversal(built(), -1.0), "`codes_range` must be a pair of finite numbers"),
+    "triple": (lambda: plots.latent_traversal(built(), (1, 2, 3)), "`codes_range` must be a pair of finite numbers"),
+    "values": (lambda: plots.latent_traversal(built(), value_range=(0, np.nan)), "`value_range` must be a pair of fin"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_arguments_get_one_line(case):
+    draw, message = WRONG[case]
+    with pytest.raises(ValueError, match=message) as error:
+        draw()
+    assert "\n" not in str(error.value)
 
 
 def test_a_model_without_leas_is_refused():
     inputs = keras.Input((4, 4, 1))
     model = keras.Model(inputs, keras.layers.MaxPooling2D(name="pool")(inputs))
     with pytest.raises(ValueError, match="must have LEA layers. Received: a model with the layers .*'pool'"):
-        plots.code_maps(model, make_images())
+        plots.code_maps(model, make_images(size=(4, 4)))
 
 
-@pytest.mark.parametrize(("code_length", "leas", "count"), [(1, 1, 1), (10, 2, 4), (40, 1, 2)])
-def test_no_text_is_clipped_or_overlaps(code_length, leas, count):
-    figure = plots.code_maps(make_model(code_length=code_length, leas=leas, first=1), make_images(count=count) * 1234)
-    renderer = matplotlib.backends.backend_agg.FigureCanvasAgg(figure).get_renderer()
-    figure.draw(renderer)
-    texts = list(figure.texts)
+def every_text(figure):
+    """All texts of a figure that are drawn, and that may not lie on each other."""
+    found = [*figure.texts, figure._suptitle] if figure._suptitle else [*figure.texts]
     for axes in figure.axes:
-        texts += [text for text in (axes.title, axes.xaxis.label) if text.get_text()]
-    boxes = [text.get_window_extent(renderer) for text in texts]
-    width, height = figure.canvas.get_width_height()
-    for text, box in zip(texts, boxes, strict=True):
+        found += axes.texts
+        if axes.axison:
+            found += [axes.title, axes.xaxis.label, axes.yaxis.label]
+            for axis in (axes.xaxis, axes.yaxis):
+                low, high = axis.get_view_interval()
+                shown = [tick for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+                found += [tick.label1 for tick in shown]
+    for legend in figure.legends:
+        found += legend.get_texts()
+    return list({id(text): text for text in found if text.get_text() and text.get_visible()}.values())
+
+
+LONG = "a layer with quite a long name"
+CASES = {
+    **{
+        f"{kind}, {channels} channels": lambda kind=kind, channels=channels: PICTURES[kind](
+            views_of(channels, code_length=10, leas=2, count=3, scale=1234)
+        )
+        for kind in PICTURES
+        for channels in (1, 32)
+    },
+    "smallest": lambda: plots.code_maps(views_of(code_length=1, count=1)),
+    "many codes": lambda: plots.code_maps(views_of(code_length=40)),
+    "colours": lambda: plots.confidence_maps(views_of(3)),
+    "wide images": lambda: plots.reconstructions(make_model(size=(8, 60)), make_images(size=(8, 60))),
+    "high images": lambda: plots.reconstructions(make_model(size=(60, 8)), make_images(size=(60, 8))),
+    "long names": lambda: plots.latent_traversal(built(), steps=2, name=LONG),
+    "curves": lambda: plots.metric_curves(make_runs()),
+    "groups": lambda: plots.metric_curves({f"{LONG} {i}": make_runs() for i in range(5)}),
+    "eight metrics": lambda: plots.metric_curves(
+        [[{"epoch": i, "seconds": 0.1} | {f"lea_{m}_rln": i * 1e-4 for m in range(8)} for i in (1, 2)]]
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_no_text_is_clipped_or_overlaps(case):
+    figure = CASES[case]()
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    found = every_text(figure)
+    boxes = [text.get_window_extent(canvas.get_renderer()) for text in found]
+    width, height = canvas.get_width_height()
+    for text, box in zip(found, boxes, strict=True):
         assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height, text.get_text()
-        assert box.height >= 6, text.get_text()  # pixels; smaller letters are no letters
+        assert text.get_fontsize() >= 7, text.get_text()  # points; smaller letters are no letters
     for i, box in enumerate(boxes):
-        assert not any(box.overlaps(other) for other in boxes[:i]), texts[i].get_text()
+        for j, other in enumerate(boxes[:i]):
+            assert not box.overlaps(other), (found[i].get_text(), found[j].get_text())
+    grids = [axes for axes in figure.axes if not axes.axison]
+    for image in (image for axes in grids for image in axes.images):
+        left, right, bottom, top = (edge * figure.dpi for edge in image.get_extent())
+        assert not any(
+            box.x0 < right - 1 and box.x1 > left + 1 and box.y0 < top - 1 and box.y1 > bottom + 1 for box in boxes
+        ), "a text lies on a picture"
+
+
+def test_pixels_are_those_of_the_figure():
+    figure = plots.code_maps(views_of())
+    drawn = plots.pixels(figure)
+    assert drawn.dtype == np.uint8 and drawn.shape[2] == 3
+    width, height = figure.get_size_inches() * figure.dpi
+    assert abs(drawn.shape[1] - width) <= 1 and abs(drawn.shape[0] - height) <= 1
+    assert tuple(drawn[0, 0]) == (255, 255, 255)
+
+
+def test_no_pyplot_state_is_left():
+    import matplotlib.pyplot
+
+    before = matplotlib.pyplot.get_fignums()
+    plots.code_maps(views_of())
+    plots.histograms(views_of())
+    assert matplotlib.pyplot.get_fignums() == before

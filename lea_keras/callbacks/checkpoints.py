@@ -1,7 +1,6 @@
-"""Callbacks for runs that may be interrupted: checkpoints with metrics, a stop at NaN, the time that is left."""
+"""Checkpoints with metrics, from which an interrupted run goes on, and how to read them."""
 
 import csv
-import math
 import os
 import pathlib
 import shutil
@@ -13,49 +12,6 @@ import keras
 METRICS_FILE = "metrics.csv"
 MODEL_FILE = "model.keras"
 CHECKPOINT_FOLDER = "checkpoints"
-
-
-class NaNLossError(ArithmeticError):
-    """A loss became NaN or infinite.
-
-    Attributes:
-        epoch: in which epoch, the first being 1.
-        loss: the name of the loss, as in the logs.
-        value: what it was.
-    """
-
-    def __init__(self, epoch: int, loss: str, value: float) -> None:
-        super().__init__(f"Training stopped in epoch {epoch}: {loss} became {value}")
-        self.epoch = epoch
-        self.loss = loss
-        self.value = value
-
-
-class StopOnNaN(keras.callbacks.Callback):
-    """Ends training at once where a loss is NaN or infinite: the main one, the total or any LEA's.
-
-    Keras' ``TerminateOnNaN`` looks at the total only and, unless told to raise, lets the epoch end, so that other
-    callbacks store the spoilt model. This one looks at every loss, after every batch and after validation, and raises.
-    Put it before the callbacks that store something.
-
-    Raises:
-        NaNLossError: from ``fit``, naming epoch and loss.
-    """
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._epoch = epoch
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self._check(logs)
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        # The weights of the last step are seen by the validation alone.
-        self._check(logs)
-
-    def _check(self, logs: dict[str, Any] | None) -> None:
-        for name, value in (logs or {}).items():
-            if (name == "loss" or name.endswith("_loss")) and not math.isfinite(value):
-                raise NaNLossError(self._epoch + 1, name, float(value))
 
 
 class RunCheckpoint(keras.callbacks.Callback):
@@ -113,28 +69,6 @@ class RunCheckpoint(keras.callbacks.Callback):
         for path in (self.run_dir / CHECKPOINT_FOLDER).glob("epoch_*.keras"):
             if path != keep:
                 path.unlink(missing_ok=True)
-
-
-class TimeLeft(keras.callbacks.Callback):
-    """Prints before each epoch but the first about how long the rest takes, if each epoch takes as long as the last."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._started: float | None = None
-
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self._started = None
-
-    # Not at the end of an epoch: Keras' progress bar has not closed its line then.
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        now = time.monotonic()
-        if self._started is not None:
-            epochs = self.params["epochs"]
-            seconds = round((now - self._started) * (epochs - epoch))
-            minutes, hours = seconds // 60 % 60, seconds // 3600
-            clock = f"{hours}:{minutes:02}:{seconds % 60:02}" if hours else f"{minutes:02}:{seconds % 60:02}"
-            print(f"{epoch} of {epochs} epochs done, about {clock} left", flush=True)
-        self._started = now
 
 
 def checkpoint_path(run_dir: str | os.PathLike[str], epoch: int) -> pathlib.Path:
@@ -212,11 +146,11 @@ def publish_model(run_dir: str | os.PathLike[str]) -> None:
     os.replace(temporary, path)
 
 
-def write_atomically(path: str | os.PathLike[str], text: str) -> None:
-    """Writes a text file that is complete under its name or, after an interruption, not changed at all."""
+def write_atomically(path: str | os.PathLike[str], contents: str | bytes) -> None:
+    """Writes a file that is complete under its name or, after an interruption, not changed at all; text as UTF-8."""
     path = pathlib.Path(path)
     temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
+    temporary.write_bytes(contents.encode("utf-8") if isinstance(contents, str) else contents)
     _flush(temporary)
     os.replace(temporary, path)
 

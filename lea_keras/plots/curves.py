@@ -1,0 +1,176 @@
+"""The course of metrics over the epochs of several runs."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from lea_keras.checks import check_choice, fail
+from lea_keras.plots.panels import LABEL_SIZE, LEGEND, PANEL_WIDTH, PANELS_IN_A_ROW, panels
+from lea_keras.plots.pixels import text_width
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Runs = Sequence[Sequence[Mapping[str, float]]]
+
+# Okabe and Ito's colours, told apart by colour-blind readers; markers and line styles do so in grey print.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+_MARKERS = ("o", "s", "^", "D", "v", "P")
+_SPLITS = {"test": ("val_", "-"), "training": ("", "--")}
+_ABBREVIATIONS = ("rl", "rln", "kl")
+_NOT_METRICS = ("epoch", "seconds")
+
+
+class _Course(NamedTuple):
+    """One metric of several runs over the epochs: all [epochs]."""
+
+    epochs: np.ndarray
+    median: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+
+def metric_curves(runs: Runs | Mapping[str, Runs], metrics: Sequence[str] | None = None) -> "Figure":
+    """Draws metrics over the epochs of several runs: the median as a line, all runs as a band (Figs. 3.4, 4.1, 5.6).
+
+    Test metrics are solid lines, training metrics dashed ones. Runs may differ in length: later epochs show the runs
+    that got so far, and the title says so.
+
+    Args:
+        runs: of each run its rows, as ``lea_keras.callbacks.read_metrics`` returns them; or a mapping from labels to
+            such lists, to compare groups of runs.
+        metrics: names of training metrics such as "accuracy"; "val_accuracy" comes with it. None: all that there are.
+
+    Returns:
+        A figure with one panel per metric.
+
+    Raises:
+        ValueError: if there are no runs, a run has no epochs, or no run has a metric.
+    """
+    groups = _check_runs(runs)
+    metrics = _check_metrics(metrics, [run for group in groups.values() for run in group])
+    count, lengths = _extent(groups)
+    lines = len(groups) * len(_SPLITS)
+    width = PANEL_WIDTH * min(len(metrics), PANELS_IN_A_ROW)
+    widest = max(text_width(f"{label}, training", LABEL_SIZE) for label in groups) + 0.6
+    columns = max(1, min(lines, int(width / widest)))
+    if columns > 1 and len(groups) > 1:
+        columns -= columns % 2  # test and training of a group in one row
+    figure, drawn = panels(len(metrics), legend_lines=math.ceil(lines / columns), title_lines=2)
+    for axes, metric in zip(drawn, metrics, strict=True):
+        for i, (label, group) in enumerate(groups.items()):
+            for j, (split, (prefix, style)) in enumerate(_SPLITS.items()):
+                colour = _COLOURS[(i if len(groups) > 1 else j) % len(_COLOURS)]
+                marker = _MARKERS[i % len(_MARKERS)] if len(groups) > 1 else "o" if lengths[-1] == 1 else None
+                course = _course(group, prefix + metric)
+                text = f"{label}, {split}" if label else split
+                _draw_course(axes, course, text, colour, style, marker, hollow=split == "training")
+        axes.set_xlabel("epoch", size=LABEL_SIZE)
+        axes.set_title(metric_label(metric), size=10, weight="bold", parse_math=False)
+        _whole_epochs(axes)
+    handles, labels = _legend_entries(drawn)
+    row_wise = [i for column in range(columns) for i in range(column, len(handles), columns)]
+    figure.legend(
+        [handles[i] for i in row_wise],
+        [labels[i] for i in row_wise],
+        ncols=columns,
+        **LEGEND,
+    )
+    text = f"median of {count} runs, band: all of them" if count != "1" else "one run"
+    if lengths[0] != lengths[-1]:
+        text += f"\nafter epoch {lengths[0]}: of the runs that got so far"
+    figure.suptitle(text, size=LABEL_SIZE)
+    return figure
+
+
+def metric_label(name: str) -> str:
+    """ "lea_1_rln" → "lea_1 RLN": abbreviations are capitals, as in the thesis."""
+    layer, _, measure = name.rpartition("_")
+    return f"{layer} {measure.upper() if measure in _ABBREVIATIONS else measure}".strip()
+
+
+def _check_runs(runs: Any) -> dict[str, Runs]:
+    """Groups of runs by label; a single group has none."""
+    groups = dict(runs) if isinstance(runs, Mapping) else {"": runs}
+    allowed = "a list of runs, each a list of rows as read_metrics returns them, or a mapping from labels to such lists"
+    if not groups:
+        raise fail("runs", allowed, {})
+    for label, group in groups.items():
+        given = f"{label}: " if label else ""
+        if not isinstance(group, Sequence) or isinstance(group, str) or not group:
+            raise fail("runs", allowed, f"{given}{[] if group in ([], ()) else type(group).__name__}")
+        for run in group:
+            rows = isinstance(run, Sequence) and not isinstance(run, str)
+            if not rows or not all(isinstance(row, Mapping) and "epoch" in row for row in run):
+                raise fail("runs", allowed, f"{given}a list of {type(run).__name__}")
+            if not run:
+                raise fail("runs", "runs that have finished an epoch", f"{given}a run without rows")
+    return groups
+
+
+def _check_metrics(metrics: Any, runs: list[Any]) -> list[str]:
+    found = dict.fromkeys(name.removeprefix("val_") for run in runs for row in run for name in row)
+    available = [name for name in found if name not in _NOT_METRICS]
+    if isinstance(metrics, str) or (metrics is not None and not metrics):
+        raise fail("metrics", "a list of names, or None for all", metrics)
+    return available if metrics is None else [check_choice("metrics", name, available) for name in metrics]
+
+
+def _extent(groups: dict[str, Runs]) -> tuple[str, list[int]]:
+    """How many runs there are in a group, as text, and the sorted lengths of all runs."""
+    counts = sorted({len(group) for group in groups.values()})
+    return "–".join(str(n) for n in dict.fromkeys((counts[0], counts[-1]))), sorted(
+        int(run[-1]["epoch"]) for group in groups.values() for run in group
+    )
+
+
+def _course(runs: Runs, name: str) -> _Course:
+    """Median, minimum and maximum of a metric at every epoch, over the runs that have it there."""
+    values: dict[float, list[float]] = {}
+    for run in runs:
+        for row in run:
+            if name in row and math.isfinite(row[name]):
+                values.setdefault(row["epoch"], []).append(row[name])
+    epochs = sorted(values)
+    summaries = [[f(values[epoch]) for epoch in epochs] for f in (np.median, np.min, np.max)]
+    return _Course(np.array(epochs), *(np.array(summary) for summary in summaries))
+
+
+def _draw_course(
+    axes: "Axes", course: _Course, label: str, colour: str, style: str, marker: str | None, hollow: bool
+) -> None:
+    if not len(course.epochs):
+        return
+    axes.fill_between(course.epochs, course.low, course.high, color=colour, alpha=0.2, linewidth=0)
+    if len(course.epochs) == 1:  # where a band has no width
+        axes.vlines(course.epochs, course.low, course.high, color=colour, alpha=0.2, linewidth=6)
+    axes.plot(
+        course.epochs,
+        course.median,
+        style,
+        color=colour,
+        label=label,
+        linewidth=1.6,
+        marker=marker,
+        markersize=5,
+        markerfacecolor="white" if hollow else colour,
+        markevery=max(1, len(course.epochs) // 8),
+    )
+
+
+def _whole_epochs(axes: "Axes") -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def _legend_entries(drawn: "list[Axes]") -> tuple[list[Any], list[str]]:
+    """One entry per label, whichever panel it is in."""
+    entries = {}
+    for axes in drawn:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    return list(entries.values()), list(entries)

@@ -1,0 +1,30 @@
+"""From a figure to pixels, for whatever takes no figures, such as TensorBoard; and how wide a text becomes."""
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DPI = 100
+
+
+def pixels(figure: "Figure") -> np.ndarray:
+    """Draws a figure: uint8 [rows, columns, 3], at its own size and resolution."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.array(canvas.buffer_rgba())[..., :3]
+
+
+def text_width(text: str, size: float, weight: str = "normal") -> float:
+    """The width in inches, to whole pixels, of the longest line of a text; ``size`` in points."""
+    from matplotlib.backends.backend_agg import RendererAgg
+    from matplotlib.font_manager import FontProperties
+
+    renderer, font = RendererAgg(1, 1, DPI), FontProperties(size=size, weight=weight)
+    widths = [renderer.get_text_width_height_descent(line, font, ismath=False)[0] for line in text.split("\n")]
+    return math.ceil(max(widths)) / DPI

@@ -1,0 +1,121 @@
+"""What the pictures are drawn from: inspections, given or made, and which part of their values a picture can show."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from lea_keras.checks import fail
+from lea_keras.layer import LocallyEmbeddedAutoencoder
+from lea_keras.maps import Inspection, inspect
+from lea_keras.model import find_leas
+
+Source = keras.Model | Inspection | Sequence[Inspection]
+_SOURCES = "a model (with `images`), an inspection or a list of inspections, as lea_keras.inspect returns them"
+
+
+def lea_layers(model: keras.Model) -> list[LocallyEmbeddedAutoencoder]:
+    """The LEA layers inside a model, nested ones too, in the order in which they were added."""
+    return find_leas(model)
+
+
+def resolve(source: Any, images: Any = None) -> list[Inspection]:
+    """The inspections that a picture is drawn from.
+
+    Raises:
+        ValueError: if there are none, or ``images`` does not come with a model and only with it.
+    """
+    if isinstance(source, keras.Model):
+        if images is None:
+            raise fail("images", "a batch of images where a model is given", images)
+        views = inspect(source, images)
+        if not views:
+            layers = [layer.name for layer in source.layers]
+            raise ValueError(f"Argument `source` must have LEA layers. Received: a model with the layers {layers}")
+        return views
+    if images is not None:
+        raise fail("images", "left out where inspections are given", type(images).__name__)
+    if isinstance(source, Inspection):
+        return [source]
+    if not isinstance(source, (list, tuple)) or not source or not all(isinstance(view, Inspection) for view in source):
+        raise fail(
+            "source", _SOURCES, [] if isinstance(source, (list, tuple)) and not source else type(source).__name__
+        )
+    return list(source)
+
+
+def with_decoder(views: Sequence[Inspection]) -> list[Inspection]:
+    """Those inspections whose LEA has a trained decoder, which at a loss weight of 0 it has not."""
+    return [view for view in views if view.layer.loss_weight]
+
+
+def resolve_with_decoder(source: Any, images: Any = None) -> list[Inspection]:
+    """As ``resolve``, without the LEAs that have no trained decoder.
+
+    Raises:
+        ValueError: as in ``resolve``, or if no LEA is left.
+    """
+    views = resolve(source, images)
+    if not with_decoder(views):
+        leas = [view.layer.name for view in views]
+        raise ValueError(
+            "Argument `source` must have a LEA with a trained decoder, that is with a loss_weight above 0. "
+            f"Received: the LEAs {leas}"
+        )
+    return with_decoder(views)
+
+
+def names(views: Sequence[Inspection]) -> list[str]:
+    """A name for each inspection: its layer's, and from a layer's second use on also which use it is."""
+    found: list[str] = []
+    for i, view in enumerate(views):
+        use = 1 + sum(former.layer is view.layer for former in views[:i])
+        found.append(view.layer.name if use == 1 else f"{view.layer.name} (use {use})")
+    return found
+
+
+def title(view: Inspection, name: str) -> str:
+    """The name of a LEA and its windows."""
+    size, strides = ("×".join(str(n) for n in pair) for pair in (view.layer.window_size, view.layer.strides))
+    return f"{name}: windows {size}, strides {strides}"
+
+
+class Drawable:
+    """The inputs of a LEA, and whatever has their shape, as pictures.
+
+    One channel is grey, three with values in [0, 1] are colours; of any others the mean over the channels is drawn.
+    """
+
+    def __init__(self, inputs: np.ndarray) -> None:
+        self._range = limits(inputs)
+        self._channels = inputs.shape[-1]
+        self._colours = self._channels == 3 and self._range[0] >= 0 and self._range[1] <= 1
+        self.heading = "input" if self._colours or self._channels == 1 else f"input, mean of\n{self._channels} channels"
+
+    def picture(self, values: np.ndarray) -> np.ndarray:
+        """[h, w] or [h, w, 3] of values [h, w, c]; colours are clipped to the inputs' range."""
+        return np.clip(values, *self._range) if self._colours else np.mean(values, axis=-1)
+
+    def limits(self, image: np.ndarray) -> tuple[float, float]:
+        """Black and white for one of the inputs [h, w, c] and its reconstruction.
+
+        They are the same for all images, except where means of channels are drawn, which can be far apart.
+        """
+        return self._range if self._colours or self._channels == 1 else limits(self.picture(image))
+
+
+def limits(values: np.ndarray) -> tuple[float, float]:
+    """The smallest and the largest value."""
+    return float(np.min(values)), float(np.max(values))
+
+
+def range_text(values: np.ndarray) -> str:
+    """The range of values as it is printed below a picture."""
+    low, high = limits(values)
+    return f"{low:.2g} … {high:.2g}"
+
+
+def count_text(shown: int, count: int, what: str) -> str:
+    """Says in a title how much of something is drawn; nothing where it is all."""
+    return f", first {shown} of {count} {what}" if shown < count else ""
