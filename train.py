@@ -1,15 +1,12 @@
 """Trains a reference model and stores what it learned in a run folder; ``python train.py --help`` lists the flags."""
 
 import pathlib
-import shlex
 import sys
-import textwrap
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
-from absl import flags
-
-from models import runs
+from models import commandline, runs
+from models.commandline import Flag
 from models.configs import AUTOENCODERS, CONFIGS, DECODERS, ENCODERS, IMAGE_SIZES, OPTIMIZATIONS, PRECISIONS, RunConfig
 from models.runs import RunError
 from models.startup import quiet_import
@@ -20,15 +17,6 @@ usage: python train.py [--flag=value ...]
 Trains a model with locally embedded autoencoders and writes configuration, model, metrics, TensorBoard logs and a
 picture of the code maps to a run folder. Without flags: lea_fc on sprites, in less than two minutes on two cores.
 """
-
-
-class Flag(NamedTuple):
-    """One line of the help: the flag's name, what its value looks like, what it does, and what None stands for."""
-
-    name: str
-    value: str
-    text: str
-    none: str = ""
 
 
 GROUPS: dict[str, tuple[Flag, ...]] = {
@@ -71,72 +59,24 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
     "Run": (
         Flag("run_dir", "FOLDER", "folder of the run, never overwritten [runs/<model>_<dataset>_<seed>]"),
         Flag("resume", "", "continue an interrupted run after its last finished epoch; --epochs may be raised"),
+        Flag(
+            "runs",
+            "N",
+            "train N runs with the seeds --seed, --seed + 1, … in folders of --run_dir [runs/<model>_<dataset>] that "
+            "are numbered by seed; the same command goes on after an interruption and skips what is finished",
+        ),
     ),
 }
-SWITCHES = ("download", "jit_compile", "resume")
-
-
-def _integers(text: str) -> int | tuple[int, ...]:
-    """ "4" → 4, "4,6" → (4, 6); what cannot be sizes is refused by the configuration."""
-    numbers = tuple(int(part) for part in text.split(","))
-    return numbers[0] if len(numbers) == 1 else numbers
-
-
-CONVERTERS: dict[str, tuple[Callable[[str], Any], str]] = {
-    "N": (int, "an integer"),
-    "X": (float, "a number"),
-    "N,N": (_integers, "two integers with a comma between them"),
-    "N or N,N": (_integers, "an integer, or two with a comma between them"),
-}
-
-
-def define_flags() -> flags.FlagValues:
-    """Returns the flags, not parsed. They are apart from absl's global ones, which libraries also write to."""
-    values = flags.FlagValues()
-    for group in GROUPS.values():
-        for flag in group:
-            define = flags.DEFINE_boolean if flag.name in SWITCHES else flags.DEFINE_string
-            define(flag.name, None, flag.text, flag_values=values)
-    return values
 
 
 def parse(argv: Sequence[str]) -> dict[str, Any]:
-    """Returns the flags that were given, converted but not checked.
-
-    Raises:
-        RunError: for an unknown flag, a value of the wrong kind, or an argument that is no flag.
-    """
-    values = define_flags()
-    try:
-        rest = values(list(argv))
-    except (flags.Error, ValueError) as error:
-        raise RunError(str(error)) from None
-    if len(rest) > 1:
-        raise RunError(f"Arguments must be flags, --name=value. Received: {' '.join(rest[1:])}")
-    given = {}
-    for flag in (flag for group in GROUPS.values() for flag in group):
-        value = values[flag.name].value
-        if value is None:
-            continue
-        convert, kind = CONVERTERS.get(flag.value, (None, ""))
-        try:
-            given[flag.name] = convert(value) if convert else value
-        except ValueError:
-            raise RunError(f"Argument `{flag.name}` must be {kind}. Received: {flag.name}={value!r}") from None
-    return given
+    """Returns the flags that were given, converted but not checked."""
+    return commandline.parse(argv, GROUPS)
 
 
 def help_text() -> str:
     """The flags by group, defaults in brackets."""
-    lines = [INTRODUCTION]
-    for title, group in GROUPS.items():
-        lines.append(f"{title}:")
-        for flag in group:
-            left = f"  --{flag.name}" + (f"={flag.value}" if flag.value else "")
-            first, *more = textwrap.wrap(flag.text + _default(flag), width=90)
-            lines += [f"{left:28}{first}"] + [f"{'':28}{text}" for text in more]
-        lines.append("")
-    return "\n".join(lines)
+    return commandline.help_text(INTRODUCTION, GROUPS, _default)
 
 
 def _default(flag: Flag) -> str:
@@ -170,6 +110,9 @@ def run(argv: Sequence[str]) -> str:
     given = parse(argv)
     resume = given.pop("resume", False)
     run_dir = given.pop("run_dir", None)
+    count = given.pop("runs", None)
+    if count is not None:
+        return _run_series(argv, given, run_dir, count, resume)
     try:
         config = None if resume and run_dir else runs.new_config(given)
         run_dir = pathlib.Path(run_dir) if run_dir else runs.default_run_dir(config)
@@ -186,10 +129,31 @@ def run(argv: Sequence[str]) -> str:
     except OSError as error:
         raise _unusable(run_dir, error) from error
     except KeyboardInterrupt:
-        again = shlex.join(["python", "train.py", f"--run_dir={run_dir}", "--resume"])
+        again = commandline.command("train.py", f"--run_dir={run_dir}", "--resume")
         raise KeyboardInterrupt(f"Continue with: {again}" if runs.exists(run_dir) else "") from None
     finally:
         runs.release(run_dir)
+
+
+def _run_series(argv: Sequence[str], given: dict[str, Any], run_dir: str | None, count: int, resume: bool) -> str:
+    """Trains runs that differ in their seeds alone and returns the table of their medians and ranges."""
+    if resume:
+        raise RunError("Argument `resume` must be left out with --runs, which goes on by itself. Received: resume=True")
+    try:
+        config = runs.new_config(given)
+        folder = pathlib.Path(run_dir) if run_dir else runs.default_series_dir(config)
+        members = runs.series(folder, config, count)
+    except ValueError as error:
+        raise RunError(str(error)) from None
+    except OSError as error:
+        raise _unusable(pathlib.Path(run_dir), error) from None
+    print(f"Folder of the runs: {folder}", flush=True)
+    try:
+        return quiet_import("models.series").train(members)
+    except OSError as error:
+        raise _unusable(folder, error) from error
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"Continue with: {commandline.command('train.py', *argv[1:])}") from None
 
 
 def _train(config: RunConfig, run_dir: pathlib.Path, resume: bool) -> str:
@@ -204,18 +168,7 @@ def _unusable(run_dir: pathlib.Path, error: OSError) -> RunError:
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command line and returns the exit status; whatever a user can get wrong is one line on stderr."""
-    if any(argument in ("--help", "-help", "-h", "--helpshort", "--helpfull") for argument in argv[1:]):
-        print(help_text())
-        return 0
-    try:
-        print(run(argv))
-    except RunError as error:
-        print(f"train.py: {' '.join(str(error).split())}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt as error:
-        print(f"\ntrain.py: Interrupted. {error}", file=sys.stderr)
-        return 130
-    return 0
+    return commandline.main(argv, "train.py", run, help_text)
 
 
 if __name__ == "__main__":

@@ -105,7 +105,7 @@ class RunConfig:
     capacity_epochs: int = 25
     optimization: str = "alternate"
     lea_weight: float = 1.0
-    epochs: int = 5
+    epochs: int = 4
     learning_rate: float = 1e-4
     seed: int = 0
     jit_compile: bool | None = None

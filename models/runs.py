@@ -3,6 +3,7 @@
 Nothing here imports Keras, so that a folder that cannot be used is refused at once.
 """
 
+import dataclasses
 import os
 import pathlib
 from typing import Any
@@ -20,6 +21,10 @@ class RunError(Exception):
     """A run that cannot start or go on; one line says why."""
 
 
+class DivergedError(RunError):
+    """A run whose loss became NaN; another seed of it may do better."""
+
+
 def new_config(given: dict[str, Any]) -> RunConfig:
     """The named configuration of a model, with the fields that the user gave.
 
@@ -35,6 +40,73 @@ def default_run_dir(config: RunConfig) -> pathlib.Path:
     return pathlib.Path("runs") / f"{config.model}_{config.dataset}_{config.seed}"
 
 
+def default_series_dir(config: RunConfig) -> pathlib.Path:
+    """``runs/<model>_<dataset>``, for runs with several seeds."""
+    return pathlib.Path("runs") / f"{config.model}_{config.dataset}"
+
+
+def series(folder: pathlib.Path, config: RunConfig, count: int) -> list[tuple[pathlib.Path, RunConfig]]:
+    """Plans runs that differ in their seeds alone, each in a folder numbered by its seed: ``<folder>/003`` for seed 3.
+
+    So more of them may be added later, after or before the ones that are there. Nothing is written.
+
+    Args:
+        folder: of all of them.
+        config: of the first.
+        count: how many.
+
+    Returns:
+        Folder and configuration of every run, in the order of the seeds. A folder that ``exists`` holds a run of this
+        configuration, with as many epochs or fewer; any other is new or free.
+
+    Raises:
+        ValueError: one line, for a count that is not positive, a seed out of range, a run of another configuration, or
+            a numbered folder that holds something else.
+        OSError: if a folder cannot be read.
+    """
+    count = checks.check_positive_int("runs", count)
+    if exists(folder):
+        hint = "Choose another --run_dir, or leave out --runs."
+        raise checks.fail("run_dir", "a folder for several runs; this one is a run itself", str(folder), hint)
+    config.replace(seed=config.seed + count - 1)
+    members = []
+    for seed in range(config.seed, config.seed + count):
+        member = (folder / f"{seed:03}", config.replace(seed=seed))
+        _check_member(*member)
+        members.append(member)
+    return members
+
+
+def _check_member(run_dir: pathlib.Path, config: RunConfig) -> None:
+    if exists(run_dir):
+        load_config(run_dir)  # which says what is damaged
+        fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+        try:
+            resumed_config(run_dir, fields)
+        except ValueError as error:
+            raise ValueError(f"{run_dir} holds a run of another configuration. {error}") from None
+    elif not _is_free(run_dir):
+        raise ValueError(f"{run_dir} holds something that is no run; move it away, or choose another --run_dir")
+
+
+def find_runs(folder: pathlib.Path, depth: int = 2) -> list[pathlib.Path]:
+    """The folder itself if it is a run, else the runs in it, in the order of their names.
+
+    Args:
+        folder: where to look.
+        depth: how many levels of folders to go down.
+
+    Raises:
+        OSError: if a folder cannot be read.
+    """
+    if exists(folder):
+        return [folder]
+    if not depth or not folder.is_dir():
+        return []
+    inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return [run for path in inside for run in find_runs(path, depth - 1)]
+
+
 def claim(run_dir: pathlib.Path, config: RunConfig) -> None:
     """Makes the folder of a new run and writes its configuration to it, not yet under its name.
 
@@ -42,7 +114,7 @@ def claim(run_dir: pathlib.Path, config: RunConfig) -> None:
         ValueError: one line, if something is there already.
         OSError: if the folder cannot be made or written to.
     """
-    if run_dir.is_dir() and any(path.name != _CLAIM for path in run_dir.iterdir()):
+    if not _is_free(run_dir):
         hint = "Add --resume to continue the run in it, or choose another --run_dir."
         raise checks.fail("run_dir", "a new or empty folder, since no run is ever overwritten", str(run_dir), hint)
     try:
@@ -51,6 +123,10 @@ def claim(run_dir: pathlib.Path, config: RunConfig) -> None:
     except OSError:
         release(run_dir)
         raise
+
+
+def _is_free(run_dir: pathlib.Path) -> bool:
+    return not run_dir.is_dir() or all(path.name == _CLAIM for path in run_dir.iterdir())
 
 
 def confirm(run_dir: pathlib.Path) -> None:

@@ -24,17 +24,7 @@ EPOCHS = 3
 FLAGS = ["--limit=64", "--batch_size=16", "--autoencoder=capacity_vae", "--window_size=16", "--seed=3"]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def small_test_split():
-    """A few test images instead of 10 006, to save time."""
-    load = lea_keras.data.load
-
-    def load_few(name, split, **kwargs):
-        return load(name, split, **kwargs | ({"limit": 100} if split == "test" else {}))
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lea_keras.data, "load", load_few)
-        yield
+pytestmark = pytest.mark.usefixtures("few_test_images")
 
 
 def main(*arguments):
@@ -298,7 +288,7 @@ def test_nan_keeps_the_last_good_epoch(finished, tmp_path, monkeypatch, capsys):
 def test_help_shows_every_flag_once_and_fits_the_screen(capsys):
     assert main("--help") == 0
     text = capsys.readouterr().out
-    names = [*RunConfig.__dataclass_fields__, "run_dir", "resume"]
+    names = [*RunConfig.__dataclass_fields__, "run_dir", "resume", "runs"]
     shown = [line.split()[0].partition("=")[0] for line in text.splitlines() if line.startswith("  --")]
     assert sorted(shown) == sorted(f"--{name}" for name in names)
     assert set(names) == {flag.name for group in train.GROUPS.values() for flag in group}

@@ -27,6 +27,8 @@ LEVELS = [
     {"maps"},
     {"plots"},
     {"callbacks"},
+    {"probes"},
+    {"probe_plot"},
     {"robustness"},
     {"__init__"},
 ]

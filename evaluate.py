@@ -1,0 +1,184 @@
+"""Measures and draws what trained runs are worth, from their folders; ``python evaluate.py --help`` lists the flags."""
+
+import os
+import pathlib
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from models import commandline, runs
+from models.commandline import Flag
+from models.configs import RunConfig, checks
+from models.results import Results
+from models.runs import RunError
+from models.startup import quiet_import
+from models.tables import SPLITS
+
+INTRODUCTION = """\
+usage: python evaluate.py --run_dir=FOLDER [--flag=value ...]
+       python evaluate.py --compare=FOLDER,FOLDER,... [--output_dir=FOLDER]
+
+Restores model and data of runs that train.py made and measures log loss, accuracy and every LEA over whole splits, or
+puts runs side by side. Prints a table and writes it as JSON and CSV, with pictures, to a folder of results.
+"""
+IMAGES = 4
+PROBE_EPOCHS = 20
+WITH_FACTORS = ("sprites", "dsprites")
+OUTPUT, COMPARISON = "evaluation", "comparison"
+
+GROUPS: dict[str, tuple[Flag, ...]] = {
+    "Runs": (
+        Flag("run_dir", "FOLDERS", "a run, or several with commas between them, or a folder of runs: each is measured"),
+        Flag(
+            "compare",
+            "FOLDERS",
+            "the same, put side by side: medians and ranges over runs that differ in their seeds alone, of the "
+            "evaluations if all were measured before, else of the last epochs",
+        ),
+    ),
+    "Data": (
+        Flag("splits", "NAMES", f"which to measure [{','.join(SPLITS)}]"),
+        Flag("data_dir", "FOLDER", "where TFDS keeps its data sets [as in the run]"),
+        Flag("download", "", "download the data set if it is missing"),
+    ),
+    "Probes": (
+        Flag("probes", "", "also probe every layer, and the input, for the factors of sprites or dsprites: minutes"),
+        Flag("probe_limit", "N", "train the probes on N of the run's training images [all]"),
+        Flag("probe_epochs", "N", f"for N epochs at most [{PROBE_EPOCHS}]"),
+    ),
+    "Results": (
+        Flag(
+            "output_dir",
+            "FOLDER",
+            f"where they go [<run_dir>/{OUTPUT}; of a comparison {COMPARISON} beside the first run]; results of the "
+            "same runs are replaced there, no other file is",
+        ),
+        Flag("images", "N", f"how many test images the pictures show [{IMAGES}]"),
+    ),
+}
+
+
+def help_text() -> str:
+    """The flags by group, defaults in brackets."""
+    return commandline.help_text(INTRODUCTION, GROUPS)
+
+
+def run(argv: Sequence[str]) -> str:
+    """Does what the command line says and returns the table of results.
+
+    Raises:
+        RunError: one line, for everything that a user can get wrong.
+    """
+    given = commandline.parse(argv, GROUPS)
+    if ("run_dir" in given) == ("compare" in given):
+        raise RunError("Either --run_dir or --compare must be given, and not both; --help says more")
+    try:
+        work = _comparison(given) if "compare" in given else _evaluation(given)
+    except ValueError as error:
+        raise RunError(str(error)) from None
+    except OSError as error:
+        raise _unusable(error) from None
+    try:
+        return work()
+    except OSError as error:
+        raise _unusable(error) from error
+
+
+def _unusable(error: OSError) -> RunError:
+    path = f"{error.filename}: " if error.filename else ""
+    return RunError(f"The folder of a run or of results cannot be used: {path}{error.strerror or error}")
+
+
+def _evaluation(given: dict[str, Any]) -> Callable[[], str]:
+    """Checks everything that can be checked before TensorFlow is imported, of all runs; returns what is to be done."""
+    images = checks.check_positive_int("images", given.get("images", IMAGES))
+    splits = given.get("splits", ",".join(SPLITS)).split(",")
+    for split in splits:
+        checks.check_choice("splits", split, SPLITS)
+    folders = _folders("run_dir", given["run_dir"])
+    if "output_dir" in given and len(folders) > 1:
+        raise checks.fail("output_dir", f"left out with several runs, here {len(folders)}", given["output_dir"])
+    elsewhere = {"download": False} | {name: given[name] for name in ("data_dir", "download") if name in given}
+    tasks = []
+    for folder in folders:
+        config = runs.load_config(folder).replace(**elsewhere)
+        output = pathlib.Path(given.get("output_dir", folder / OUTPUT))
+        tasks.append((folder, config, Results(output, [folder])))
+    probes = _probe_settings(given)
+    if probes and any(config.dataset not in WITH_FACTORS for _, config, _ in tasks):
+        found = next(config.dataset for _, config, _ in tasks if config.dataset not in WITH_FACTORS)
+        raise checks.fail("probes", f"left out for runs on other data than {' and '.join(WITH_FACTORS)}", found)
+    return lambda: _evaluate(tasks, splits, images, probes)
+
+
+def _probe_settings(given: dict[str, Any]) -> dict[str, Any] | None:
+    """The arguments of ``probing.Settings``, or None where nothing is to be probed."""
+    settings = {name: given[f"probe_{name}"] for name in ("limit", "epochs") if f"probe_{name}" in given}
+    for name, value in settings.items():
+        checks.check_positive_int(f"probe_{name}", value)
+    if not given.get("probes"):
+        if settings:
+            raise RunError("Add --probes to --probe_limit and --probe_epochs, which are of no use without it")
+        return None
+    return {"epochs": PROBE_EPOCHS} | settings
+
+
+def _evaluate(
+    tasks: list[tuple[pathlib.Path, RunConfig, Results]],
+    splits: list[str],
+    images: int,
+    probes: dict[str, Any] | None,
+) -> str:
+    evaluation = quiet_import("models.evaluation")  # only now, since importing TensorFlow takes seconds
+    for i, (folder, config, results) in enumerate(tasks):
+        print(f"Run folder: {folder}" + (f" ({i + 1} of {len(tasks)})" if len(tasks) > 1 else ""), flush=True)
+        settings = evaluation.probing.Settings(**probes) if probes else None
+        text = evaluation.evaluate(folder, config, splits, images, results, settings) + f"\nResults: {results.folder}"
+        if i + 1 < len(tasks):
+            print(text, flush=True)
+    return text
+
+
+def _comparison(given: dict[str, Any]) -> Callable[[], str]:
+    """Checks what can be checked before Keras is imported; returns what is to be done."""
+    for name in given:
+        if name not in ("compare", "output_dir"):
+            raise checks.fail(name, "left out with --compare, which measures nothing anew", given[name])
+    named, folders = _split("compare", given["compare"]), _folders("compare", given["compare"])
+    if "output_dir" in given:
+        output = pathlib.Path(given["output_dir"])
+    else:
+        inside = len(named) == 1 and not runs.exists(named[0])
+        output = named[0] / COMPARISON if inside else pathlib.Path(os.path.normpath(named[0] / ".." / COMPARISON))
+    results = Results(output, named)
+    return lambda: quiet_import("models.comparison").compare(folders, results) + f"\nResults: {output}"
+
+
+def _split(name: str, text: str) -> list[pathlib.Path]:
+    """The folders that a flag names; a comma may also be part of the name of a single one."""
+    parts = [text] if pathlib.Path(text).is_dir() else text.split(",")
+    if not all(parts):
+        raise checks.fail(name, "one or more folders with commas between them", text)
+    return [pathlib.Path(part) for part in parts]
+
+
+def _folders(name: str, text: str) -> list[pathlib.Path]:
+    """All runs in the folders that a flag names, each once."""
+    found: dict[pathlib.Path, pathlib.Path] = {}
+    for folder in _split(name, text):
+        inside = runs.find_runs(folder)
+        if not inside:
+            allowed = f"folders of runs, with a {runs.CONFIG_FILE}, or of such folders"
+            raise checks.fail(name, allowed, str(folder))
+        for path in inside:
+            found.setdefault(path.resolve(), path)
+    return list(found.values())
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the command line and returns the exit status; whatever a user can get wrong is one line on stderr."""
+    return commandline.main(argv, "evaluate.py", run, help_text)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))

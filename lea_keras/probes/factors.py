@@ -1,0 +1,81 @@
+"""Images with the labels of all their factors."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from lea_keras import data, sprites
+from lea_keras.checks import check_choice, check_positive_int, fail
+
+FACTORS = tuple(sprites.FACTORS)
+
+
+def sprites_data(
+    split: str = "train", limit: int | None = None, seed: int = 0, *, name: str = "sprites", data_dir: Any = None
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Returns the images of a run with all five factors; the same images as of ``data.load`` with these arguments.
+
+    Args:
+        split: "train" or "test".
+        limit: as in ``data.load``.
+        seed: as in ``data.load``.
+        name: "sprites" or "dsprites".
+        data_dir: as in ``data.load``.
+
+    Returns:
+        Images [n, 64, 64, 1], uint8 with the values 0 and 1 (models are trained on the same as floats), and the labels
+        of each factor, [n] int64.
+
+    Raises:
+        ValueError: for a data set without known factors, or an argument out of range.
+        FileNotFoundError: if "dsprites" is not in ``data_dir``.
+    """
+    if name not in ("sprites", "dsprites"):
+        raise ValueError(f"Probes need a data set with known factors: 'sprites' or 'dsprites'. Received: name={name!r}")
+    size, seed = len(data.selection(split)), check_seed(seed)
+    if limit is not None and check_positive_int("limit", limit) > size:
+        raise fail("limit", f"at most {size}, the size of {name!r}, {split!r}", limit)
+    chosen = np.arange(size) if limit is None else data._permutation(size, seed)[:limit]
+    if name == "sprites":
+        labels = sprites.labels_from_indices(data.selection(split)[chosen])  # [n, 5]
+        images = sprites.draw(labels)
+    else:
+        images, labels = (np.asarray(part)[chosen] for part in data._read(name, split, data_dir))
+    return images, {factor: labels[:, i].astype(np.int64) for i, factor in enumerate(FACTORS)}
+
+
+def chance_level(labels: Any) -> float:
+    """The share of the most frequent class among integer labels [n]: the accuracy of always naming that class."""
+    return float(np.max(np.bincount(labels)) / len(labels))
+
+
+def check_seed(seed: Any) -> int:
+    """Returns the seed if NumPy takes it."""
+    if check_positive_int("seed", seed, minimum=0) >= 2**32:
+        raise fail("seed", "less than 2**32", seed)
+    return int(seed)
+
+
+def check_factors(factors: Any) -> tuple[str, ...]:
+    """Returns the names of factors if none comes twice."""
+    if isinstance(factors, str) or not len(factors) or len(set(factors)) < len(factors):
+        raise fail("factors", "a sequence of different names", factors)
+    return tuple(factors)
+
+
+def check_data(argument: str, pair: Any, factors: tuple[str, ...]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Images and, for each factor, their labels [n] as int64."""
+    if not (isinstance(pair, (tuple, list)) and len(pair) == 2 and isinstance(pair[1], Mapping)):
+        raise fail(argument, "a pair of images and a dictionary of labels by factor", type(pair).__name__)
+    images, labels = np.asarray(pair[0]), {}
+    if images.ndim < 2 or not len(images):
+        raise fail(argument, "at least one image, [n, …], and its labels", f"images of shape {images.shape}")
+    for factor in factors:
+        check_choice("factors", factor, pair[1])
+        array = np.asarray(pair[1][factor])
+        if not np.issubdtype(array.dtype, np.integer) or array.shape != (len(images),) or np.any(array < 0):
+            allowed = f"integers from 0, one for each of {len(images)} images, as labels of {factor!r}"
+            raise fail(argument, allowed, f"{array.dtype} of shape {array.shape}")
+        labels[factor] = array.astype(np.int64)
+    return images, labels

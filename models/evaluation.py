@@ -1,0 +1,225 @@
+"""What a finished run is worth: measures over whole splits and pictures, from its folder alone."""
+
+import collections
+import json
+import math
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+import lea_keras
+import lea_keras.data
+from lea_keras import callbacks, losses, metrics, windows
+from lea_keras.layer import Use, forward_pass
+from lea_keras.model import find_leas
+from models import parts, pictures, probing, runs, tables, training
+from models.configs import RunConfig
+from models.results import Results
+from models.runs import RunError
+
+RESULTS_JSON, RESULTS_CSV = "results.json", "results.csv"
+FOLDER = "evaluation"
+QUARTILES = {"min": 0, "25": 25, "50": 50, "75": 75}
+
+
+def evaluate(
+    run_dir: pathlib.Path,
+    config: RunConfig,
+    splits: Sequence[str],
+    images: int,
+    results: Results,
+    probes: probing.Settings | None = None,
+) -> str:
+    """Measures a run on whole splits, stores the values and draws pictures.
+
+    Args:
+        run_dir: the run's folder.
+        config: its configuration, perhaps with the data elsewhere.
+        splits: of ``tables.SPLITS``.
+        images: how many test images the pictures show.
+        results: where everything goes.
+        probes: how to probe every layer for the factors of the images; None: not at all.
+
+    Returns:
+        The table of results.
+
+    Raises:
+        RunError: one line, if model, metrics or data are missing, damaged or do not belong together.
+        OSError: if the results cannot be written.
+    """
+    with parts.precision(config):
+        try:
+            rows = callbacks.read_metrics(run_dir)
+            if not rows:
+                raise RunError(f"The run {run_dir} has no {callbacks.METRICS_FILE}: no epoch of it has finished")
+            model = load_model(run_dir, config)
+            data = load_splits(config, sorted({*splits, "test"}))
+            factors = probing.load(config, probes) if probes else None
+            files = [RESULTS_JSON, RESULTS_CSV, *pictures.names(model)]
+            results.reserve(files + list(probing.FILES) if probes else files)
+        except ValueError as error:
+            raise RunError(str(error)) from error
+        try:
+            values = {split: measure(model, data[split], split) for split in splits}
+        except tf.errors.ResourceExhaustedError as error:
+            raise RunError(f"Memory does not suffice: {error.message.splitlines()[0]}") from error
+        store(results, run_dir, len(rows), values)
+        pictures.of_run(model, pictures.first_images(data["test"], images), rows, results)
+        text = tables.of_splits(values)
+        if probes:
+            print(text, flush=True)  # the probes take much longer
+            text = probing.probe(model, factors, config.seed, probes, results)
+    return text
+
+
+def load_model(run_dir: pathlib.Path, config: RunConfig) -> keras.Model:
+    """The model of a run after its last finished epoch, without its optimizers; to be called under ``parts.precision``.
+
+    Raises:
+        RunError: one line, if it is missing, damaged or does not take the run's data.
+    """
+    path = run_dir / callbacks.MODEL_FILE
+    if not path.is_file():
+        raise RunError(f"The run {run_dir} has no {callbacks.MODEL_FILE}: no epoch of it has finished")
+    try:
+        model = keras.models.load_model(path, compile=False)
+    except Exception as error:  # a damaged file fails in whatever library meets the damage first
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise RunError(f"The model {path} cannot be loaded: {reason}") from error
+    details = lea_keras.data.info(config.dataset)
+    shapes = (None, *details.image_shape), (None, details.classes)
+    found = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
+    if found != shapes:
+        wanted = f"{shapes[0]} → {shapes[1]}, as the data set {config.dataset} of the run's configuration needs"
+        raise RunError(f"The model {path} must map {wanted}. Received: {found[0]} → {found[1]}")
+    return model
+
+
+def load_splits(config: RunConfig, splits: Sequence[str]) -> dict[str, tf.data.Dataset]:
+    """The data of a run as ``training.load_splits`` returns it.
+
+    Raises:
+        RunError: one line, if it is not there.
+    """
+    try:
+        return training.load_splits(config, splits=splits)
+    except (ValueError, OSError) as error:
+        raise RunError(str(error)) from error
+
+
+def measure(model: keras.Model, data: tf.data.Dataset, split: str = "test") -> dict[str, float]:
+    """Runs a whole split through a model, once, and measures the main task and every LEA that was trained.
+
+    The names are those of ``metrics.csv``. Of every LEA:
+
+    - ``<name>_loss``, ``_rl`` and, where there is one, ``_kl`` and ``_capacity``: means over all windows of the split,
+      the loss and codes as outside training. Where a model uses a LEA twice, its losses are summed.
+    - ``<name>_rln``: in units of the range of values of *all* windows of the split (Eq. 4.1; section 4.1 takes each
+      batch's own range).
+    - ``<name>_confidence_min``, ``_25``, ``_50``, ``_75``: the minimum, which is 0, and the quartiles of the windows'
+      confidence, 1 − RLᵢ / max RL, the maximum being taken over all windows of the split ("with respect to all
+      reconstruction losses of all batches", section 4.4).
+
+    The split is never in memory as windows: what grows with it is one float32 per window and LEA, and a copy of that at
+    the end. That makes 15 MB for 59 972 images of 64 windows each.
+
+    Args:
+        model: maps images [b, h, w, c] to logits [b, classes].
+        data: finite batches of (images, one-hot labels [b, classes]).
+        split: its name, for messages.
+
+    Raises:
+        RunError: if a value is not finite.
+    """
+    leas = [lea for lea in find_leas(model) if lea.loss_weight]
+    rln = {lea.name: metrics.NormalizedReconstructionLoss() for lea in leas}
+
+    @tf.function(input_signature=data.element_spec)
+    def step(images: Any, labels: Any) -> dict[str, Any]:
+        with forward_pass("objectives") as current:
+            logits = model(images, training=False)
+        loss = keras.losses.categorical_crossentropy(labels, logits, from_logits=True)
+        right = ops.argmax(logits, axis=-1) == ops.argmax(labels, axis=-1)
+        found = {"loss": ops.sum(loss), "right": ops.count_nonzero(right), "labels": ops.sum(labels, axis=0)}
+        for lea in leas:
+            found[lea.name] = _of_lea([use for use in current.uses if use.layer is lea], rln[lea.name])
+        return found
+
+    sums: dict[str, Any] = collections.defaultdict(float)
+    errors: dict[str, list[np.ndarray]] = {lea.name: [] for lea in leas}
+    bar = keras.utils.Progbar(len(data), verbose=1 if sys.stdout.isatty() else 0)
+    for images, labels in data:
+        found = step(images, labels)
+        bar.add(1)
+        size = len(images)
+        sums["samples"] += size
+        for name in ("loss", "right", "labels"):
+            sums[name] += found[name].numpy().astype(np.float64)
+        for lea in leas:
+            of_lea = found[lea.name]
+            errors[lea.name].append(of_lea.pop("errors").numpy())
+            for name, value in of_lea.items():
+                sums[f"{lea.name}_{name}"] += float(value) * size
+
+    samples = sums.pop("samples")
+    values = {
+        "samples": int(samples),
+        "main_loss": sums.pop("loss") / samples,
+        "accuracy": sums.pop("right") / samples,
+        "majority_accuracy": np.max(sums.pop("labels")) / samples,
+    }
+    values |= {name: total / samples for name, total in sums.items()}
+    for name, of_lea in errors.items():
+        every = np.concatenate(of_lea)
+        values |= {f"{name}_rl": np.mean(every, dtype=np.float64), f"{name}_rln": rln[name].result()}
+        values |= {f"{name}_confidence_{part}": value for part, value in confidence_quartiles(every).items()}
+    values = {name: values[name] if name == "samples" else float(values[name]) for name in tables.in_order(values)}
+    wrong = [name for name, value in values.items() if not math.isfinite(value)]
+    if wrong:
+        raise RunError(f"The model is of no use: {wrong[0]} is {values[wrong[0]]} on the {split} split")
+    return values
+
+
+def _of_lea(uses: list[Use], rln: metrics.NormalizedReconstructionLoss) -> dict[str, Any]:
+    """Errors of all windows of a batch [n], and its loss and other measures; ``rln`` is updated."""
+    errors = []
+    for use in uses:
+        layer, made = use.layer, use.objective.reconstructions
+        images = ops.cast(use.images, "float32")
+        true = windows.extract_windows(images, layer.window_size, layer.strides, layer.padding, "channels_last")
+        true = ops.reshape(true, ops.shape(made))  # [b, rows, columns, wh, ww, c] -> [b·rows·columns, wh, ww, c]
+        errors.append(losses.window_errors(true, made))
+        rln.update_state(true, made)
+    objectives = [use.objective for use in uses]
+    of_batch = {
+        name: sum(objective.measures[name] for objective in objectives) / len(objectives)
+        for name in objectives[0].measures
+        if name not in ("rl", "rln")
+    }
+    return {"errors": ops.concatenate(errors), "loss": sum(objective.loss for objective in objectives)} | of_batch
+
+
+def confidence_quartiles(errors: np.ndarray) -> dict[str, float]:
+    """Minimum and quartiles of the confidence of windows (Eq. 4.4), from the errors [n] of all of them."""
+    worst = errors.max()
+    confidence = 1.0 - errors / (worst if worst > 0 else 1.0)
+    return dict(zip(QUARTILES, np.percentile(confidence, list(QUARTILES.values()), overwrite_input=True), strict=True))
+
+
+def store(results: Results, run_dir: pathlib.Path, epochs: int, values: dict[str, dict[str, float]]) -> None:
+    """Writes the values of all splits as JSON, with all that they depend on, and as CSV, one row per split."""
+    stored = runs.load_config(run_dir)  # not with the data elsewhere
+    about = {
+        "lea_keras": lea_keras.__version__,
+        "run": run_dir.resolve().name,
+        "epochs": epochs,
+        "config": json.loads(stored.to_json()),
+    }
+    results.write_json(RESULTS_JSON, about | {"splits": values})
+    results.write_csv(RESULTS_CSV, [{"split": split} | values[split] for split in values])

@@ -1,0 +1,82 @@
+"""The pictures of a run and of a comparison, as files."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import lea_keras
+from lea_keras import plots
+from models import tables
+from models.results import Results
+
+CURVES = "curves.png"
+OF_LEAS = ("code_maps.png", "histograms.png")
+OF_DECODERS = ("reconstructions.png", "windows.png", "confidence.png")
+
+Rows = Sequence[Mapping[str, float]]  # of metrics.csv
+
+
+def first_images(data: tf.data.Dataset, count: int) -> np.ndarray:
+    """The first images of a data set, fewer if there are fewer."""
+    return np.stack(list(data.unbatch().map(lambda image, _: image).take(count).as_numpy_iterator()))
+
+
+def names(model: keras.Model) -> list[str]:
+    """The files that ``of_run`` writes."""
+    leas = plots.lea_layers(model)
+    decoders = [lea for lea in leas if lea.loss_weight]
+    found = [CURVES, *(OF_LEAS if leas else ()), *(OF_DECODERS if decoders else ())]
+    return found + [_traversal(lea) for lea in decoders if _is_variational(lea)]
+
+
+def of_run(model: keras.Model, images: Any, rows: Rows, results: Results) -> None:
+    """Draws the metrics of a run, what its LEAs make of a few images, and what the codes of a VAE stand for."""
+    results.write_picture(CURVES, plots.metric_curves([_curves(rows)]))
+    views = lea_keras.inspect(model, images)
+    shown = {"max_images": len(images)}
+    if views:
+        results.write_picture("code_maps.png", plots.code_maps(views, **shown))
+        results.write_picture("histograms.png", plots.histograms(views))
+    if plots.with_decoder(views):
+        results.write_picture("reconstructions.png", plots.reconstructions(views, **shown))
+        results.write_picture("windows.png", plots.windows(views))
+        results.write_picture("confidence.png", plots.confidence_maps(views, **shown))
+    drawn = set()
+    for view in plots.with_decoder(views):
+        if _is_variational(view.layer) and view.layer.name not in drawn:
+            drawn.add(view.layer.name)
+            limits = (float(view.inputs.min()), float(view.inputs.max()))
+            figure = plots.latent_traversal(view.layer.autoencoder, value_range=limits, name=view.layer.name)
+            results.write_picture(_traversal(view.layer), figure)
+
+
+def of_comparison(groups: Mapping[str, Sequence[Rows]], results: Results) -> None:
+    """Draws the metrics of groups of runs."""
+    curves = {name: [_curves(rows) for rows in of_runs] for name, of_runs in groups.items()}
+    found = [name for of_runs in curves.values() for name in of_runs[0][-1] if f"val_{name}" in of_runs[0][-1]]
+    runs = curves if len(curves) > 1 else next(iter(curves.values()))
+    results.write_picture(CURVES, plots.metric_curves(runs, tables.in_order(found)))
+
+
+def _curves(rows: Rows) -> list[dict[str, float]]:
+    """Rows with the measures of tables, under the same names for models with and without LEAs."""
+    found = []
+    for row in rows:
+        values = tables.of_row(row)
+        both = [(name, values["train"][name], values["test"][name]) for name in tables.in_order(values["train"])]
+        found.append({"epoch": row["epoch"]})
+        for name, training, test in both:
+            found[-1] |= {name: training, f"val_{name}": test}
+    return found
+
+
+def _is_variational(lea: lea_keras.LocallyEmbeddedAutoencoder) -> bool:
+    return isinstance(lea.autoencoder, lea_keras.VariationalAutoencoder)
+
+
+def _traversal(lea: lea_keras.LocallyEmbeddedAutoencoder) -> str:
+    return f"latent_traversal_{re.sub(r'[^A-Za-z0-9_.-]', '_', lea.name)}.png"

@@ -1,0 +1,72 @@
+"""How well every layer of a run's model preserves the known factors of its images (thesis section 5.2)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import keras
+
+from lea_keras import probe_plot, probes
+from models.configs import RunConfig, checks
+from models.results import Results
+from models.runs import RunError
+
+FILES = ("probes.json", "probes.csv", "probes.png")
+
+
+class Settings(NamedTuple):
+    """How probes are trained.
+
+    Attributes:
+        limit: on so many of the run's training images; None: on all of them.
+        epochs: for so many epochs at most.
+    """
+
+    limit: int | None = None
+    epochs: int = 20
+
+
+def load(config: RunConfig, settings: Settings) -> dict[str, Any]:
+    """Images of a run with all their factors, "train" and "test", as ``probes.measure`` takes them.
+
+    Raises:
+        RunError: one line, if the data has no known factors, has fewer images, or is not there.
+    """
+    if settings.limit and config.limit and settings.limit > config.limit:
+        allowed = f"at most {config.limit}, the images that the run was trained on"
+        raise RunError(str(checks.fail("probe_limit", allowed, settings.limit)))
+    limits = {"train": settings.limit or config.limit, "test": None}
+    shared = {"seed": config.seed, "name": config.dataset, "data_dir": config.data_dir}
+    try:
+        return {split: probes.sprites_data(split, limit, **shared) for split, limit in limits.items()}
+    except (ValueError, OSError) as error:
+        raise RunError(str(error)) from error
+
+
+def probe(model: keras.Model, data: Mapping[str, Any], seed: int, settings: Settings, results: Results) -> str:
+    """Trains and tests the probes, stores what they found and returns it as a table.
+
+    Args:
+        model: of the run; nothing in it changes.
+        data: from ``load``.
+        seed: of the probes.
+        settings: how to train them.
+        results: where everything goes.
+    """
+    found = probes.measure(model, data["train"], data["test"], epochs=settings.epochs, seed=seed)
+    rows = probes.to_rows(found)
+    results.write_json(FILES[0], {"images": len(data["train"][0]), "epochs": settings.epochs, "probes": rows})
+    results.write_csv(FILES[1], rows)
+    results.write_picture(FILES[2], probe_plot.equivariance(found))
+    return table(found)
+
+
+def table(found: Sequence[probes.Probe]) -> str:
+    """Test accuracy of the probes, one line per layer, one column per factor."""
+    layers = list(dict.fromkeys(probe.layer for probe in found))
+    factors = list(dict.fromkeys(probe.factor for probe in found))
+    accuracy = {(probe.layer, probe.factor): probe.accuracy for probe in found}
+    accuracy |= {("chance", probe.factor): probe.chance for probe in found}
+    lines = [f"{'accuracy of probes':24}" + "".join(f"{factor:>12}" for factor in factors)]
+    for layer in [*layers, "chance"]:
+        lines.append(f"{layer:24}" + "".join(f"{accuracy[layer, factor]:>12.4f}" for factor in factors))
+    return "\n".join(lines)

@@ -1,0 +1,107 @@
+"""A folder of results that may be written again without touching what others put there.
+
+Nothing here imports Keras, so that a folder that cannot be used is refused before any work.
+"""
+
+import csv
+import io
+import json
+import os
+import pathlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from models.configs import checks
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CONTENTS_FILE = "contents.json"
+
+
+class Results:
+    """Files that are complete under their names or not there, in a folder that keeps a list of them.
+
+    ``contents.json`` says of which runs the results are and which files were written. Results of the same runs replace
+    the files of that list, each by renaming a complete new one, and no other file: what somebody else put there stays,
+    and where it has the name of a result, the whole evaluation is refused. So are results of other runs.
+
+    Args:
+        folder: where they go; it is made with the first file.
+        sources: the folders of the runs that they come from. They are noted relative to ``folder``, so that all of
+            them may be moved together.
+
+    Raises:
+        ValueError: one line, if the folder holds results of other runs or its list is damaged.
+        OSError: if it cannot be read.
+    """
+
+    def __init__(self, folder: pathlib.Path, sources: Iterable[pathlib.Path]) -> None:
+        self.folder = folder
+        self.sources = sorted(os.path.relpath(source.resolve(), folder.resolve()) for source in sources)
+        self.files: list[str] = []
+        path = folder / CONTENTS_FILE
+        if not path.is_file():
+            if path.exists() or folder.exists() and not folder.is_dir():
+                raise checks.fail("output_dir", "a folder", str(folder))
+            return
+        try:
+            contents = json.loads(path.read_text(encoding="utf-8"))
+            former, files = list(contents["sources"]), [str(name) for name in contents["files"]]
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(f"{path} is no list of evaluate.py's files; choose another --output_dir") from None
+        if former != self.sources:
+            hint = f"This one holds results of {', '.join(map(str, former))}."
+            raise checks.fail("output_dir", "a new folder or that of the same runs", str(folder), hint)
+        self.files = files
+
+    def reserve(self, names: Sequence[str]) -> None:
+        """Notes the files that are about to be written.
+
+        Raises:
+            ValueError: one line, if one of them is there and not from an earlier call of ours.
+            OSError: if the folder cannot be made or written to.
+        """
+        for name in names:
+            if name not in self.files and (self.folder / name).exists():
+                raise ValueError(f"{self.folder / name} is in the way: not written by evaluate.py, so not replaced")
+        self.files = sorted({*self.files, *names})
+        self.folder.mkdir(parents=True, exist_ok=True)
+        contents = {"sources": self.sources, "files": self.files}
+        self._write(CONTENTS_FILE, lambda path: path.write_text(_json(contents), encoding="utf-8"))
+
+    def write_json(self, name: str, values: Mapping[str, Any]) -> None:
+        self.write_text(name, _json(values))
+
+    def write_csv(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Writes rows under the names of all of them; floats in full precision, nothing where a row has no value."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row)), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        self.write_text(name, text.getvalue())
+
+    def write_text(self, name: str, text: str) -> None:
+        self._write_reserved(name, lambda path: path.write_text(text, encoding="utf-8"))
+
+    def write_picture(self, name: str, figure: "Figure") -> None:
+        """Writes a figure as PNG."""
+        self._write_reserved(name, lambda path: figure.savefig(path, format="png"))
+
+    def _write_reserved(self, name: str, write: Callable[[pathlib.Path], Any]) -> None:
+        if name not in self.files:
+            self.reserve([name])
+        self._write(name, write)
+
+    def _write(self, name: str, write: Callable[[pathlib.Path], Any]) -> None:
+        temporary = self.folder / f"{name}.tmp"
+        try:
+            write(temporary)
+            os.replace(temporary, self.folder / name)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def _json(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

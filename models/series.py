@@ -1,0 +1,118 @@
+"""Independent runs that differ in their seeds alone, one after the other in one process."""
+
+import contextlib
+import pathlib
+from collections.abc import Iterator, Sequence
+
+import keras
+from tensorflow.python.framework import ops
+
+from lea_keras import callbacks
+from models import commandline, comparison, runs, training
+from models.configs import RunConfig
+from models.runs import DivergedError, RunError
+
+Member = tuple[pathlib.Path, RunConfig]
+
+
+def train(members: Sequence[Member]) -> str:
+    """Trains those runs that are not finished, each as if it were alone.
+
+    A run whose loss becomes NaN does not keep the others from being trained; anything else that goes wrong would go
+    wrong in all of them and ends the series.
+
+    Args:
+        members: folder and configuration of every run, from ``runs.series``.
+
+    Returns:
+        The table of medians and ranges over all runs.
+
+    Raises:
+        RunError: one line, as from ``training.train``, or at the end if runs diverged.
+        OSError: if a folder cannot be written to.
+    """
+    diverged = []
+    for i, (run_dir, config) in enumerate(members):
+        if _is_finished(run_dir, config):
+            continue
+        print(f"Run {i + 1} of {len(members)}, seed {config.seed}: {run_dir}{_time_left(members)}", flush=True)
+        try:
+            _train_one(run_dir, config)
+        except DivergedError as error:
+            print(error, flush=True)
+            diverged.append(str(run_dir))
+    failed = RunError(f"{len(diverged)} of {len(members)} runs diverged: {', '.join(diverged)}")
+    if len(diverged) == len(members):
+        raise failed
+    text = _table(members)
+    if diverged:
+        print(text, flush=True)
+        raise failed
+    return text
+
+
+def _train_one(run_dir: pathlib.Path, config: RunConfig) -> None:
+    resume = runs.exists(run_dir)
+    with _nothing_kept():
+        try:
+            if not resume:
+                runs.claim(run_dir, config)
+            training.train(config, run_dir, resume)
+        except ValueError as error:
+            raise RunError(str(error)) from None
+        finally:
+            runs.release(run_dir)
+
+
+@contextlib.contextmanager
+def _nothing_kept() -> Iterator[None]:
+    """Nothing of former models is seen inside, and nothing of the ones made inside is kept: no state and no memory."""
+    # TensorFlow keeps a traced ``tf.custom_gradient`` (extracting windows is one, and Keras has some) registered for
+    # good, and with it the whole graph around it: 10 to 50 MB per run. It has no public way to let go of them.
+    registered = getattr(getattr(ops, "gradient_registry", None), "_registry", {})
+    before = set(registered)
+    keras.utils.clear_session()
+    try:
+        yield
+    finally:
+        for name in set(registered) - before:
+            if name.startswith("CustomGradient-"):
+                del registered[name]
+        keras.utils.clear_session()
+
+
+def _is_finished(run_dir: pathlib.Path, config: RunConfig) -> bool:
+    if not runs.exists(run_dir) or _epochs_done(run_dir) < config.epochs:
+        return False
+    if callbacks.checkpoint_path(run_dir, _epochs_done(run_dir)).is_file():
+        callbacks.publish_model(run_dir)  # an interruption may have come just before that
+    return (run_dir / callbacks.MODEL_FILE).is_file()
+
+
+def _epochs_done(run_dir: pathlib.Path) -> int:
+    return len(_rows(run_dir))
+
+
+def _rows(run_dir: pathlib.Path) -> list[dict[str, float]]:
+    try:
+        return callbacks.read_metrics(run_dir)
+    except ValueError as error:
+        raise RunError(str(error)) from None
+
+
+def _time_left(members: Sequence[Member]) -> str:
+    """ ", about 1:02:03 left", if each epoch that is left takes as long as those that are done; "" if none is."""
+    times = [row["seconds"] for run_dir, _ in members for row in _rows(run_dir) if "seconds" in row]
+    if not times:
+        return ""
+    left = sum(max(config.epochs - _epochs_done(run_dir), 0) for run_dir, config in members)
+    return f", about {callbacks.clock(left * sum(times) / len(times))} left"
+
+
+def _table(members: Sequence[Member]) -> str:
+    """Medians and ranges over all runs, and where to see more of them."""
+    found, notes = comparison.read_runs([run_dir for run_dir, _ in members if runs.exists(run_dir)])
+    aggregates, source = comparison.aggregate(comparison.group_runs(found))
+    folder = members[0][0].parent
+    hint = f"With curves and as files: {commandline.command('evaluate.py', f'--compare={folder}')}"
+    return "\n".join([comparison.table(aggregates), *notes, source, hint])

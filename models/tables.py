@@ -1,0 +1,98 @@
+"""Results as text: how measures are called and ordered, and the table of training beside test."""
+
+from collections.abc import Iterable, Mapping
+
+SPLITS = ("train", "test")
+# What is measured of the main task, by its name in files, with its name in tables.
+MAIN = {
+    "samples": "samples",
+    "main_loss": "log loss",
+    "accuracy": "accuracy",
+    "majority_accuracy": "  of the majority class",
+}
+# What is measured of a LEA: "lea_rl" in files is "lea RL" in tables, for a layer of the name "lea".
+OF_LEAS = {
+    "loss": "loss",
+    "rl": "RL",
+    "rln": "RLN",
+    "kl": "KL",
+    "capacity": "capacity",
+    "confidence_min": "confidence min",
+    "confidence_25": "confidence 25 %",
+    "confidence_50": "confidence 50 %",
+    "confidence_75": "confidence 75 %",
+}
+
+Values = Mapping[str, Mapping[str, float]]  # split → name → value
+
+
+def of_row(row: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """The measures in a row of ``metrics.csv``, by split.
+
+    The main task's loss is "main_loss" here, as ``LEAModel`` calls it; of a model without LEAs it is the only loss,
+    which Keras calls "loss". With LEAs, that is the weighted sum of them all and not taken over.
+    """
+    has_leas = "main_loss" in row
+    found = {}
+    for split, prefix in (("train", ""), ("test", "val_")):
+        names = [name for name in row if f"val_{name}" in row and not (has_leas and name == "loss")]
+        found[split] = {"main_loss" if name == "loss" else name: row[prefix + name] for name in names}
+    return found
+
+
+def in_order(names: Iterable[str]) -> list[str]:
+    """Sorts measures: the main task's, then LEA by LEA, each as the thesis introduces them; each once."""
+    main, of_leas = list(MAIN), list(OF_LEAS)
+
+    def place(name: str) -> tuple[bool, str, int]:
+        if name in MAIN:
+            return False, "", main.index(name)
+        layer, measure = _parts(name)
+        return True, layer, of_leas.index(measure) if measure in OF_LEAS else len(of_leas)
+
+    return sorted(dict.fromkeys(names), key=place)
+
+
+def label(name: str) -> str:
+    """ "lea_1_rln" → "lea_1 RLN"; abbreviations are capitals in the thesis."""
+    if name in MAIN:
+        return MAIN[name]
+    layer, measure = _parts(name)
+    return f"{layer} {OF_LEAS.get(measure, measure)}".strip()
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """ "lea_1_confidence_25" → "lea_1", "confidence_25"."""
+    for measure in OF_LEAS:
+        if name.endswith(f"_{measure}"):
+            return name.removesuffix(f"_{measure}"), measure
+    return "", name
+
+
+def number(name: str, value: float | None) -> str:
+    """A value as tables show it; nothing where there is none."""
+    if value is None:
+        return ""
+    return f"{value:.0f}" if name == "samples" else f"{value:.4f}"
+
+
+def of_splits(values: Values) -> str:
+    """One line per measure, one column per split."""
+    splits = [split for split in SPLITS if split in values]
+    lines = [f"{'':24}" + "".join(f"{split:>12}" for split in splits)]
+    for name in in_order(name for split in splits for name in values[split]):
+        cells = [number(name, values[split].get(name)) for split in splits]
+        lines.append(f"{label(name):24}" + "".join(f"{cell:>12}" for cell in cells))
+    return "\n".join(lines)
+
+
+def of_epoch(row: Mapping[str, float], majority: float) -> str:
+    """The results of an epoch of training.
+
+    Args:
+        row: of ``metrics.csv``.
+        majority: accuracy of the most frequent class on the test data.
+    """
+    values = of_row(row)
+    values["test"]["majority_accuracy"] = majority
+    return f"{of_splits(values)}\ntrain: mean over the last epoch's batches, while the weights changed"

@@ -1,0 +1,402 @@
+"""``evaluate.py``: numbers against NumPy, files that it writes or leaves alone, and one line for what is damaged."""
+
+import csv
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+import evaluate
+import lea_keras.data
+import train
+from lea_keras import callbacks, probes
+from models import evaluation, tables
+from models.configs import RunConfig
+from models.results import Results
+
+ROOT = pathlib.Path(evaluate.__file__).parent
+# Overlapping windows that need padding, a last batch that is smaller, and every measure that there is.
+FLAGS = ["--limit=60", "--batch_size=16", "--autoencoder=capacity_vae", "--window_size=16", "--strides=12", "--seed=3"]
+
+pytestmark = pytest.mark.usefixtures("few_test_images")
+
+
+def main(*arguments):
+    return evaluate.main(["evaluate.py", *map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    """A run; not to be changed."""
+    run_dir = tmp_path_factory.mktemp("run") / "run"
+    assert train.main(["train.py", f"--run_dir={run_dir}", "--epochs=2", *FLAGS]) == 0
+    return run_dir
+
+
+@pytest.fixture(scope="module")
+def output(run_dir, tmp_path_factory):
+    """Its evaluation; not to be changed."""
+    output = tmp_path_factory.mktemp("output") / "results"
+    assert main(f"--run_dir={run_dir}", f"--output_dir={output}", "--images=2") == 0
+    return output
+
+
+@pytest.fixture
+def copy(run_dir, tmp_path):
+    """A copy of the run to be damaged."""
+    copy = tmp_path / "run"
+    copy.mkdir()
+    for name in ("config.json", "metrics.csv", "model.keras"):
+        shutil.copy(run_dir / name, copy)
+    return copy
+
+
+def the_line(capsys):
+    """The one line on stderr."""
+    errors = capsys.readouterr().err
+    assert errors.startswith("evaluate.py: ") and errors.count("\n") == 1 and "Traceback" not in errors
+    return errors
+
+
+def stored(output):
+    return json.loads((output / "results.json").read_text())["splits"]
+
+
+def dense(layer, values, relu=False):
+    kernel, bias = (np.asarray(variable, np.float64) for variable in (layer.kernel, layer.bias))
+    values = values @ kernel + bias
+    return np.maximum(values, 0) if relu else values
+
+
+def by_hand(run_dir, split):
+    """All measures of a split in NumPy, float64, from the stored weights and images; windows one at a time."""
+    model = keras.models.load_model(run_dir / "model.keras", compile=False)
+    limit = {"limit": 60} if split == "train" else {}
+    images, labels = next(iter(lea_keras.data.load("sprites", split, batch_size=100, seed=3, **limit)))
+    images, labels = np.asarray(images, np.float64), np.asarray(labels, np.float64)
+    # ceil(64 / 12) = 6 windows a side reach over 5·12 + 16 = 76 pixels, 12 more than there are.
+    padded = np.pad(images, ((0, 0), (6, 6), (6, 6), (0, 0)))
+    places = [12 * i for i in range(6)]
+    flat = [image[y : y + 16, x : x + 16].reshape(-1) for image in padded for y in places for x in places]
+    flat = np.stack(flat)  # [b·36, 256]
+    autoencoder = model.get_layer("lea").autoencoder
+    (hidden,) = [layer for layer in autoencoder.encoder._flatten_layers() if isinstance(layer, keras.layers.Dense)]
+    features = dense(hidden, flat, relu=True)
+    mean, log_std = dense(autoencoder.mean, features), dense(autoencoder.log_std, features)
+    first, second = [layer for layer in autoencoder.decoder._flatten_layers() if isinstance(layer, keras.layers.Dense)]
+    errors = np.sum((dense(second, dense(first, mean, relu=True)) - flat) ** 2, axis=1)
+    kl = np.mean(np.sum(mean**2 + np.exp(2 * log_std) - 2 * log_std - 1, axis=1))
+    codes = mean.reshape(len(images), -1)
+    logits = dense(model.get_layer("logits"), dense(model.get_layer("hidden"), codes, relu=True))
+    log_probabilities = logits - np.log(np.sum(np.exp(logits), axis=1, keepdims=True))
+    confidence = 1 - errors / errors.max()
+    quartiles = np.percentile(confidence, [0, 25, 50, 75])
+    return {
+        "samples": len(images),
+        "main_loss": -np.mean(np.sum(labels * log_probabilities, axis=1)),
+        "accuracy": np.mean(np.argmax(logits, axis=1) == np.argmax(labels, axis=1)),
+        "majority_accuracy": labels.sum(axis=0).max() / len(labels),
+        "lea_loss": errors.mean() + 0.5 * kl,
+        "lea_rl": errors.mean(),
+        "lea_rln": errors.mean() / 256 / (flat.max() - flat.min()) ** 2,
+        "lea_kl": kl,
+        "lea_capacity": 25 * 2 / 25,
+        **{f"lea_confidence_{name}": q for name, q in zip(("min", "25", "50", "75"), quartiles, strict=True)},
+    }, errors
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_values_against_numpy(run_dir, output, split):
+    expected, errors = by_hand(run_dir, split)
+    found = stored(output)[split]
+    assert list(found) == list(expected)
+    assert found == pytest.approx(expected, rel=1e-4, abs=1e-6)
+    # The tempting mistake: the maximum of each batch in place of that of the split.
+    batches = np.split(errors, range(16 * 36, len(errors), 16 * 36))
+    wrong = np.percentile(np.concatenate([1 - batch / batch.max() for batch in batches]), 25)
+    assert 1 - wrong > 1.02 * (1 - found["lea_confidence_25"])
+
+
+def test_test_values_are_those_of_the_last_epoch(run_dir, output):
+    row = tables.of_row(callbacks.read_metrics(run_dir)[-1])["test"]
+    found = stored(output)["test"]
+    del row["lea_rln"]  # of each batch's own range of values there
+    assert {name: found[name] for name in row} == pytest.approx(row, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("errors", "quartiles"),
+    [
+        ([8.0, 0.0, 2.0, 4.0, 6.0], {"min": 0.0, "25": 0.25, "50": 0.5, "75": 0.75}),
+        ([0.0, 0.0], {"min": 1.0, "25": 1.0, "50": 1.0, "75": 1.0}),
+    ],
+)
+def test_confidence_quartiles(errors, quartiles):
+    assert evaluation.confidence_quartiles(np.array(errors, "float32")) == quartiles
+
+
+def test_csv_and_json_hold_the_same_in_full_precision(run_dir, output):
+    with (output / "results.csv").open(newline="") as file:
+        rows = {row.pop("split"): {name: float(value) for name, value in row.items()} for row in csv.DictReader(file)}
+    contents = json.loads((output / "results.json").read_text())
+    assert rows == contents["splits"]
+    assert contents["config"] == json.loads((run_dir / "config.json").read_text())
+    assert (contents["run"], contents["epochs"]) == ("run", 2)
+
+
+def test_table(run_dir, tmp_path, capsys):
+    assert main(f"--run_dir={run_dir}", f"--output_dir={tmp_path}", "--splits=test") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"Run folder: {run_dir}" and lines[-1] == f"Results: {tmp_path}"
+    assert [line[:24].rstrip() for line in lines[1:-1]] == [
+        "", "samples", "log loss", "accuracy", "  of the majority class", "lea loss", "lea RL", "lea RLN", "lea KL",
+        "lea capacity", "lea confidence min", "lea confidence 25 %", "lea confidence 50 %", "lea confidence 75 %",
+    ]  # fmt: skip
+    assert lines[1].split() == ["test"]
+    values = stored(tmp_path)
+    assert list(values) == ["test"]
+    assert [line.split()[-1] for line in lines[2:5]] == ["100", *(
+        f"{values['test'][name]:.4f}" for name in ("main_loss", "accuracy")
+    )]  # fmt: skip
+
+
+def test_a_run_without_leas(tmp_path, capsys):
+    assert train.main(["train.py", f"--run_dir={tmp_path}", "--model=pool_fc", "--limit=32", "--epochs=1"]) == 0
+    assert main(f"--run_dir={tmp_path}") == 0
+    values = stored(tmp_path / "evaluation")
+    assert list(values["train"]) == ["samples", "main_loss", "accuracy", "majority_accuracy"]
+    assert values["test"]["main_loss"] == pytest.approx(callbacks.read_metrics(tmp_path)[-1]["val_loss"], rel=1e-5)
+
+
+def test_mixed_precision_and_an_untrained_decoder(tmp_path):
+    """Sums in float32, and no measures of a decoder that was never trained."""
+    flags = ["--model=decoder_free", "--mixed_precision=float16", "--limit=32", "--epochs=1"]
+    assert train.main(["train.py", f"--run_dir={tmp_path}", *flags]) == 0
+    assert main(f"--run_dir={tmp_path}") == 0
+    values = stored(tmp_path / "evaluation")
+    assert list(values["test"]) == ["samples", "main_loss", "accuracy", "majority_accuracy"]
+    expected = callbacks.read_metrics(tmp_path)[-1]["val_main_loss"]
+    assert values["test"]["main_loss"] == pytest.approx(expected, rel=1e-3)
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_pictures(output, run_dir):
+    names = {path.name for path in output.glob("*.png")}
+    assert names == {
+        "code_maps.png", "confidence.png", "curves.png", "histograms.png", "latent_traversal_lea.png",
+        "reconstructions.png", "windows.png",
+    }  # fmt: skip
+    assert all((output / name).read_bytes().startswith(b"\x89PNG") for name in names)
+    assert {path.name for path in output.iterdir()} - names == {"contents.json", "results.csv", "results.json"}
+
+
+def test_probes(run_dir, tmp_path, monkeypatch, capsys):
+    load = probes.sprites_data
+    monkeypatch.setattr(probes, "sprites_data", lambda split, limit, **rest: load(split, limit or 80, **rest))
+    flags = ["--probes", "--probe_limit=50", "--probe_epochs=1", "--splits=test"]
+    assert main(f"--run_dir={run_dir}", f"--output_dir={tmp_path}", *flags) == 0
+    rows = json.loads((tmp_path / "probes.json").read_text())["probes"]
+    with (tmp_path / "probes.csv").open(newline="") as file:
+        assert [row["accuracy"] for row in csv.DictReader(file)] == [repr(row["accuracy"]) for row in rows]
+    assert [row["layer"] for row in rows[::5]] == ["input", "lea", "hidden", "logits"]
+    lines = capsys.readouterr().out.splitlines()[-7:-1]
+    assert lines[0].split() == ["accuracy", "of", "probes", "shape", "scale", "orientation", "x", "y"]
+    assert lines[1].split() == ["input", *(f"{row['accuracy']:.4f}" for row in rows[:5])]
+    assert lines[-1].split() == ["chance", *(f"{row['chance']:.4f}" for row in rows[:5])]
+    assert (tmp_path / "probes.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_probes_need_factors(copy, capsys):
+    change(copy, dataset="mnist", window_size=8)
+    assert main(f"--run_dir={copy}", "--probes") == 1
+    assert "`probes` must be left out for runs on other data than sprites and dsprites" in the_line(capsys)
+
+
+def test_only_own_files_are_replaced(run_dir, output, tmp_path, capsys):
+    shutil.copytree(output, tmp_path / "results")
+    contents = json.loads((tmp_path / "results/contents.json").read_text())
+    contents["sources"] = [os.path.relpath(run_dir, tmp_path / "results")]
+    (tmp_path / "results/contents.json").write_text(json.dumps(contents))
+    (tmp_path / "results/notes.txt").write_text("mine")
+    (tmp_path / "results/results.csv").write_text("an older evaluation")
+    assert main(f"--run_dir={run_dir}", f"--output_dir={tmp_path / 'results'}", "--images=2") == 0
+    assert (tmp_path / "results/notes.txt").read_text() == "mine"
+    assert (tmp_path / "results/results.csv").read_text() == (output / "results.csv").read_text()
+    assert {path.name for path in output.iterdir()} == {*contents["files"], "contents.json"}
+    assert not list((tmp_path / "results").glob("*.tmp"))
+
+
+def test_what_somebody_else_wrote_is_in_the_way(run_dir, tmp_path, capsys):
+    (tmp_path / "results.csv").write_text("mine")
+    assert main(f"--run_dir={run_dir}", f"--output_dir={tmp_path}") == 1
+    assert f"{tmp_path / 'results.csv'} is in the way" in the_line(capsys)
+    assert [path.name for path in tmp_path.iterdir()] == ["results.csv"]
+    assert (tmp_path / "results.csv").read_text() == "mine"
+
+
+def test_results_of_another_run_are_not_replaced(copy, output, capsys):
+    before = (output / "results.json").read_bytes()
+    assert main(f"--run_dir={copy}", f"--output_dir={output}") == 1
+    assert "Argument `output_dir` must be a new folder or that of the same runs" in the_line(capsys)
+    assert (output / "results.json").read_bytes() == before
+
+
+def test_an_interrupted_write_changes_nothing(tmp_path):
+    results = Results(tmp_path, [tmp_path])
+    results.write_text("table.md", "whole")
+
+    class Figure:
+        def savefig(self, path, format):
+            pathlib.Path(path).write_text("half")
+            raise OSError(28, "No space left on device")
+
+    results.files.append("picture.png")
+    for name in ("table.md", "picture.png"):
+        with pytest.raises(OSError):
+            results.write_picture(name, Figure())
+    assert {path.name for path in tmp_path.iterdir()} == {"contents.json", "table.md"}
+    assert (tmp_path / "table.md").read_text() == "whole"
+
+
+def change(copy, **values):
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config | values))
+
+
+# What is damaged, and what the line must say.
+DAMAGED = {
+    "no config": (
+        lambda run: (run / "config.json").unlink(),
+        "Argument `run_dir` must be folders of runs, with a config.json, or of such folders. Received: run_dir='{run}'",
+    ),
+    "no folder": (shutil.rmtree, "Argument `run_dir` must be folders of runs, with a config.json"),
+    "broken config": (
+        lambda run: (run / "config.json").write_text("{"),
+        "{run}/config.json: The run configuration is not valid JSON: ",
+    ),
+    "unknown field": (
+        lambda run: change(run, epohcs=3),
+        "{run}/config.json: Argument `field` must be one of (",
+    ),
+    "wrong value": (
+        lambda run: change(run, window_size=0),
+        "{run}/config.json: Argument `window_size` must be a positive integer or a pair",
+    ),
+    "no model": (
+        lambda run: (run / "model.keras").unlink(),
+        "The run {run} has no model.keras: no epoch of it has finished\n",
+    ),
+    "no model file": (
+        lambda run: (run / "model.keras").write_text("mine"),
+        "The model {run}/model.keras cannot be loaded: ",
+    ),
+    "half a model": (
+        lambda run: (run / "model.keras").write_bytes((run / "model.keras").read_bytes()[:20000]),
+        "The model {run}/model.keras cannot be loaded: ",
+    ),
+    "foreign model": (
+        lambda run: change(run, dataset="cifar10", window_size=8),
+        "The model {run}/model.keras must map (None, 32, 32, 3) → (None, 10), as the data set cifar10 of the run's "
+        "configuration needs. Received: (None, 64, 64, 1) → (None, 3)\n",
+    ),
+    "no metrics": (
+        lambda run: (run / "metrics.csv").unlink(),
+        "The run {run} has no metrics.csv",
+    ),
+    "broken metrics": (
+        lambda run: (run / "metrics.csv").write_text("epoch,loss\nmuch\n"),
+        "The metrics of the run are damaged: {run}/metrics.csv\n",
+    ),
+    "no data": (
+        lambda run: change(run, dataset="dsprites", data_dir=str(run / "data")),
+        "Argument `data_dir` must be a folder of TensorFlow Datasets that holds 'dsprites'. Looked for "
+        "'{run}/data/dsprites'",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_damaged_run(damage, copy, capsys):
+    act, message = DAMAGED[damage]
+    act(copy)
+    assert main(f"--run_dir={copy}") == 1
+    assert f"evaluate.py: {message.format(run=copy)}" in the_line(capsys)
+    assert not (copy / "evaluation").exists()
+
+
+def test_model_that_computes_no_numbers(copy, capsys):
+    model = keras.models.load_model(copy / "model.keras", compile=False)
+    model.layers[-1].bias.assign(model.layers[-1].bias * np.nan)
+    model.save(copy / "model.keras")
+    assert main(f"--run_dir={copy}", "--splits=test") == 1
+    assert "The model is of no use: main_loss is nan on the test split" in the_line(capsys)
+
+
+WRONG = [
+    ([], "Either --run_dir or --compare must be given"),
+    (["--run_dir=a", "--compare=b"], "Either --run_dir or --compare must be given"),
+    (["--run_dir="], "Argument `run_dir` must be one or more folders with commas between them"),
+    (["--run_dir={run}", "--splits=train,tset"], "Argument `splits` must be one of ('train', 'test'). Did you mean 't"),
+    (["--run_dir={run}", "--images=0"], "Argument `images` must be an integer of at least 1. Received: images=0"),
+    (["--run_dir={run}", "--images=x"], "Argument `images` must be an integer. Received: images='x'"),
+    (["--rundir={run}"], "Unknown command line flag 'rundir'. Did you mean: run_dir"),
+    (["--run_dir={run}", "--probe_limit=9"], "Add --probes to --probe_limit"),
+    (["--run_dir={run}", "--probes", "--probe_epochs=0"], "Argument `probe_epochs` must be an integer of at least 1"),
+    (["--run_dir={run}", "--probes", "--probe_limit=61"], "Argument `probe_limit` must be at most 60, the images that"),
+    (["--run_dir={run}", "--output_dir={run}/config.json"], "Argument `output_dir` must be a folder"),
+    (["--run_dir={run}", "--output_dir={run}/config.json/below"], "cannot be used: "),
+    (["--compare={run}", "--images=3"], "Argument `images` must be left out with --compare"),
+    (["--compare={run}/nothing"], "Argument `compare` must be folders of runs"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG, ids=lambda value: " ".join(value)[:40])
+def test_wrong_command_line_gets_one_line(arguments, message, run_dir, monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(run_dir.rglob("*"))
+    assert main(*(argument.format(run=run_dir) for argument in arguments)) == 1
+    assert message in the_line(capsys)
+    assert sorted(run_dir.rglob("*")) == before
+
+
+def test_data_on_another_machine(run_dir, monkeypatch):
+    """A run that says where its data was, and may have downloaded it, does neither here."""
+    config = RunConfig.from_json((run_dir / "config.json").read_text()).replace(download=True, data_dir="/old")
+    monkeypatch.setattr(evaluate.runs, "load_config", lambda folder: config)
+    seen = []
+
+    def note(tasks, *_):
+        seen.extend(config for _, config, _ in tasks)
+        return ""
+
+    monkeypatch.setattr(evaluate, "_evaluate", note)
+    assert main(f"--run_dir={run_dir}", "--data_dir=/new") == main(f"--run_dir={run_dir}", "--download") == 0
+    assert [(config.data_dir, config.download) for config in seen] == [("/new", False), ("/old", True)]
+
+
+def test_help_and_interrupt(run_dir, monkeypatch, capsys):
+    assert main("--help") == 0
+    text = capsys.readouterr().out
+    shown = [line.split()[0].partition("=")[0] for line in text.splitlines() if line.startswith("  --")]
+    assert shown == [f"--{flag.name}" for group in evaluate.GROUPS.values() for flag in group]
+    assert all(len(line) <= 120 for line in text.splitlines())
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluate, "_evaluate", interrupt)
+    assert main(f"--run_dir={run_dir}") == 130
+    assert capsys.readouterr().err == "\nevaluate.py: Interrupted.\n"
+
+
+def test_mistakes_are_answered_before_tensorflow_is_imported(tmp_path):
+    code = "import sys, evaluate; s = evaluate.main(['evaluate.py', '--run_dir=/x']); print(s, 'keras' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout == "1 False\n"
+    assert result.stderr.count("\n") == 1
