@@ -8,7 +8,7 @@ from types import ModuleType
 
 
 def quiet_import(name: str) -> ModuleType:
-    """Imports a module that imports TensorFlow; what goes to the standard error meanwhile is shown only if the import fails.
+    """Imports what imports TensorFlow; what goes to the standard error meanwhile is shown only if the import fails.
 
     ``TF_CPP_MIN_LOG_LEVEL`` alone is not enough: some notices come before TensorFlow looks at it.
     """
