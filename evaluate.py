@@ -50,7 +50,7 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag(
             "output_dir",
             "FOLDER",
-            f"where they go [<run_dir>/{OUTPUT}; of a comparison {COMPARISON} beside the first run]; results of the "
+            f"where they go [<run_dir>/{OUTPUT}, or {COMPARISON} in the folder of the compared runs]; results of the "
             "same runs are replaced there, no other file is",
         ),
         Flag("images", "N", f"how many test images the pictures show [{IMAGES}]"),

@@ -9,6 +9,7 @@ from lea_keras import probe_plot, probes
 from models.configs import RunConfig, checks
 from models.results import Results
 from models.runs import RunError
+from models.startup import many_models
 
 FILES = ("probes.json", "probes.csv", "probes.png")
 
@@ -52,7 +53,8 @@ def probe(model: keras.Model, data: Mapping[str, Any], seed: int, settings: Sett
         settings: how to train them.
         results: where everything goes.
     """
-    found = probes.measure(model, data["train"], data["test"], epochs=settings.epochs, seed=seed)
+    with many_models():
+        found = probes.measure(model, data["train"], data["test"], epochs=settings.epochs, seed=seed)
     rows = probes.to_rows(found)
     results.write_json(FILES[0], {"images": len(data["train"][0]), "epochs": settings.epochs, "probes": rows})
     results.write_csv(FILES[1], rows)

@@ -11,6 +11,7 @@ from lea_keras import callbacks
 from models import commandline, comparison, runs, training
 from models.configs import RunConfig
 from models.runs import DivergedError, RunError
+from models.startup import many_models
 
 Member = tuple[pathlib.Path, RunConfig]
 
@@ -53,7 +54,7 @@ def train(members: Sequence[Member]) -> str:
 
 def _train_one(run_dir: pathlib.Path, config: RunConfig) -> None:
     resume = runs.exists(run_dir)
-    with _nothing_kept():
+    with _nothing_kept(), many_models():
         try:
             if not resume:
                 runs.claim(run_dir, config)

@@ -1,9 +1,12 @@
-"""Importing what imports TensorFlow, without the notices that it writes while it starts."""
+"""TensorFlow without the notices that are of no use to who trains or evaluates a run."""
 
+import contextlib
 import importlib
+import logging
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
 from types import ModuleType
 
 
@@ -29,3 +32,18 @@ def quiet_import(name: str) -> ModuleType:
         finally:
             os.dup2(original, 2)
             os.close(original)
+
+
+@contextlib.contextmanager
+def many_models() -> Iterator[None]:
+    """Inside, TensorFlow does not warn that similar functions are traced again, as they must be for every new model."""
+
+    def keep(record: logging.LogRecord) -> bool:
+        return "triggered tf.function retracing" not in record.getMessage()
+
+    logger = logging.getLogger("tensorflow")
+    logger.addFilter(keep)
+    try:
+        yield
+    finally:
+        logger.removeFilter(keep)

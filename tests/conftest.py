@@ -8,6 +8,7 @@ import keras
 import pytest
 import tensorflow as tf
 
+import lea_keras.callbacks
 import lea_keras.data
 
 # Two logical CPUs, so that MirroredStrategy has something to mirror; it must be said before TensorFlow starts.
@@ -36,4 +37,13 @@ def few_test_images():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lea_keras.data, "load", load_few)
+        yield
+
+
+@pytest.fixture(scope="module")
+def no_pictures_while_training():
+    """To save time where runs are trained for something else than what TensorBoard shows of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("LEAPictures", "CapacityReadout"):
+            patch.setattr(lea_keras.callbacks, name, lambda *_, **__: keras.callbacks.Callback())
         yield

@@ -24,7 +24,7 @@ ROOT = pathlib.Path(evaluate.__file__).parent
 # Overlapping windows that need padding, a last batch that is smaller, and every measure that there is.
 FLAGS = ["--limit=60", "--batch_size=16", "--autoencoder=capacity_vae", "--window_size=16", "--strides=12", "--seed=3"]
 
-pytestmark = pytest.mark.usefixtures("few_test_images")
+pytestmark = pytest.mark.usefixtures("few_test_images", "no_pictures_while_training")
 
 
 def main(*arguments):
@@ -197,15 +197,17 @@ def test_pictures(output, run_dir):
 
 
 def test_probes(run_dir, tmp_path, monkeypatch, capsys):
-    load = probes.sprites_data
+    load, measure = probes.sprites_data, probes.measure
     monkeypatch.setattr(probes, "sprites_data", lambda split, limit, **rest: load(split, limit or 80, **rest))
+    few = {"units": 4, "layers": ["input", "logits"]}
+    monkeypatch.setattr(probes, "measure", lambda *arguments, **rest: measure(*arguments, **rest, **few))
     flags = ["--probes", "--probe_limit=50", "--probe_epochs=1", "--splits=test"]
     assert main(f"--run_dir={run_dir}", f"--output_dir={tmp_path}", *flags) == 0
     rows = json.loads((tmp_path / "probes.json").read_text())["probes"]
     with (tmp_path / "probes.csv").open(newline="") as file:
         assert [row["accuracy"] for row in csv.DictReader(file)] == [repr(row["accuracy"]) for row in rows]
-    assert [row["layer"] for row in rows[::5]] == ["input", "lea", "hidden", "logits"]
-    lines = capsys.readouterr().out.splitlines()[-7:-1]
+    assert [row["layer"] for row in rows[::5]] == ["input", "logits"]
+    lines = capsys.readouterr().out.splitlines()[-5:-1]
     assert lines[0].split() == ["accuracy", "of", "probes", "shape", "scale", "orientation", "x", "y"]
     assert lines[1].split() == ["input", *(f"{row['accuracy']:.4f}" for row in rows[:5])]
     assert lines[-1].split() == ["chance", *(f"{row['chance']:.4f}" for row in rows[:5])]

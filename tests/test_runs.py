@@ -18,7 +18,7 @@ from models.runs import DivergedError, RunError
 # Noise and data order depend on the seed, and so do weights.
 FLAGS = ["--limit=48", "--batch_size=16", "--autoencoder=vae", "--window_size=16", "--epochs=2"]
 
-pytestmark = pytest.mark.usefixtures("few_test_images")
+pytestmark = pytest.mark.usefixtures("few_test_images", "no_pictures_while_training")
 
 
 def main(*arguments):
