@@ -23,6 +23,7 @@ puts runs side by side. Prints a table and writes it as JSON and CSV, with pictu
 """
 IMAGES = 4
 PROBE_EPOCHS = 20
+PROBE_FEATURES = 4096  # the input's 64×64 pixels as they are
 WITH_FACTORS = ("sprites", "dsprites")
 OUTPUT, COMPARISON = "evaluation", "comparison"
 
@@ -45,6 +46,7 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag("probes", "", "also probe every layer, and the input, for the factors of sprites or dsprites: minutes"),
         Flag("probe_limit", "N", "train the probes on N of the run's training images [all]"),
         Flag("probe_epochs", "N", f"for N epochs at most [{PROBE_EPOCHS}]"),
+        Flag("probe_features", "N", f"average larger layers down to N values an image [{PROBE_FEATURES}]"),
     ),
     "Results": (
         Flag(
@@ -113,14 +115,14 @@ def _evaluation(given: dict[str, Any]) -> Callable[[], str]:
 
 def _probe_settings(given: dict[str, Any]) -> dict[str, Any] | None:
     """The arguments of ``probing.Settings``, or None where nothing is to be probed."""
-    settings = {name: given[f"probe_{name}"] for name in ("limit", "epochs") if f"probe_{name}" in given}
+    settings = {name: given[f"probe_{name}"] for name in ("limit", "epochs", "features") if f"probe_{name}" in given}
     for name, value in settings.items():
         checks.check_positive_int(f"probe_{name}", value)
     if not given.get("probes"):
         if settings:
-            raise RunError("Add --probes to --probe_limit and --probe_epochs, which are of no use without it")
+            raise RunError("Add --probes to the flags that begin with --probe_, which are of no use without it")
         return None
-    return {"epochs": PROBE_EPOCHS} | settings
+    return {"epochs": PROBE_EPOCHS, "features": PROBE_FEATURES} | settings
 
 
 def _evaluate(

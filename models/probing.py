@@ -20,10 +20,14 @@ class Settings(NamedTuple):
     Attributes:
         limit: on so many of the run's training images; None: on all of them.
         epochs: for so many epochs at most.
+        features: larger feature maps are averaged over the smallest squares that leave no more than this many values
+            of each image **(chosen)**: a probe of the 131 072 values of a first feature map alone would have 134
+            million weights.
     """
 
     limit: int | None = None
     epochs: int = 20
+    features: int = 4096
 
 
 def load(config: RunConfig, settings: Settings) -> dict[str, Any]:
@@ -54,9 +58,16 @@ def probe(model: keras.Model, data: Mapping[str, Any], seed: int, settings: Sett
         results: where everything goes.
     """
     with many_models():
-        found = probes.measure(model, data["train"], data["test"], epochs=settings.epochs, seed=seed)
+        found = probes.measure(
+            model,
+            data["train"],
+            data["test"],
+            epochs=settings.epochs,
+            max_features=settings.features,
+            seed=seed,
+        )
     rows = probes.to_rows(found)
-    results.write_json(FILES[0], {"images": len(data["train"][0]), "epochs": settings.epochs, "probes": rows})
+    results.write_json(FILES[0], {"images": len(data["train"][0])} | settings._asdict() | {"probes": rows})
     results.write_csv(FILES[1], rows)
     results.write_picture(FILES[2], probe_plot.equivariance(found))
     return table(found)

@@ -201,12 +201,13 @@ def test_probes(run_dir, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(probes, "sprites_data", lambda split, limit, **rest: load(split, limit or 80, **rest))
     few = {"units": 4, "layers": ["input", "logits"]}
     monkeypatch.setattr(probes, "measure", lambda *arguments, **rest: measure(*arguments, **rest, **few))
-    flags = ["--probes", "--probe_limit=50", "--probe_epochs=1", "--splits=test"]
+    flags = ["--probes", "--probe_limit=50", "--probe_epochs=1", "--probe_features=500", "--splits=test"]
     assert main(f"--run_dir={run_dir}", f"--output_dir={tmp_path}", *flags) == 0
     rows = json.loads((tmp_path / "probes.json").read_text())["probes"]
     with (tmp_path / "probes.csv").open(newline="") as file:
         assert [row["accuracy"] for row in csv.DictReader(file)] == [repr(row["accuracy"]) for row in rows]
     assert [row["layer"] for row in rows[::5]] == ["input", "logits"]
+    assert rows[0]["features"] == 22 * 22  # 64×64 averaged over 3×3, the smallest squares that leave at most 500
     lines = capsys.readouterr().out.splitlines()[-5:-1]
     assert lines[0].split() == ["accuracy", "of", "probes", "shape", "scale", "orientation", "x", "y"]
     assert lines[1].split() == ["input", *(f"{row['accuracy']:.4f}" for row in rows[:5])]
@@ -348,7 +349,7 @@ WRONG = [
     (["--run_dir={run}", "--images=0"], "Argument `images` must be an integer of at least 1. Received: images=0"),
     (["--run_dir={run}", "--images=x"], "Argument `images` must be an integer. Received: images='x'"),
     (["--rundir={run}"], "Unknown command line flag 'rundir'. Did you mean: run_dir"),
-    (["--run_dir={run}", "--probe_limit=9"], "Add --probes to --probe_limit"),
+    (["--run_dir={run}", "--probe_limit=9"], "Add --probes to the flags that begin with --probe_"),
     (["--run_dir={run}", "--probes", "--probe_epochs=0"], "Argument `probe_epochs` must be an integer of at least 1"),
     (["--run_dir={run}", "--probes", "--probe_limit=61"], "Argument `probe_limit` must be at most 60, the images that"),
     (["--run_dir={run}", "--output_dir={run}/config.json"], "Argument `output_dir` must be a folder"),
