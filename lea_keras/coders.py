@@ -60,6 +60,26 @@ class _ConvolutionArguments:
             "activation": keras.activations.serialize(self.activation),
         }
 
+    def _build_convolutions(self, cls: type, size: tuple[int, int], shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Creates and builds the n layers that lead from the window's size to f, or back; returns the last shape."""
+        self.convolutions = [
+            cls(
+                self.kernels,
+                self.kernel_size,
+                self.conv_strides,
+                padding="same",
+                activation=self.activation,
+                data_format=_DATA_FORMAT,
+                dtype=self.dtype_policy,
+                name=f"convolution_{i}",
+            )
+            for i in range(conv_reductions(size, self.kernel_size, self.conv_strides))
+        ]
+        for convolution in self.convolutions:
+            convolution.build(shape)
+            shape = convolution.compute_output_shape(shape)
+        return shape
+
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class FullyConnectedEncoder(layers.Layer):
@@ -119,23 +139,7 @@ class ConvolutionalEncoder(_ConvolutionArguments, layers.Layer):
 
     def build(self, windows_shape: Any) -> None:
         size = tuple(windows_shape[1:3])
-        self.convolutions = [
-            layers.Conv2D(
-                self.kernels,
-                self.kernel_size,
-                self.conv_strides,
-                padding="same",
-                activation=self.activation,
-                data_format=_DATA_FORMAT,
-                dtype=self.dtype_policy,
-                name=f"convolution_{i}",
-            )
-            for i in range(conv_reductions(size, self.kernel_size, self.conv_strides))
-        ]
-        shape = tuple(windows_shape)
-        for convolution in self.convolutions:
-            convolution.build(shape)
-            shape = convolution.compute_output_shape(shape)
+        shape = self._build_convolutions(layers.Conv2D, size, tuple(windows_shape))
         rows, columns = reduced_size(size, self.kernel_size, self.conv_strides)
         self.hidden = layers.Dense(
             self.kernels * rows * columns, self.activation, dtype=self.dtype_policy, name="hidden"
@@ -235,23 +239,7 @@ class ConvolutionalDecoder(_ConvolutionArguments, Decoder):
             _values((None, *self.start_shape)), self.activation, dtype=self.dtype_policy, name="hidden"
         )
         self.hidden.build(codes_shape)
-        self.convolutions = [
-            layers.Conv2DTranspose(
-                self.kernels,
-                self.kernel_size,
-                self.conv_strides,
-                padding="same",
-                activation=self.activation,
-                data_format=_DATA_FORMAT,
-                dtype=self.dtype_policy,
-                name=f"convolution_{i}",
-            )
-            for i in range(conv_reductions(size, self.kernel_size, self.conv_strides))
-        ]
-        shape = (None, *self.start_shape)
-        for convolution in self.convolutions:
-            convolution.build(shape)
-            shape = convolution.compute_output_shape(shape)
+        shape = self._build_convolutions(layers.Conv2DTranspose, size, (None, *self.start_shape))
         self.reconstruction = layers.Dense(_values(self.windows_shape), dtype=self.dtype_policy, name="reconstruction")
         self.reconstruction.build((None, _values(shape)))
 
