@@ -56,7 +56,7 @@ def equivariance(probes: Iterable[Probe], title: str = "Test accuracy of probes,
     factors = list(dict.fromkeys(probe.factor for probe in probes))
     labels = _BOTTOM + max(len(name) for name in layers) * _LETTER * _LEAN
     left = max(_LEFT, len(layers[0]) * _LETTER * _LEAN)  # the first name is not cut off
-    right = _RIGHT + max(len(name) for name in factors) * _LETTER
+    right = _RIGHT + max(len(name) for name in [*factors, "chance"]) * _LETTER
     inner = max(_MINIMUM_WIDTH, len(layers) * _LAYER)
     width, height = left + inner + right, labels + _HEIGHT + _TOP
     figure = Figure(figsize=(width, height), dpi=_DPI)

@@ -57,21 +57,26 @@ def of_run(model: keras.Model, images: Any, rows: Rows, results: Results) -> Non
 def of_comparison(groups: Mapping[str, Sequence[Rows]], results: Results) -> None:
     """Draws the metrics of groups of runs."""
     curves = {name: [_curves(rows) for rows in of_runs] for name, of_runs in groups.items()}
-    found = [name for of_runs in curves.values() for name in of_runs[0][-1] if f"val_{name}" in of_runs[0][-1]]
+    found = tables.in_order(name for of_runs in groups.values() for name in tables.of_row(of_runs[0][-1])["train"])
     runs = curves if len(curves) > 1 else next(iter(curves.values()))
-    results.write_picture(CURVES, plots.metric_curves(runs, tables.in_order(found)))
+    results.write_picture(CURVES, plots.metric_curves(runs, [_title(name) for name in found]))
 
 
 def _curves(rows: Rows) -> list[dict[str, float]]:
-    """Rows with the measures of tables, under the same names for models with and without LEAs."""
+    """Rows with the measures of tables, under the names of curves: the same for models with and without LEAs."""
     found = []
     for row in rows:
         values = tables.of_row(row)
         both = [(name, values["train"][name], values["test"][name]) for name in tables.in_order(values["train"])]
         found.append({"epoch": row["epoch"]})
         for name, training, test in both:
-            found[-1] |= {name: training, f"val_{name}": test}
+            found[-1] |= {_title(name): training, f"val_{_title(name)}": test}
     return found
+
+
+def _title(name: str) -> str:
+    """The main task's measures are called as in tables; curves make titles of the LEAs' themselves."""
+    return tables.MAIN.get(name, name)
 
 
 def _is_variational(lea: lea_keras.LocallyEmbeddedAutoencoder) -> bool:

@@ -69,7 +69,8 @@ def probe(model: keras.Model, data: Mapping[str, Any], seed: int, settings: Sett
     rows = probes.to_rows(found)
     results.write_json(FILES[0], {"images": len(data["train"][0])} | settings._asdict() | {"probes": rows})
     results.write_csv(FILES[1], rows)
-    results.write_picture(FILES[2], probe_plot.equivariance(found))
+    title = f"Test accuracy of probes\n(layers averaged down to at most {settings.features} values)"
+    results.write_picture(FILES[2], probe_plot.equivariance(found, title))
     return table(found)
 
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import lea_keras.data
 from lea_keras import callbacks, plots
-from models import parts, registry, runs, tables
+from models import parts, pictures, registry, runs, tables
 from models.configs import RunConfig
 from models.runs import DivergedError, RunError
 
@@ -121,7 +121,7 @@ def _fit(
     TensorBoard finds the metrics of every epoch and what the LEAs make of a few test images, the latter about five
     times in a run.
     """
-    logs, images = run_dir / LOG_FOLDER, _few_images(splits["test"])
+    logs, images = run_dir / LOG_FOLDER, pictures.first_images(splits["test"], PICTURE_IMAGES)
     model.fit(
         splits["train"],
         validation_data=splits["test"],
@@ -146,13 +146,8 @@ def _draw(model: keras.Model, data: tf.data.Dataset, run_dir: pathlib.Path) -> N
     if not plots.lea_layers(model):
         return
     temporary = run_dir / f"{PICTURE_FILE}.tmp"
-    plots.code_maps(model, _few_images(data)).savefig(temporary, format="png")
+    plots.code_maps(model, pictures.first_images(data, PICTURE_IMAGES)).savefig(temporary, format="png")
     temporary.replace(run_dir / PICTURE_FILE)
-
-
-def _few_images(data: tf.data.Dataset) -> np.ndarray:
-    """The first few images of a split, of which pictures are drawn."""
-    return next(data.take(1).as_numpy_iterator())[0][:PICTURE_IMAGES]
 
 
 def majority_accuracy(data: tf.data.Dataset) -> float:
