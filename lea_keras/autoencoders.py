@@ -17,12 +17,26 @@ from lea_keras.checks import check_choice, check_number, check_positive_int, fai
 from lea_keras.version import PACKAGE
 
 
+class Parts(NamedTuple):
+    """What an autoencoder makes of windows, before anything is averaged over them.
+
+    Attributes:
+        codes: [n, code_length], in the compute dtype.
+        reconstructions: [n, wh, ww, c], in the compute dtype; None if nothing was decoded.
+        measures: float32 [n] by name: "rl" (Eq. 4.3) if something was decoded, "kl" (Eq. 2.24) for the VAEs.
+    """
+
+    codes: Any
+    reconstructions: Any
+    measures: dict[str, Any]
+
+
 class Objective(NamedTuple):
     """What an autoencoder makes of a batch of windows.
 
     Attributes:
         codes: [n, code_length], in the compute dtype.
-        reconstructions: [n, wh, ww, c], in the compute dtype.
+        reconstructions: [n, wh, ww, c], in the compute dtype; None where a layer went through its windows in chunks.
         loss: what is trained on, float32 scalar.
         measures: float32 scalars by name: "rl" (Eq. 3.2) and "rln" (Eq. 4.1) for every type, "kl" (Eq. 2.24) for the
             VAEs, "capacity" (C of Eq. 2.27) for the capacity-controlled one.
@@ -54,7 +68,11 @@ class Autoencoder(layers.Layer):
         ValueError: for an argument outside what is said above.
     """
 
+    # All measures of an objective, and those that are means over windows.
     measure_names = ("rl", "rln")
+    averaged = ("rl",)
+    # Whether the loss is linear in those means, so that its slopes are known before them.
+    linear = True
 
     def __init__(
         self,
@@ -108,17 +126,29 @@ class Autoencoder(layers.Layer):
         self.code = layers.Dense(self.code_length, dtype=self.dtype_policy, name="code")
         self.code.build(features_shape)
 
-    def encode_features(self, features: Any, training: bool) -> tuple[Any, tuple[Any, ...]]:
-        """Returns the codes [n, code_length] and what else ``code_loss`` needs of them."""
-        del training
-        return self.code(features), ()
+    def draw_noise(self, count: Any, training: bool) -> Any:
+        """The noise of ``count`` codes, float32 [count, code_length], or None where a code takes none."""
+        del count, training
 
-    def code_loss(
-        self, rl: Any, statistics: tuple[Any, ...], training: bool, first: bool
-    ) -> tuple[Any, dict[str, Any]]:
-        """Returns the loss and the measures of the code, from RL and what ``encode_features`` returned."""
-        del statistics, training, first
-        return rl, {}
+    def encode_features(self, features: Any, noise: Any, training: bool) -> tuple[Any, dict[str, Any]]:
+        """Returns the codes [n, code_length] of features and what is measured of each, float32 [n] by name."""
+        del noise, training
+        return self.code(features), {}
+
+    def loss(self, means: dict[str, Any], step: Any) -> tuple[Any, dict[str, Any]]:
+        """Returns what is trained on, a float32 scalar, and further measures.
+
+        Args:
+            means: over windows, by name, of all ``averaged``.
+            step: optimisation steps done so far; None outside training.
+        """
+        del step
+        return means["rl"], {}
+
+    def advance(self, training: bool, first: bool) -> Any:
+        """Counts an optimisation step and returns how many there were before it; None outside training, or where
+        nothing depends on it. Arguments as in ``objective``."""
+        del training, first
 
     def encode(self, windows: Any, training: bool = False) -> Any:
         """Codes of windows.
@@ -130,8 +160,9 @@ class Autoencoder(layers.Layer):
         Returns:
             [n, code_length].
         """
-        self._ensure_built(windows)
-        return self.encode_features(self.encoder(windows, **self._training(self.encoder, training)), training)[0]
+        return self.encode_features(
+            self.features(windows, training), self.draw_noise(ops.shape(windows)[0], training), training
+        )[0]
 
     def decode(self, codes: Any) -> Any:
         """Windows of codes: [n, code_length] → [n, wh, ww, c]. The autoencoder must be built."""
@@ -142,7 +173,41 @@ class Autoencoder(layers.Layer):
     def call(self, windows: Any, training: bool = False) -> Any:
         return self.decode(self.encode(windows, training))
 
-    def objective(self, windows: Any, training: bool = False, first: bool = True) -> Objective:
+    def features(self, windows: Any, training: bool = False) -> Any:
+        """What the encoder makes of windows, before the code: [n, wh, ww, c] → [n, features]."""
+        self._ensure_built(windows)
+        return self.encoder(windows, **self._training(self.encoder, training))
+
+    def measure(self, windows: Any, noise: Any, training: bool, *, features: Any = None, decode: bool = True) -> Parts:
+        """Encodes and decodes windows and measures each of them.
+
+        Args:
+            windows: [n, wh, ww, c].
+            noise: from ``draw_noise``.
+            training: as in Keras.
+            features: of these windows, where they are known already.
+            decode: whether to reconstruct the windows.
+        """
+        features = self.features(windows, training) if features is None else features
+        codes, measures = self.encode_features(features, noise, training)
+        if not decode:
+            return Parts(codes, None, measures)
+        reconstructions = self.decoder(codes, **self._training(self.decoder, training))
+        return Parts(codes, reconstructions, {"rl": losses.window_errors(windows, reconstructions)} | measures)
+
+    def conclude(self, means: dict[str, Any], limits: tuple[Any, Any], step: Any) -> tuple[Any, dict[str, Any]]:
+        """Returns the loss and all measures of windows.
+
+        Args:
+            means: over windows, by name, of all ``averaged``.
+            limits: the least and the largest value of all windows.
+            step: from ``advance``.
+        """
+        loss, more = self.loss(means, step)
+        values = math.prod(self.windows_shape[1:])
+        return loss, means | {"rln": metrics.normalized(means["rl"], values, *limits)} | more
+
+    def objective(self, windows: Any, training: bool = False, first: bool = True, *, features: Any = None) -> Objective:
         """Encodes and decodes windows and computes the loss to train on.
 
         Args:
@@ -150,18 +215,17 @@ class Autoencoder(layers.Layer):
             training: as in Keras.
             first: whether this is the first objective of its optimisation step, so that what counts steps (capacity,
                 warm-up) moves on once a step, however often the autoencoder is used in it.
+            features: of these windows, where they are known already.
 
         Returns:
             Codes, reconstructions, loss and measures.
         """
         self._ensure_built(windows)
-        features = self.encoder(windows, **self._training(self.encoder, training))
-        codes, statistics = self.encode_features(features, training)
-        reconstructions = self.decoder(codes, **self._training(self.decoder, training))
-        rl = losses.reconstruction_loss(windows, reconstructions)
-        rln = metrics.normalized_reconstruction_loss(windows, reconstructions)
-        loss, measures = self.code_loss(rl, statistics, training, first)
-        return Objective(codes, reconstructions, loss, {"rl": rl, "rln": rln} | measures)
+        noise = self.draw_noise(ops.shape(windows)[0], training)
+        parts = self.measure(windows, noise, training, features=features)
+        means = {name: ops.mean(parts.measures[name]) for name in self.averaged}
+        loss, measures = self.conclude(means, (ops.min(windows), ops.max(windows)), self.advance(training, first))
+        return Objective(parts.codes, parts.reconstructions, loss, measures)
 
     def compute_output_shape(self, windows_shape: Any) -> tuple[Any, ...]:
         return tuple(windows_shape)
@@ -224,12 +288,12 @@ class KSparseAutoencoder(Autoencoder):
         """⌊a·k⌋, at most code_length, with a as the decimal number that was written: 1.16·25 is 29, not 28.99…"""
         return min(math.floor(Fraction(repr(self.a)) * self.k), self.code_length)
 
-    def encode_features(self, features: Any, training: bool) -> tuple[Any, tuple[Any, ...]]:
+    def encode_features(self, features: Any, noise: Any, training: bool) -> tuple[Any, dict[str, Any]]:
         codes = self.code(features)
         kept = self.k if training else self.inference_k
         _, indices = ops.top_k(codes, kept)  # [n, kept]
         mask = ops.sum(ops.one_hot(indices, self.code_length, dtype=codes.dtype), axis=1)  # [n, code_length]
-        return codes * mask, ()
+        return codes * mask, {}
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"k": self.k, "a": self.a}
@@ -255,6 +319,7 @@ class VariationalAutoencoder(Autoencoder):
     """
 
     measure_names = ("rl", "rln", "kl")
+    averaged = ("rl", "kl")
 
     def __init__(
         self,
@@ -284,30 +349,36 @@ class VariationalAutoencoder(Autoencoder):
         self.mean.build(features_shape)
         self.log_std.build(features_shape)
 
-    def encode_features(self, features: Any, training: bool) -> tuple[Any, tuple[Any, ...]]:
-        mean, log_std = self.mean(features), self.log_std(features)
-        if not training:
-            return mean, (mean, log_std)
-        # In float32: exp overflows float16 early.
-        noise = keras.random.normal(ops.shape(mean), dtype="float32", seed=self.noise)
-        codes = ops.cast(mean, "float32") + ops.exp(ops.cast(log_std, "float32")) * noise
-        return ops.cast(codes, mean.dtype), (mean, log_std)
+    def posterior(self, features: Any) -> tuple[Any, Any]:
+        """Mean μ and logarithmic standard deviation of the code: [n, features] → two of [n, code_length]."""
+        return self.mean(features), self.log_std(features)
 
-    def code_loss(
-        self, rl: Any, statistics: tuple[Any, ...], training: bool, first: bool
-    ) -> tuple[Any, dict[str, Any]]:
-        kl = ops.sum(losses.kl_divergence(*statistics))
-        step = self._advance(first) if training else None
-        penalty, measures = self.penalty(kl, step)
-        return penalty + rl, {"kl": kl} | measures
+    def draw_noise(self, count: Any, training: bool) -> Any:
+        if not training:
+            return None
+        return keras.random.normal((count, self.code_length), dtype="float32", seed=self.noise)
+
+    def encode_features(self, features: Any, noise: Any, training: bool) -> tuple[Any, dict[str, Any]]:
+        mean, log_std = self.posterior(features)
+        measures = {"kl": losses.window_divergences(mean, log_std)}
+        if noise is None:
+            return mean, measures
+        # In float32: exp overflows float16 early.
+        codes = ops.cast(mean, "float32") + ops.exp(ops.cast(log_std, "float32")) * noise
+        return ops.cast(codes, mean.dtype), measures
+
+    def loss(self, means: dict[str, Any], step: Any) -> tuple[Any, dict[str, Any]]:
+        penalty, measures = self.penalty(means["kl"], step)
+        return penalty + means["rl"], measures
 
     def penalty(self, kl: Any, step: Any) -> tuple[Any, dict[str, Any]]:
         """What is added to RL, and measures of it; ``step`` is None outside training."""
         beta = self.beta if step is None else losses.ramp(step, self.beta, self.warmup_steps)
         return beta * kl, {}
 
-    def _advance(self, first: bool) -> Any:
-        """Counts an optimisation step and returns how many there were before it."""
+    def advance(self, training: bool, first: bool) -> Any:
+        if not training:
+            return None
         return self.clock.next()[1] if first else ops.maximum(self.step - 1, 0)
 
     def save_own_variables(self, store: Any) -> None:
@@ -345,6 +416,7 @@ class CapacityControlledAutoencoder(VariationalAutoencoder):
     """
 
     measure_names = ("rl", "rln", "kl", "capacity")
+    linear = False
 
     def __init__(
         self,

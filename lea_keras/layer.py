@@ -2,13 +2,13 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
 from keras import layers, ops
 
-from lea_keras import autoencoders, coders
+from lea_keras import autoencoders, chunks, coders
 from lea_keras.checks import check_choice, check_number, fail
 from lea_keras.version import PACKAGE
 from lea_keras.windows import check_window_fits, check_windowing, extract_windows, grid
@@ -26,36 +26,83 @@ class Use(NamedTuple):
         objective: what its autoencoder made of the windows.
         images: the layer's input, [b, h, w, c] whatever the data format.
         grid: (rows, columns) of windows; the objective's first axis is b·rows·columns.
+        gradients: of the scaled loss with respect to the layer's trainable variables, where the layer went through its
+            windows in chunks in mode "local"; else None.
     """
 
     layer: "LocallyEmbeddedAutoencoder"
     objective: autoencoders.Objective
     images: Any
     grid: tuple[Any, Any]
+    gradients: list[Any] | None = None
+
+
+class Encoded(NamedTuple):
+    """What an encoder made of windows.
+
+    Attributes:
+        windows: [n, wh, ww, c].
+        features: [n, features].
+    """
+
+    windows: Any
+    features: Any
+
+
+class _PassIsOver(BaseException):
+    """Ends a forward pass whose remaining layers are not needed. No ``Exception``: Keras rewrites those."""
 
 
 class ForwardPass:
     """What LEA layers do during one forward pass of a model that handles their objectives itself.
 
-    Attributes:
+    Args:
         mode: "codes": encode only. "objectives": compute the objectives too, with gradients flowing freely. "local":
             the same, but no gradient leaves a LEA for what comes before its windows. "inspect": the objectives of all
             LEAs, those with a loss weight of 0 too.
+        until: the pass is over with this use of a LEA that has an objective; None: with the model's output.
+        keep: layers whose encoded windows are kept.
+        encoded: by ``id`` of a layer, of each of its uses what an earlier pass kept; it is not encoded again.
+        scale: by ``id`` of a layer, what to multiply its loss by before ``Use.gradients`` are taken; 1 if absent.
+
+    Attributes:
+        count: how many LEAs with an objective were called.
         uses: every use of a LEA whose objective was computed, in the order of the calls.
+        kept: by ``id`` of a layer in ``keep``, of each of its uses the windows and features.
     """
 
-    def __init__(self, mode: str) -> None:
+    def __init__(
+        self,
+        mode: str,
+        *,
+        until: int | None = None,
+        keep: Sequence[layers.Layer] = (),
+        encoded: Mapping[int, Sequence[Encoded]] | None = None,
+        scale: Mapping[int, Any] | None = None,
+    ) -> None:
         self.mode = check_choice("mode", mode, PASS_MODES)
+        self.until = until
+        self.count = 0
         self.uses: list[Use] = []
+        self.kept: dict[int, list[Encoded]] = {id(layer): [] for layer in keep}
+        self.encoded = {key: list(values) for key, values in (encoded or {}).items()}
+        self.scale = dict(scale or {})
 
 
 @contextlib.contextmanager
-def forward_pass(mode: str) -> Iterator[ForwardPass]:
-    """Inside this context LEA layers report to the ``ForwardPass`` yielded and register no loss with ``add_loss``."""
+def forward_pass(mode: str, **options: Any) -> Iterator[ForwardPass]:
+    """Inside this context LEA layers report to the ``ForwardPass`` yielded and register no loss with ``add_loss``.
+
+    Args:
+        mode: as in ``ForwardPass``.
+        **options: as in ``ForwardPass``. With ``until``, the body ends where the pass is over.
+    """
     outer = getattr(_threads, "forward_pass", None)
-    _threads.forward_pass = ForwardPass(mode)
+    _threads.forward_pass = ForwardPass(mode, **options)
     try:
         yield _threads.forward_pass
+    except _PassIsOver:
+        pass
     finally:
         _threads.forward_pass = outer
 
@@ -81,6 +128,12 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
             Adam, which ignores the scale of a loss, it matters only jointly. At 0 the decoder is neither run nor
             trained: the Decoder-free baseline of section 4.7.
         data_format: "channels_last", "channels_first" or None for Keras' setting.
+        chunk_windows: how many windows to work on at once. None: on all. A number: on the whole rows of windows that it
+            has room for, at least one. "auto": as many as fit into the last cache of the CPU, or a sensible part of a
+            GPU's memory. Results are the same but for rounding; memory beyond input and code maps depends on the chunk
+            alone. In the alternate LEA step this costs nothing; wherever a gradient goes through the encoder to
+            earlier layers, that encodes (and, jointly, decodes) every chunk once more instead of keeping what was
+            computed. Encoder and decoder must then be without state of their own (batch normalisation, dropout).
         **kwargs: Keras' own (name, dtype, …).
 
     Raises:
@@ -96,6 +149,7 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
         padding: str = "same",
         loss_weight: float = 1.0,
         data_format: str | None = None,
+        chunk_windows: int | str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -103,6 +157,7 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
             window_size, strides, padding, data_format
         )
         self.loss_weight = check_number("loss_weight", loss_weight)
+        self.chunk_windows = chunks.check_chunk_windows(chunk_windows)
         dtype = {"dtype": self.dtype_policy} if isinstance(autoencoder, str) else {}
         self.autoencoder = autoencoders.get(autoencoder, **dtype)
         self._last_loss = None
@@ -128,45 +183,104 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
             raise fail("autoencoder", f"new or built for windows {windows_shape}", self.autoencoder.windows_shape)
         if not self.loss_weight:
             self.autoencoder.decoder.trainable = False
+        if self.chunk_windows is not None:
+            self._check_stateless()
         self.input_spec = layers.InputSpec(ndim=4, axes={channel_axis: channels})
 
     def call(self, images: Any, training: bool = False) -> Any:
-        windows = extract_windows(images, self.window_size, self.strides, self.padding, self.data_format)
-        rows, columns = (
-            static if static is not None else dynamic
-            for static, dynamic in zip(windows.shape[1:3], ops.shape(windows)[1:3], strict=True)
-        )
-        windows = ops.reshape(windows, (-1, *windows.shape[3:]))  # [b·rows·columns, wh, ww, c]
+        if self.data_format == "channels_first":
+            images = ops.transpose(images, (0, 2, 3, 1))  # [b, c, h, w] -> [b, h, w, c]
+        rows, columns = self._grid(images)
         current = getattr(_threads, "forward_pass", None)
         if current is None:
-            codes = self._encode_and_add_loss(windows, training)
+            codes = self._encode_and_add_loss(images, training)
         elif current.mode == "codes" or not (self.loss_weight or current.mode == "inspect"):
-            codes = self.autoencoder.encode(windows, training)
+            codes = self._encode(images, training, current)
         else:
-            if current.mode == "local":
-                windows = ops.stop_gradient(windows)
-            first = all(use.layer is not self for use in current.uses)
-            objective = self.autoencoder.objective(windows, training, first)
-            if self.data_format == "channels_first":
-                images = ops.transpose(images, (0, 2, 3, 1))  # [b, c, h, w] -> [b, h, w, c]
-            current.uses.append(Use(self, objective, images, (rows, columns)))
-            codes = objective.codes
+            codes = self._use(images, (rows, columns), training, current)
         code_maps = ops.reshape(codes, (-1, rows, columns, self.code_length))
         if self.data_format == "channels_first":
             code_maps = ops.transpose(code_maps, (0, 3, 1, 2))  # [b, code_length, rows, columns]
         return code_maps
 
-    def _encode_and_add_loss(self, windows: Any, training: bool) -> Any:
-        """Codes of windows [n, wh, ww, c]; the weighted objective is registered the Keras way."""
-        if not self.loss_weight:
+    def _grid(self, images: Any) -> tuple[Any, Any]:
+        """(rows, columns) of windows in images [b, h, w, c]: ints where they are known."""
+        sizes = (d if s is None else s for s, d in zip(images.shape[1:3], ops.shape(images)[1:3], strict=True))
+        return tuple(
+            grid(size, window, stride, self.padding).count
+            for size, window, stride in zip(sizes, self.window_size, self.strides, strict=True)
+        )
+
+    def _windows(self, images: Any) -> Any:
+        """Windows [n, wh, ww, c] of images [b, h, w, c]."""
+        windows = extract_windows(images, self.window_size, self.strides, self.padding, "channels_last")
+        return ops.reshape(windows, (-1, *windows.shape[3:]))  # [b, rows, columns, …] -> [b·rows·columns, wh, ww, c]
+
+    def _chunked(self, images: Any, training: bool, variables: Sequence[keras.Variable]) -> chunks.Chunked:
+        size = self.chunk_windows
+        size = chunks.automatic(self.autoencoder) if size == "auto" else size
+        strips = chunks.lay_strips(images, self.window_size, self.strides, self.padding, size)
+        return chunks.Chunked(self.autoencoder, images, strips, training, variables)
+
+    def _encode(self, images: Any, training: bool, current: ForwardPass | None = None) -> Any:
+        """Codes [n, code_length] of images [b, h, w, c]."""
+        if current is not None and self.loss_weight:
+            current.count += 1
+        if self.chunk_windows is not None:
+            of_decoder = {id(variable) for variable in self.autoencoder.decoder.variables}
+            mine = [variable for variable in self.trainable_variables if id(variable) not in of_decoder]
+            # Between passes of a training step that only encodes, encoders stay fixed.
+            return self._chunked(images, training, mine if current is None or current.mode != "codes" else ()).codes()
+        windows = self._windows(images)
+        if current is None or id(self) not in current.kept:
             return self.autoencoder.encode(windows, training)
+        features = self.autoencoder.features(windows, training)
+        current.kept[id(self)].append(Encoded(windows, features))
+        noise = self.autoencoder.draw_noise(ops.shape(windows)[0], training)
+        return self.autoencoder.encode_features(features, noise, training)[0]
+
+    def _objective(self, images: Any, training: bool, first: bool, chunked: bool = True) -> autoencoders.Objective:
+        if self.chunk_windows is not None and chunked:
+            return self._chunked(images, training, self.trainable_variables).objective(first)
+        return self.autoencoder.objective(self._windows(images), training, first)
+
+    def _use(self, images: Any, size: tuple[Any, Any], training: bool, current: ForwardPass) -> Any:
+        """Codes [n, code_length]; the objective is reported to the forward pass."""
+        first, gradients = all(use.layer is not self for use in current.uses), None
+        if current.mode != "local":
+            objective = self._objective(images, training, first, chunked=current.mode != "inspect")
+        elif self.chunk_windows is not None:
+            chunked = self._chunked(images, training, self.trainable_variables)
+            objective, gradients = chunked.local(first, current.scale.get(id(self), 1.0))
+        elif id(self) in current.encoded:
+            windows, features = current.encoded[id(self)].pop(0)
+            objective = self.autoencoder.objective(windows, training, first, features=features)
+        else:
+            objective = self.autoencoder.objective(ops.stop_gradient(self._windows(images)), training, first)
+        current.uses.append(Use(self, objective, images, size, gradients))
+        current.count += 1
+        if current.count == current.until:
+            raise _PassIsOver
+        return objective.codes
+
+    def _encode_and_add_loss(self, images: Any, training: bool) -> Any:
+        """Codes [n, code_length] of images [b, h, w, c]; the weighted objective is registered the Keras way."""
+        if not self.loss_weight:
+            return self._encode(images, training)
         # Keras clears losses at the start of every outermost call: where our last one still stands, this is a second
         # use of the layer in the same forward pass.
         first = all(loss is not self._last_loss for loss in self.losses)
-        objective = self.autoencoder.objective(windows, training, first)
+        objective = self._objective(images, training, first)
         self._last_loss = self.loss_weight * objective.loss
         self.add_loss(self._last_loss)
         return objective.codes
+
+    def _check_stateless(self) -> None:
+        for coder in (self.autoencoder.encoder, self.autoencoder.decoder):
+            for part in coder._flatten_layers():
+                if part._non_trainable_variables or part._seed_generators:
+                    allowed = "None for an encoder or decoder with state of its own, which chunks would change"
+                    raise fail("chunk_windows", allowed, self.chunk_windows, f"Layer {part.name!r} has some.")
 
     def _spatial(self, images_shape: Any) -> tuple[Any, Any]:
         return tuple(images_shape[2:4] if self.data_format == "channels_first" else images_shape[1:3])
@@ -188,4 +302,5 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
             "padding": self.padding,
             "loss_weight": self.loss_weight,
             "data_format": self.data_format,
+            "chunk_windows": self.chunk_windows,
         }

@@ -39,6 +39,19 @@ def reconstruction_loss(windows: Any, reconstructions: Any) -> Any:
     return ops.mean(window_errors(windows, reconstructions))
 
 
+def window_divergences(mean: Any, log_std: Any) -> Any:
+    """KL of the code of each window from the standard Gaussian (Eq. 2.24, which has no ½ inside).
+
+    Args:
+        mean: μ, [n, code_length].
+        log_std: log σ, [n, code_length].
+
+    Returns:
+        float32 [n], each at least 0: Σ μ² + σ² − log σ² − 1 over the code's variables. Their mean is KL.
+    """
+    return ops.sum(_divergences(mean, log_std), axis=1)
+
+
 def kl_divergence(mean: Any, log_std: Any) -> Any:
     """KL of each code variable from the standard Gaussian, mean over windows (Eq. 2.24, which has no ½ inside).
 
@@ -49,8 +62,12 @@ def kl_divergence(mean: Any, log_std: Any) -> Any:
     Returns:
         float32 [code_length], each at least 0: mean over windows of μ² + σ² − log σ² − 1. Their sum is KL.
     """
+    return ops.mean(_divergences(mean, log_std), axis=0)
+
+
+def _divergences(mean: Any, log_std: Any) -> Any:
     mean, log_std = _float32(mean), _float32(log_std)
-    return ops.mean(ops.square(mean) + ops.exp(2.0 * log_std) - 2.0 * log_std - 1.0, axis=0)
+    return ops.square(mean) + ops.exp(2.0 * log_std) - 2.0 * log_std - 1.0
 
 
 def ramp(step: Any, final: float, steps: int) -> Any:

@@ -44,6 +44,22 @@ def normalized_reconstruction_loss(windows: Any, reconstructions: Any) -> Any:
     return ops.mean(ops.square((reconstructions - windows) / _span(ops.min(windows), ops.max(windows))))
 
 
+def normalized(rl: Any, values: int, smallest: Any, largest: Any) -> Any:
+    """RLN (Eq. 4.1) from RL (Eq. 3.2).
+
+    Args:
+        rl: the mean over windows of their summed squared error, scalar.
+        values: how many values a window has.
+        smallest: of all windows' values, scalar.
+        largest: of all windows' values, scalar.
+
+    Returns:
+        float32 scalar, as ``normalized_reconstruction_loss``.
+    """
+    span = _span(ops.cast(smallest, "float32"), ops.cast(largest, "float32"))
+    return rl / values / span / span
+
+
 def _span(smallest: Any, largest: Any) -> Any:
     """max − min, but never below float32's rounding of the values: dividing by less would blow up noise."""
     rounding = 1.2e-7 * ops.maximum(ops.abs(smallest), ops.abs(largest))

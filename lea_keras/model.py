@@ -5,10 +5,12 @@ from typing import Any
 
 import keras
 
+from lea_keras import tensorflow_step
 from lea_keras.checks import check_choice, fail
 from lea_keras.functional import functional_class, is_functional
+from lea_keras.influences import at_the_front, influences
 from lea_keras.layer import LocallyEmbeddedAutoencoder, Use, forward_pass
-from lea_keras.optimizations import JOINT, MAIN, OPTIMIZATIONS, Phase, plan
+from lea_keras.optimizations import JOINT, MAIN, OPTIMIZATIONS, Phase, plan, total
 from lea_keras.version import PACKAGE
 
 
@@ -25,8 +27,15 @@ class _State:
     """What a model holds beside its layers once it is compiled and built; out of sight of Keras' attribute tracking,
     which allows no new state in a subclassed model after it is built."""
 
-    def __init__(self, phases: list[Phase], leas: list[LocallyEmbeddedAutoencoder], has_main_loss: bool) -> None:
+    def __init__(
+        self,
+        phases: list[Phase],
+        leas: list[LocallyEmbeddedAutoencoder],
+        front: list[LocallyEmbeddedAutoencoder],
+        has_main_loss: bool,
+    ) -> None:
         self.phases = phases
+        self.front = front  # whose windows are the same in every pass of a step
 
         def mean(name: str) -> keras.metrics.Metric:
             return keras.metrics.Mean(name=name)
@@ -162,15 +171,15 @@ class LEAModel(keras.Model):
         if not all(layer.built for layer in self._flatten_layers()):
             return
         leas = self.lea_layers
-        influences = self._influences() if self.optimization == "independent" else None
-        phases = plan(self.optimization, self.main_variables, self.lea_variables, influences)
+        found = influences(self) if self.optimization == "independent" else None
+        phases = plan(self.optimization, self.main_variables, self.lea_variables, found)
         self.lea_optimizers = [] if self.optimization == "joint" else self._make_lea_optimizers(len(leas))
         for phase in phases:
             for step in phase.steps:
                 optimizer = self._optimizer_of(step.objective)
                 if optimizer is not None and not optimizer.built:
                     optimizer.build(step.variables)
-        self._state = _State(phases, leas, self._has_main_loss)
+        self._state = _State(phases, leas, at_the_front(self), self._has_main_loss)
         idle = [lea.name for lea in leas if not lea.loss_weight]
         if idle and self.optimization == "alternate":
             warnings.warn(
@@ -187,35 +196,6 @@ class LEAModel(keras.Model):
             optimizers = [o if isinstance(o, scaled) else scaled(o, name="loss_scale_optimizer") for o in optimizers]
         return optimizers
 
-    def _influences(self) -> dict[str | int, list[keras.Variable]] | None:
-        """The variables on which each objective depends, from a trial trace; None for a subclassed model, which does
-        not know its inputs when it is compiled or loaded."""
-        import tensorflow as tf
-
-        if not hasattr(self, "inputs"):
-            return None
-        variables = self.trainable_variables
-        found = {}
-
-        def trace(x: Any) -> None:
-            with tf.GradientTape(persistent=True) as tape:
-                outputs, uses = self._forward(x, "objectives", training=True)
-                parts = [*keras.tree.flatten(outputs), *self.losses]
-                objectives = {MAIN: _total(keras.ops.sum(keras.ops.cast(part, "float32")) for part in parts)}
-                objectives |= {i: self._lea_loss(uses, i, 1) for i in range(len(self.lea_layers))}
-            for name, objective in objectives.items():
-                values = [variable.value for variable in variables]
-                gradients = [None] * len(values) if objective is None else tape.gradient(objective, values)
-                found[name] = [v for v, gradient in zip(variables, gradients, strict=True) if gradient is not None]
-
-        specs = keras.tree.map_structure(lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), self.input)
-
-        def on_replicas(x: Any) -> None:
-            self.distribute_strategy.run(trace, args=(x,))
-
-        tf.function(on_replicas, autograph=False).get_concrete_function(specs)  # traced, never run
-        return found
-
     def _optimizer_of(self, objective: str | int) -> keras.optimizers.Optimizer | None:
         return self.optimizer if objective in (MAIN, JOINT) else self.lea_optimizers[objective]
 
@@ -229,47 +209,16 @@ class LEAModel(keras.Model):
         return super().make_train_function(force)
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        import tensorflow as tf
-
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        if self._state is None:
-            self(x, training=False)  # a subclassed model is built by its first call
-            self._prepare()
-        replicas = self.distribute_strategy.num_replicas_in_sync
-        y_pred, main_loss, uses = None, None, []
-        for phase in self._state.phases:
-            with tf.GradientTape(persistent=len(phase.steps) > 1, watch_accessed_variables=False) as tape:
-                watched = {id(variable): variable for step in phase.steps for variable in step.variables}
-                tape.watch([variable.value for variable in watched.values()])
-                outputs, found = self._forward(x, phase.mode, training=True)
-                y_pred = outputs if y_pred is None else y_pred
-                uses = found or uses
-                losses = {i: self._lea_loss(found, i, replicas) for i in range(len(self.lea_layers))}
-                if phase.mode != "local":
-                    main_loss = losses[MAIN] = self._main_loss(x, y, outputs, sample_weight, training=True)
-                    losses[JOINT] = _total(losses.values())
-                scaled = {
-                    step.objective: self._optimizer_of(step.objective).scale_loss(losses[step.objective])
-                    for step in phase.steps
-                    if losses[step.objective] is not None
-                }
-            updates = []
-            for step in phase.steps:
-                if step.objective in scaled and step.variables:
-                    gradients = tape.gradient(scaled[step.objective], [v.value for v in step.variables])
-                    pairs = [(g, v) for g, v in zip(gradients, step.variables, strict=True) if g is not None]
-                    updates.append((self._optimizer_of(step.objective), pairs))
-            for optimizer, pairs in updates:
-                if pairs:
-                    optimizer.apply_gradients(pairs)
-        return self._report(x, y, y_pred, sample_weight, main_loss, uses, replicas)
+        return tensorflow_step.train_step(self, data)
 
     def test_step(self, data: Any) -> dict[str, Any]:
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
         if self._state is None:
             self(x, training=False)
             self._prepare()
-        y_pred, uses = self._forward(x, "objectives", training=False)
+        with forward_pass("objectives") as current:
+            y_pred = self(x, training=False)
+        uses = current.uses
         main_loss = self._main_loss(x, y, y_pred, sample_weight, training=False)
         replicas = self.distribute_strategy.num_replicas_in_sync
         return self._report(x, y, y_pred, sample_weight, main_loss, uses, replicas)
@@ -277,22 +226,6 @@ class LEAModel(keras.Model):
     def predict_step(self, data: Any) -> Any:
         with forward_pass("codes"):
             return super().predict_step(data)
-
-    def _forward(self, x: Any, mode: str, training: bool) -> tuple[Any, list[Use]]:
-        """Outputs of one forward pass, and the uses of LEAs in it."""
-        if mode != "local":
-            with forward_pass(mode) as current:
-                return self(x, training=training), current.uses
-        # A second forward pass of the same step: state of main layers that the first one moved, such as moving
-        # averages, must not move again; random seeds and the LEAs' own state go on.
-        with keras.StatelessScope() as scope, forward_pass(mode) as current:
-            outputs = self(x, training=training)
-        kept = {id(v) for lea in self.lea_layers for v in lea.variables}
-        for variable in self.variables:
-            value = scope.get_current_value(variable)
-            if value is not None and (id(variable) in kept or not keras.backend.is_float_dtype(variable.dtype)):
-                variable.assign(value)
-        return outputs, current.uses
 
     def _main_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> Any:
         """The main loss with regularisation and other layers' losses, or None where there is nothing of the kind."""
@@ -304,7 +237,7 @@ class LEAModel(keras.Model):
         """The weighted loss of one LEA, summed over its uses, or None where it had none. Like Keras' own losses it is
         divided by the number of replicas, over which gradients are summed."""
         lea = self.lea_layers[index]
-        return _total(lea.loss_weight * use.objective.loss / replicas for use in uses if use.layer is lea)
+        return total(lea.loss_weight * use.objective.loss / replicas for use in uses if use.layer is lea)
 
     def _report(
         self,
@@ -320,17 +253,17 @@ class LEAModel(keras.Model):
         first = next(tensor for tensor in keras.tree.flatten(x) if tensor is not None)
         size = keras.ops.shape(first)[0]
         leas = [self._lea_loss(uses, i, replicas) for i in range(len(self.lea_layers))]
-        total = _total([main_loss, *leas])
+        everything = total([main_loss, *leas])
         for metric in self.metrics:
-            if metric.name == "loss" and total is not None:
-                metric.update_state(total * replicas, sample_weight=size)
+            if metric.name == "loss" and everything is not None:
+                metric.update_state(everything * replicas, sample_weight=size)
         if self._state.main_loss is not None:
             self._state.main_loss.update_state(main_loss * replicas, sample_weight=size)
         for lea in self.lea_layers:
             own = [use.objective for use in uses if use.layer is lea]
             for name, metric in self._state.measures.get(lea.name, {}).items():
                 if name == "loss":
-                    metric.update_state(_total(objective.loss for objective in own), sample_weight=size)
+                    metric.update_state(total(objective.loss for objective in own), sample_weight=size)
                 else:
                     for objective in own:
                         metric.update_state(objective.measures[name], sample_weight=size)
@@ -349,9 +282,3 @@ class LEAModel(keras.Model):
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         self.compile(**keras.saving.deserialize_keras_object(config))
-
-
-def _total(losses: Any) -> Any:
-    """The sum of those losses that are not None, or None where there are none."""
-    losses = [loss for loss in losses if loss is not None]
-    return sum(losses[1:], losses[0]) if losses else None

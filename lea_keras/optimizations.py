@@ -3,6 +3,7 @@
 This is the only place that says so. ``LEAModel`` reads it; how a gradient is taken and applied is the backend's.
 """
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 MAIN = "main"
@@ -63,3 +64,9 @@ def plan(
         Phase("codes", [Step(MAIN, main_variables)]),
         Phase("local", [Step(i, lea_variables[i]) for i in leas]),
     ]
+
+
+def total(losses: Iterable[Any]) -> Any:
+    """The sum of those losses that are not None, or None where there are none."""
+    losses = [loss for loss in losses if loss is not None]
+    return sum(losses[1:], losses[0]) if losses else None

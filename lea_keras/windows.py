@@ -121,57 +121,78 @@ def extract_windows(
     if data_format == "channels_first":
         images = ops.transpose(images, (0, 2, 3, 1))  # [b, c, h, w] -> [b, h, w, c]
     check_window_fits(window_size, padding, images.shape[1:3])
-    if keras.backend.backend() == "tensorflow" and not isinstance(images, keras.KerasTensor):
-        return _extract_tensorflow(images, window_size, strides, padding)
-    return _extract_slices(images, window_size, strides, padding)
+    return extract(images, window_size, strides, padding)
 
 
-def _extract_slices(images: Any, window_size: tuple[int, int], strides: tuple[int, int], padding: str) -> Any:
-    """Extraction in ``keras.ops``, for every backend: one strided slice per pixel of a window."""
+def extract(images: Any, window_size: tuple[int, int], strides: tuple[int, int], padding: str) -> Any:
+    """Extraction block by block, the way that ``fold`` goes back; arguments as in ``extract_windows``, checked.
+
+    A window consists of blocks of one stride, of which the last may be smaller. Block i of all windows lies i strides
+    further on, so that windows are a few shifted copies of the image beside each other: no gather, and a gradient
+    that is a shift-and-add by itself. Where the window is the stride only the order of the axes changes.
+    """
     if isinstance(images, keras.KerasTensor) and None in images.shape[1:3]:
         raise fail("images", "of known size where they are symbolic; inside a layer any will do", images.shape)
     _, height, width, channels = _sides(images)
-    vertical, horizontal = (
-        grid(n, w, s, padding) for n, w, s in zip((height, width), window_size, strides, strict=True)
-    )
-    pads = [(side.before, max(side.after, 0)) for side in (vertical, horizontal)]
-    images = ops.pad(images, [(0, 0), *pads, (0, 0)])
-    slices = []
-    for row in range(window_size[0]):
-        for column in range(window_size[1]):
-            rows = slice(row, row + (vertical.count - 1) * strides[0] + 1, strides[0])
-            columns = slice(column, column + (horizontal.count - 1) * strides[1] + 1, strides[1])
-            slices.append(images[:, rows, columns])  # [b, rows, columns, c]
-    stacked = ops.stack(slices, axis=3)  # [b, rows, columns, wh·ww, c]
-    return ops.reshape(stacked, (-1, vertical.count, horizontal.count, *window_size, channels))
+    sizes = (height, width)
+    counts = []
+    for axis, (size, window, stride) in enumerate(zip(sizes, window_size, strides, strict=True), start=1):
+        side = grid(size, window, stride, padding)
+        counts.append(side.count)
+        length = (side.count + _blocks(window, stride) - 1) * stride
+        images = fit(images, axis, side.before, size, length)
+    blocks = [count + _blocks(w, s) - 1 for count, w, s in zip(counts, window_size, strides, strict=True)]
+    images = ops.reshape(images, (-1, blocks[0], strides[0], blocks[1], strides[1] * channels))
+    images = ops.transpose(images, (0, 1, 3, 2, 4))  # [b, rows + qr - 1, columns + qc - 1, sr, sc·c]
+    windows = _shifted(images, 1, counts[0], 3, window_size[0], strides[0])
+    # [b, rows, columns + qc - 1, wh, sc·c] -> [b, rows, columns, wh, ww·c]
+    windows = _shifted(windows, 2, counts[1], 4, window_size[1] * channels, strides[1] * channels)
+    return ops.reshape(windows, (-1, *counts, *window_size, channels))
 
 
-def _extract_tensorflow(images: Any, window_size: tuple[int, int], strides: tuple[int, int], padding: str) -> Any:
-    """TensorFlow's stock extraction with a gradient of our own: the stock one is a slow segment sum."""
-    import tensorflow as tf
+def _blocks(window: int, stride: int) -> int:
+    """Blocks of one stride that a window takes along one side."""
+    return -(-window // stride)
 
-    batch, height, width, channels = _sides(images)
 
-    @tf.custom_gradient
-    def extract(images: Any) -> tuple[Any, Any]:
-        patches = tf.image.extract_patches(
-            images, (1, *window_size, 1), (1, *strides, 1), (1, 1, 1, 1), padding.upper()
-        )  # [b, rows, columns, wh·ww·c]
-        _, rows, columns, _ = _sides(patches)
-        shape = (batch, rows, columns, *window_size, channels)
+def fit(images: Any, axis: int, before: Any, size: Any, length: Any) -> Any:
+    """Brings an axis of ``size`` pixels to ``length``: ``before`` zeros come first, then the pixels, then zeros, or
+    fewer pixels."""
+    after = length - before - size
+    if not isinstance(after, int):
+        images = _pad(images, axis, before, ops.maximum(after, 0))
+        return _cut(images, axis, 0, length)
+    if before or after > 0:
+        images = _pad(images, axis, before, max(after, 0))
+    return _cut(images, axis, 0, length) if after < 0 else images
 
-        def gradient(upstream: Any) -> Any:
-            return fold(upstream, (height, width), strides, padding)
 
-        return tf.reshape(patches, shape), gradient
+def _pad(values: Any, axis: int, before: Any, after: Any) -> Any:
+    pads = [(0, 0)] * len(values.shape)
+    pads[axis] = (before, after)
+    return ops.pad(values, pads)
 
-    windows = extract(images)
-    static = [
-        grid(n, w, s, padding).count if isinstance(n, int) else None
-        for n, w, s in zip((height, width), window_size, strides, strict=True)
-    ]
-    windows.set_shape((images.shape[0], *static, *window_size, images.shape[3]))
-    return windows
+
+def _cut(values: Any, axis: int, start: int, length: Any) -> Any:
+    """``length`` entries of one axis from ``start``. The gradient of a slice is a pad, in graph mode many times faster
+    than that of an index."""
+    if isinstance(values, keras.KerasTensor):
+        index = [slice(None)] * len(values.shape)
+        index[axis] = slice(start, start + length)
+        return values[tuple(index)]
+    starts, lengths = [0] * len(values.shape), [-1] * len(values.shape)
+    starts[axis], lengths[axis] = start, length
+    return ops.slice(values, starts, lengths)
+
+
+def _shifted(values: Any, axis: int, count: Any, inner: int, window: int, stride: int) -> Any:
+    """Lays blocks of one stride together on axis ``inner``: to whole windows, ``count`` of them along ``axis``."""
+    blocks = []
+    for i in range(_blocks(window, stride)):
+        block = values if window <= stride else _cut(values, axis, i, count)
+        size = min(stride, window - i * stride)
+        blocks.append(block if size == stride else _cut(block, inner, 0, size))
+    return blocks[0] if len(blocks) == 1 else ops.concatenate(blocks, axis=inner)
 
 
 def fold(windows: Any, image_size: tuple[Any, Any], strides: tuple[int, int], padding: str) -> Any:

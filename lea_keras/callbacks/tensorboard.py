@@ -231,6 +231,6 @@ def _kl_per_code(view: Inspection) -> np.ndarray:
     """KL of each code variable, [code_length], its mean over all windows of a batch."""
     layer = view.layer
     windows = extract_windows(view.inputs, layer.window_size, layer.strides, layer.padding, "channels_last")
-    features = layer.autoencoder.encoder(ops.reshape(windows, (-1, *windows.shape[3:])))
-    _, (mean, log_std) = layer.autoencoder.encode_features(features, training=False)
+    features = layer.autoencoder.features(ops.reshape(windows, (-1, *windows.shape[3:])))
+    mean, log_std = layer.autoencoder.posterior(features)
     return np.asarray(ops.convert_to_numpy(kl_divergence(mean, log_std)))

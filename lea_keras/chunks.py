@@ -1,0 +1,342 @@
+"""A LEA's work in chunks of windows: the same numbers in memory that stays small.
+
+The objective is a mean over windows, and no window knows of another. So it can be computed over chunks, forward and
+backward, adding up sums and gradients: exact but for rounding. Windows are cut out chunk by chunk, too. A chunk
+consists of whole rows of windows, since those share most of their pixels; noise is drawn for all windows at once, which
+takes no more memory than the code maps, so that chunks change nothing about it.
+"""
+
+import math
+import pathlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import keras
+from keras import ops
+
+from lea_keras import differentiation
+from lea_keras.autoencoders import Autoencoder, Objective
+from lea_keras.checks import fail, is_integer
+from lea_keras.windows import extract, fit, grid
+
+_GPU_BYTES = 2**29
+_UNKNOWN_CACHE = 8 * 2**20  # bytes
+
+
+def check_chunk_windows(chunk_windows: Any) -> int | str | None:
+    """Returns None, "auto" or a positive int, or raises ``ValueError``."""
+    if chunk_windows is None or chunk_windows == "auto":
+        return chunk_windows
+    if not is_integer(chunk_windows) or chunk_windows < 1:
+        raise fail("chunk_windows", 'None, "auto" or a positive integer', chunk_windows)
+    return int(chunk_windows)
+
+
+def automatic(autoencoder: Autoencoder) -> int:
+    """How many windows to take at once: as many as fit, with all that is made of them on the way there and back, into
+    half of the last cache of the CPU, or into 512 MiB of a GPU **(chosen)**.
+
+    Args:
+        autoencoder: built.
+    """
+    size = _GPU_BYTES if keras.distribution.list_devices("gpu") else _last_cache() // 2
+    itemsize = 2 if autoencoder.compute_dtype in ("float16", "bfloat16") else 4
+    # Everything is there twice: going forward and, as its gradient, coming back.
+    return max(1, size // (2 * itemsize * _values_per_window(autoencoder)))
+
+
+def _values_per_window(autoencoder: Autoencoder) -> int:
+    """Values that an autoencoder makes of one window, with the window itself and its difference."""
+    values = 3 * math.prod(autoencoder.windows_shape[1:]) + autoencoder.code_length
+    for coder, shape in ((autoencoder.encoder, autoencoder.windows_shape), (autoencoder.decoder, None)):
+        shape = shape or (None, autoencoder.code_length)
+        values += math.prod(coder.compute_output_shape(shape)[1:])
+        for layer in coder._flatten_layers(include_self=False):
+            if isinstance(layer, keras.layers.Dense):
+                values += layer.units
+            elif hasattr(layer, "filters"):  # a convolution's output is never larger than the window
+                values += layer.filters * math.prod(autoencoder.windows_shape[1:3])
+    return values
+
+
+def _last_cache() -> int:
+    """Bytes of the largest cache of the first CPU core, where the system says so."""
+    found = [_UNKNOWN_CACHE]
+    for path in pathlib.Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"):
+        text = path.read_text().strip()
+        if text.endswith("K") and text[:-1].isdigit():
+            found.append(int(text[:-1]) * 2**10)
+    return found[0] if len(found) == 1 else max(found[1:])
+
+
+class Strips(NamedTuple):
+    """The rows of windows of images, and how they are taken in chunks.
+
+    Attributes:
+        image_size: (h, w) of the images.
+        window_size: (rows, columns) of a window.
+        strides: (rows, columns).
+        padding: "same" or "valid".
+        rows: rows of windows in an image.
+        columns: windows in a row.
+        count: rows of windows in all images.
+        chunk: rows of windows in a chunk.
+    """
+
+    image_size: tuple[Any, Any]
+    window_size: tuple[int, int]
+    strides: tuple[int, int]
+    padding: str
+    rows: Any
+    columns: Any
+    count: Any
+    chunk: Any
+
+    @property
+    def chunks(self) -> Any:
+        """How many chunks there are; the last may be filled up."""
+        return (self.count + self.chunk - 1) // self.chunk
+
+    def chosen(self, i: Any) -> tuple[Any, Any]:
+        """Which rows of windows chunk i takes, integers [chunk], and 1.0 or, where it is filled up, 0.0 for each."""
+        rows = i * self.chunk + ops.arange(self.chunk, dtype="int32")
+        return ops.minimum(rows, self.count - 1), ops.cast(rows < self.count, "float32")
+
+    def padded(self, images: Any) -> Any:
+        """Images [b, h, w, c] with as many pixels on each side as windows cover: [b, height, width, c]."""
+        for axis, count in ((1, self.rows), (2, self.columns)):
+            size, window, stride = self.image_size[axis - 1], self.window_size[axis - 1], self.strides[axis - 1]
+            before = grid(size, window, stride, self.padding).before
+            images = fit(images, axis, before, size, (count - 1) * stride + window)
+        return images
+
+    def pixels(self, images: Any, chosen: Any) -> Any:
+        """The pixels below some rows of windows of padded images: [chunk, wh, width, c]."""
+        sizes = zip(images.shape[1:], ops.shape(images)[1:], strict=True)
+        height, width, channels = (dynamic if static is None else static for static, dynamic in sizes)
+        lines = ops.reshape(images, (-1, width, channels))  # [b, height, width, c] -> [b·height, width, c]
+        first = (chosen // self.rows) * height + (chosen % self.rows) * self.strides[0]
+        return ops.take(lines, first[:, None] + ops.arange(self.window_size[0], dtype="int32"), axis=0)
+
+    def windows(self, pixels: Any) -> Any:
+        """Windows [chunk·columns, wh, ww, c] of such pixels."""
+        strides = (self.window_size[0], self.strides[1])
+        windows = extract(pixels, self.window_size, strides, "valid")  # [chunk, 1, columns, wh, ww, c]
+        return ops.reshape(windows, (-1, *windows.shape[3:]))
+
+    def all_pixels(self, images: Any) -> Any:
+        """``pixels`` of all rows of windows of images [b, h, w, c], [count, wh, width, c], with a quick gradient."""
+        images = self.padded(images)
+        width, channels = images.shape[2] or ops.shape(images)[2], images.shape[3]
+        size, strides = (self.window_size[0], width), (self.strides[0], width)
+        return ops.reshape(extract(images, size, strides, "valid"), (-1, self.window_size[0], width, channels))
+
+
+def lay_strips(
+    images: Any, window_size: tuple[int, int], strides: tuple[int, int], padding: str, chunk_windows: int
+) -> Strips:
+    """Lays the grid of ``extract_windows`` over images [b, h, w, c]; a chunk has ``chunk_windows`` windows at most,
+    but at least one whole row of them."""
+    batch, height, width = (d if s is None else s for s, d in zip(images.shape[:3], ops.shape(images)[:3], strict=True))
+    rows, columns = (
+        grid(size, window, stride, padding).count
+        for size, window, stride in zip((height, width), window_size, strides, strict=True)
+    )
+    if isinstance(columns, int):
+        chunk = max(1, chunk_windows // columns)
+        if isinstance(batch, int) and isinstance(rows, int):
+            chunk = min(chunk, batch * rows)
+    else:
+        chunk = ops.maximum(1, chunk_windows // columns)
+    return Strips((height, width), window_size, strides, padding, rows, columns, batch * rows, chunk)
+
+
+class Chunked:
+    """What an autoencoder makes of the windows of images, chunk by chunk.
+
+    Args:
+        autoencoder: built for the windows, without state of its own in encoder and decoder.
+        images: [b, h, w, c].
+        strips: their windows.
+        training: as in Keras.
+        variables: of the autoencoder, those that gradients are wanted for.
+    """
+
+    def __init__(
+        self,
+        autoencoder: Autoencoder,
+        images: Any,
+        strips: Strips,
+        training: bool,
+        variables: Sequence[keras.Variable] = (),
+    ) -> None:
+        self.autoencoder, self.images, self.strips, self.training = autoencoder, images, strips, training
+        self.variables = list(variables)
+        self.values = [_read(variable) for variable in self.variables]
+        wanted = {id(variable) for variable in self.variables}
+        constants = (variable for variable in autoencoder.weights if id(variable) not in wanted)
+        self.constants = [(variable, ops.stop_gradient(_read(variable))) for variable in constants]
+        noise = autoencoder.draw_noise(strips.count * strips.columns, training)
+        self.noise = None if noise is None else ops.reshape(noise, (strips.count, strips.columns, -1))
+
+    def codes(self) -> Any:
+        """Codes [n, code_length]; going back, every chunk is encoded once more, so that no activations are kept."""
+        return self._differentiable(())[0]
+
+    def objective(self, first: bool) -> Objective:
+        """The objective of ``Autoencoder.objective``; going back as in ``codes``."""
+        codes, means, limits = self._differentiable(self.autoencoder.averaged)
+        step = self.autoencoder.advance(self.training, first)
+        return Objective(codes, None, *self.autoencoder.conclude(means, limits, step))
+
+    def local(self, first: bool, scale: Any) -> tuple[Objective, list[Any]]:
+        """The objective, and the gradients of ``scale`` times its loss with respect to the variables, both from
+        one run through the chunks. Nothing flows back to the images or from the codes.
+
+        Where the slopes of the loss depend on the means over all windows, a run of the encoder finds those first.
+        """
+        step, averaged = self.autoencoder.advance(self.training, first), self.autoencoder.averaged
+        # What is outside must not see the loop: TensorFlow would keep all that is computed in it, to go back once more.
+        images = self.strips.padded(ops.stop_gradient(self.images))
+        values = [ops.stop_gradient(value) for value in self.values]
+        means = dict.fromkeys(averaged, ops.zeros(()))
+        if not self.autoencoder.linear:
+            encoded = [name for name in averaged if name != "rl"]
+            means |= self._means(self._run(images, self.noise, values, encoded)[1])
+        slopes = self._slopes(means, step, scale)
+
+        def body(i: Any, carry: Any) -> tuple[Any, list[Any]]:
+            sums, gradients = carry
+            pixels, noise, kept = self._chunk(images, self.noise, i)
+
+            def part(*values: Any) -> tuple[dict[str, Any], Any]:
+                outputs, limits = self._part(pixels, noise, kept, values, averaged)
+                codes = outputs.pop("codes")
+                return outputs, (codes, limits)
+
+            outputs, (codes, limits), more = differentiation.vjp(part, values, slopes)
+            gradients = [a + b for a, b in zip(gradients, more, strict=True)]
+            return (_add(sums, outputs, limits), gradients), [codes]
+
+        start = (self._start(averaged), [ops.zeros_like(value) for value in values])
+        (sums, gradients), (codes,) = differentiation.scan(body, start, self.strips.chunks, [self._kept()])
+        limits = sums.pop("low"), sums.pop("high")
+        loss, measures = self.autoencoder.conclude(self._means(sums), limits, step)
+        return Objective(self._flat(codes), None, loss, measures), gradients
+
+    def _slopes(self, means: dict[str, Any], step: Any, scale: Any) -> dict[str, Any]:
+        """The slope of the scaled loss along the sum over windows of each measure."""
+        names = list(means)
+
+        def loss(*values: Any) -> tuple[Any, Any]:
+            return self.autoencoder.loss(dict(zip(names, values, strict=True)), step)[0], ()
+
+        _, _, slopes = differentiation.vjp(loss, [means[name] for name in names], ops.ones(()))
+        return {name: slope * scale / self._count() for name, slope in zip(names, slopes, strict=True)}
+
+    def _differentiable(self, measured: Sequence[str]) -> tuple[Any, dict[str, Any], tuple[Any, Any]]:
+        """Codes [n, code_length], means over windows and limits, with gradients for images and variables."""
+        given = [] if self.noise is None else [self.noise]
+
+        def split(arguments: Sequence[Any]) -> tuple[Any, Any, Sequence[Any]]:
+            images, *others = arguments
+            return (images, others[0], others[1:]) if given else (images, None, others)
+
+        def function(*arguments: Any) -> tuple[Any, ...]:
+            images, noise, values = split(arguments)
+            codes, sums = self._run(self.strips.padded(images), noise, values, measured)
+            return codes, *sums.values()
+
+        def gradient(arguments: Sequence[Any], upstream: Sequence[Any]) -> list[Any]:
+            images, noise, values = split(arguments)
+            strips = self.strips
+            codes, sums = upstream[0], dict(zip(measured, upstream[1:], strict=False))
+            codes = ops.reshape(codes, (strips.count, strips.columns, -1))
+            padded = strips.padded(images)
+
+            def body(i: Any, gradients: Any) -> tuple[Any, list[Any]]:
+                pixels, own_noise, kept = self._chunk(padded, noise, i)
+
+                def part(pixels: Any, *values: Any) -> tuple[dict[str, Any], Any]:
+                    return self._part(pixels, own_noise, kept, values, measured)[0], ()
+
+                own_codes = ops.take(codes, strips.chosen(i)[0], axis=0) * ops.cast(kept, codes.dtype)[:, None, None]
+                _, _, (below, *more) = differentiation.vjp(part, [pixels, *values], sums | {"codes": own_codes})
+                return [a + b for a, b in zip(gradients, more, strict=True)], [below]
+
+            start = [ops.zeros_like(value) for value in values]
+            shape = (strips.chunk if isinstance(strips.chunk, int) else None, *padded.shape[2:])
+            shape = (shape[0], strips.window_size[0], *shape[1:])
+            gradients, (pixels,) = differentiation.scan(body, start, strips.chunks, [(shape, padded.dtype)])
+            pixels = ops.reshape(pixels, (-1, *ops.shape(pixels)[2:]))[: strips.count]  # [count, wh, width, c]
+            _, _, (images,) = differentiation.vjp(lambda images: (strips.all_pixels(images), ()), [images], pixels)
+            return [images, *(ops.zeros_like(noise) for noise in given), *gradients]
+
+        codes, *others = differentiation.with_gradient(function, gradient)(self.images, *given, *self.values)
+        sums, limits = dict(zip(measured, others, strict=False)), others[len(measured) :]
+        return codes, self._means(sums), tuple(ops.stop_gradient(limit) for limit in limits)
+
+    def _run(
+        self, images: Any, noise: Any, values: Sequence[Any], measured: Sequence[str]
+    ) -> tuple[Any, dict[str, Any]]:
+        """Codes [n, code_length] of padded images, and sums and limits by name."""
+
+        def body(i: Any, sums: Any) -> tuple[Any, list[Any]]:
+            outputs, limits = self._part(*self._chunk(images, noise, i), values, measured)
+            codes = outputs.pop("codes")
+            return _add(sums, outputs, limits), [codes]
+
+        sums, (codes,) = differentiation.scan(body, self._start(measured), self.strips.chunks, [self._kept()])
+        return self._flat(codes), sums
+
+    def _chunk(self, images: Any, noise: Any, i: Any) -> tuple[Any, Any, Any]:
+        """The pixels below chunk i, its noise, and which of its rows of windows count."""
+        chosen, kept = self.strips.chosen(i)
+        noise = None if noise is None else ops.take(noise, chosen, axis=0)
+        return self.strips.pixels(images, chosen), noise, kept
+
+    def _part(
+        self, pixels: Any, noise: Any, kept: Any, values: Sequence[Any], measured: Sequence[str]
+    ) -> tuple[dict[str, Any], tuple[Any, Any]]:
+        """One chunk: its codes and the sums of its measures, and the least and largest value of its windows."""
+        length = self.autoencoder.code_length
+        mapping = [*zip(self.variables, values, strict=True), *self.constants]
+        with keras.StatelessScope(state_mapping=mapping):
+            windows = self.strips.windows(pixels)
+            noise = None if noise is None else ops.reshape(noise, (-1, length))
+            parts = self.autoencoder.measure(windows, noise, self.training, decode="rl" in measured)
+        counted = ops.repeat(kept, self.strips.columns)  # [chunk] -> [chunk·columns]
+        outputs = {name: ops.sum(parts.measures[name] * counted) for name in measured}
+        outputs["codes"] = ops.reshape(parts.codes, (-1, self.strips.columns, length))
+        windows = ops.stop_gradient(windows)
+        return outputs, (ops.cast(ops.min(windows), "float32"), ops.cast(ops.max(windows), "float32"))
+
+    def _start(self, measured: Sequence[str]) -> dict[str, Any]:
+        limit = ops.convert_to_tensor(float("inf"), "float32")
+        return {name: ops.zeros(()) for name in measured} | {"low": limit, "high": -limit}
+
+    def _means(self, sums: dict[str, Any]) -> dict[str, Any]:
+        return {name: total / self._count() for name, total in sums.items() if name in self.autoencoder.averaged}
+
+    def _count(self) -> Any:
+        return ops.cast(self.strips.count * self.strips.columns, "float32")
+
+    def _kept(self) -> tuple[Any, str]:
+        sizes = (self.strips.chunk, self.strips.columns, self.autoencoder.code_length)
+        return tuple(size if isinstance(size, int) else None for size in sizes), self.autoencoder.compute_dtype
+
+    def _flat(self, codes: Any) -> Any:
+        """[chunks, chunk, columns, code_length] -> [n, code_length], without what fills the last chunk up."""
+        length = self.autoencoder.code_length
+        return ops.reshape(codes, (-1, length))[: self.strips.count * self.strips.columns]
+
+
+def _read(variable: keras.Variable) -> Any:
+    """A variable's value in its own dtype, in which gradients are summed, also where the layer computes in another."""
+    return ops.cast(ops.convert_to_tensor(variable.value), variable.dtype)
+
+
+def _add(sums: dict[str, Any], outputs: dict[str, Any], limits: tuple[Any, Any]) -> dict[str, Any]:
+    low, high = limits
+    added = {name: sums[name] + value for name, value in outputs.items()}
+    return added | {"low": ops.minimum(sums["low"], low), "high": ops.maximum(sums["high"], high)}

@@ -1,0 +1,66 @@
+"""What a model's structure says about its objectives: which variables they depend on, and what no step changes."""
+
+from typing import Any
+
+import keras
+
+from lea_keras.layer import LocallyEmbeddedAutoencoder, forward_pass
+from lea_keras.optimizations import MAIN, total
+
+
+def influences(model: Any) -> dict[str | int, list[keras.Variable]] | None:
+    """The variables on which each objective of a ``LEAModel`` depends, from a trial trace.
+
+    Returns:
+        Trainable variables by objective (see ``lea_keras.optimizations.Step``); None for a subclassed model, which does
+        not know its inputs when it is compiled or loaded.
+    """
+    import tensorflow as tf
+
+    if not hasattr(model, "inputs"):
+        return None
+    variables, leas = model.trainable_variables, model.lea_layers
+    found = {}
+
+    def trace(x: Any) -> None:
+        with tf.GradientTape(persistent=True) as tape:
+            with forward_pass("inspect") as current:
+                outputs = model(x, training=True)
+            parts = [*keras.tree.flatten(outputs), *model.losses]
+            objectives = {MAIN: total(keras.ops.sum(keras.ops.cast(part, "float32")) for part in parts)}
+            for i, lea in enumerate(leas):
+                own = (use.objective.loss for use in current.uses if use.layer is lea and lea.loss_weight)
+                objectives[i] = total(own)
+        for name, objective in objectives.items():
+            values = [variable.value for variable in variables]
+            gradients = [None] * len(values) if objective is None else tape.gradient(objective, values)
+            found[name] = [v for v, gradient in zip(variables, gradients, strict=True) if gradient is not None]
+
+    specs = keras.tree.map_structure(lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), model.input)
+
+    def on_replicas(x: Any) -> None:
+        model.distribute_strategy.run(trace, args=(x,))
+
+    tf.function(on_replicas, autograph=False).get_concrete_function(specs)  # traced, never run
+    return found
+
+
+def at_the_front(model: keras.Model) -> list[LocallyEmbeddedAutoencoder]:
+    """The LEAs of a functional model whose windows no training step can change: nothing before them has weights,
+    state or randomness. Empty for a subclassed model, whose structure is unknown."""
+    if not hasattr(model, "inputs"):
+        return []
+    found = []
+    for layer in model.layers:
+        if isinstance(layer, LocallyEmbeddedAutoencoder) and layer.chunk_windows is None:
+            before = [tensor for node in layer._inbound_nodes for tensor in node.input_tensors]
+            if all(_is_fixed(tensor) for tensor in before):
+                found.append(layer)
+    return found
+
+
+def _is_fixed(tensor: Any) -> bool:
+    operation, index, _ = tensor._keras_history
+    if getattr(operation, "variables", ()):
+        return False
+    return all(_is_fixed(earlier) for earlier in operation._inbound_nodes[index].input_tensors)
