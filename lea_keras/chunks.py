@@ -17,7 +17,7 @@ from keras import ops
 from lea_keras import differentiation
 from lea_keras.autoencoders import Autoencoder, Objective
 from lea_keras.checks import fail, is_integer
-from lea_keras.windows import extract, fit, grid
+from lea_keras.windows import extract, fit, grid, sides
 
 _GPU_BYTES = 2**29
 _UNKNOWN_CACHE = 8 * 2**20  # bytes
@@ -112,8 +112,7 @@ class Strips(NamedTuple):
 
     def pixels(self, images: Any, chosen: Any) -> Any:
         """The pixels below some rows of windows of padded images: [chunk, wh, width, c]."""
-        sizes = zip(images.shape[1:], ops.shape(images)[1:], strict=True)
-        height, width, channels = (dynamic if static is None else static for static, dynamic in sizes)
+        _, height, width, channels = sides(images)
         lines = ops.reshape(images, (-1, width, channels))  # [b, height, width, c] -> [b·height, width, c]
         first = (chosen // self.rows) * height + (chosen % self.rows) * self.strides[0]
         return ops.take(lines, first[:, None] + ops.arange(self.window_size[0], dtype="int32"), axis=0)
@@ -127,7 +126,7 @@ class Strips(NamedTuple):
     def all_pixels(self, images: Any) -> Any:
         """``pixels`` of all rows of windows of images [b, h, w, c], [count, wh, width, c], with a quick gradient."""
         images = self.padded(images)
-        width, channels = images.shape[2] or ops.shape(images)[2], images.shape[3]
+        _, _, width, channels = sides(images)
         size, strides = (self.window_size[0], width), (self.strides[0], width)
         return ops.reshape(extract(images, size, strides, "valid"), (-1, self.window_size[0], width, channels))
 
@@ -137,7 +136,7 @@ def lay_strips(
 ) -> Strips:
     """Lays the grid of ``extract_windows`` over images [b, h, w, c]; a chunk has ``chunk_windows`` windows at most,
     but at least one whole row of them."""
-    batch, height, width = (d if s is None else s for s, d in zip(images.shape[:3], ops.shape(images)[:3], strict=True))
+    batch, height, width, _ = sides(images)
     rows, columns = (
         grid(size, window, stride, padding).count
         for size, window, stride in zip((height, width), window_size, strides, strict=True)

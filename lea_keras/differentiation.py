@@ -56,12 +56,13 @@ def vjp(function: Callable[..., tuple[Any, Any]], primals: Sequence[Any], upstre
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
+        primals = [tf.identity(primal) for primal in primals]  # a tape takes one tensor given twice for one
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(primals)
             outputs, others = function(*primals)
         flat, weights = tf.nest.flatten(outputs), tf.nest.flatten(upstream)
         zero = tf.UnconnectedGradients.ZERO
-        return outputs, others, tape.gradient(flat, list(primals), weights, unconnected_gradients=zero)
+        return outputs, others, tape.gradient(flat, primals, weights, unconnected_gradients=zero)
     if keras.backend.backend() == "jax":
         import jax
 

@@ -11,7 +11,7 @@ from keras import layers, ops
 from lea_keras import autoencoders, chunks, coders
 from lea_keras.checks import check_choice, check_number, fail
 from lea_keras.version import PACKAGE
-from lea_keras.windows import check_window_fits, check_windowing, extract_windows, grid
+from lea_keras.windows import check_window_fits, check_windowing, extract_windows, grid, sides
 
 PASS_MODES = ("codes", "objectives", "local", "inspect")
 
@@ -205,10 +205,9 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
 
     def _grid(self, images: Any) -> tuple[Any, Any]:
         """(rows, columns) of windows in images [b, h, w, c]: ints where they are known."""
-        sizes = (d if s is None else s for s, d in zip(images.shape[1:3], ops.shape(images)[1:3], strict=True))
         return tuple(
             grid(size, window, stride, self.padding).count
-            for size, window, stride in zip(sizes, self.window_size, self.strides, strict=True)
+            for size, window, stride in zip(sides(images)[1:3], self.window_size, self.strides, strict=True)
         )
 
     def _windows(self, images: Any) -> Any:

@@ -84,8 +84,8 @@ def check_window_fits(window_size: tuple[int, int], padding: str, image_size: tu
             raise fail("window_size", allowed, window_size, 'Take smaller windows or padding="same".')
 
 
-def _sides(images: Any) -> tuple[Any, Any, Any, Any]:
-    """The four sizes of a rank-4 tensor: Python ints where static, scalar tensors where not."""
+def sides(images: Any) -> tuple[Any, ...]:
+    """The sizes of a tensor: Python ints where static, scalar tensors where not."""
     dynamic = ops.shape(images)
     return tuple(d if s is None else s for s, d in zip(images.shape, dynamic, strict=True))
 
@@ -133,7 +133,7 @@ def extract(images: Any, window_size: tuple[int, int], strides: tuple[int, int],
     """
     if isinstance(images, keras.KerasTensor) and None in images.shape[1:3]:
         raise fail("images", "of known size where they are symbolic; inside a layer any will do", images.shape)
-    _, height, width, channels = _sides(images)
+    _, height, width, channels = sides(images)
     sizes = (height, width)
     counts = []
     for axis, (size, window, stride) in enumerate(zip(sizes, window_size, strides, strict=True), start=1):
@@ -180,7 +180,7 @@ def _cut(values: Any, axis: int, start: int, length: Any) -> Any:
         index = [slice(None)] * len(values.shape)
         index[axis] = slice(start, start + length)
         return values[tuple(index)]
-    starts, lengths = [0] * len(values.shape), [-1] * len(values.shape)
+    starts, lengths = [0] * len(values.shape), list(sides(values))  # -1 would do, but lose sizes that are known
     starts[axis], lengths[axis] = start, length
     return ops.slice(values, starts, lengths)
 

@@ -24,9 +24,24 @@ def make_autoencoder(kind="standard", **arguments):
     return autoencoders.get(kind, **({"code_length": 4} | arguments))
 
 
-def make_lea(kind="standard", window_size=4, strides=2, name="lea", loss_weight=1.0, **arguments):
+def make_lea(
+    kind="standard",
+    window_size=4,
+    strides=2,
+    name="lea",
+    loss_weight=1.0,
+    chunk_windows=None,
+    padding="same",
+    **arguments,
+):
     return lea_keras.LocallyEmbeddedAutoencoder(
-        window_size, make_autoencoder(kind, **arguments), strides=strides, name=name, loss_weight=loss_weight
+        window_size,
+        make_autoencoder(kind, **arguments),
+        strides=strides,
+        padding=padding,
+        name=name,
+        loss_weight=loss_weight,
+        chunk_windows=chunk_windows,
     )
 
 

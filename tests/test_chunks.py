@@ -1,0 +1,237 @@
+"""Chunks of windows: the same numbers as from all windows at once, in less memory."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+from layer_checks import TYPES, compile_model, fit, make_autoencoder, make_data, make_lea, make_model
+
+import lea_keras
+from lea_keras import chunks, windows
+
+IMAGES = np.random.default_rng(3).normal(size=(3, 9, 7, 2)).astype("float32")
+CLOSE = {"rtol": 2e-5, "atol": 2e-6}
+
+
+def train(chunk_windows, optimization="alternate", kind="standard", jit_compile=False, **arguments):
+    """History and weights after two steps of gradient descent, which does not hide the size of a gradient."""
+    model = make_model(optimization, kind, chunk_windows=chunk_windows, **arguments)
+    compile_model(model, keras.optimizers.SGD(0.05), jit_compile=jit_compile)
+    return fit(model), model.get_weights()
+
+
+def assert_same(first, second):
+    (history, weights), (other_history, other_weights) = first, second
+    assert history.keys() == other_history.keys() and len(weights) == len(other_weights)
+    for name, values in history.items():
+        np.testing.assert_allclose(values, other_history[name], **CLOSE, err_msg=name)
+    for values, others in zip(weights, other_weights, strict=True):
+        np.testing.assert_allclose(values, others, **CLOSE)
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_an_alternate_step_in_chunks_is_the_same_step(kind):
+    """12 windows are three rows of the first LEA's 32 and six of the second's 16: the last chunk is filled up."""
+    whole = train(None, kind=kind)
+    assert_same(train(12, kind=kind), whole)
+    with pytest.raises(AssertionError):  # and this comparison sees a difference
+        assert_same(train(12, kind=kind, loss_weight=1.01), whole)
+
+
+@pytest.mark.parametrize(
+    ("optimization", "kind"), [("joint", "capacity_vae"), ("independent", "vae"), (None, "k_sparse")]
+)
+def test_gradients_for_earlier_layers_and_from_later_ones_are_the_same(optimization, kind):
+    assert_same(train(12, optimization, kind), train(None, optimization, kind))
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"encoder": "conv", "decoder": "sb", "kernels": 2}, {"loss_weight": 0.0}], ids=str
+)
+def test_other_coders_and_no_decoder(arguments):
+    assert_same(train(5, "joint", "vae", **arguments), train(None, "joint", "vae", **arguments))
+
+
+@pytest.mark.parametrize(("optimization", "kind"), [("alternate", "capacity_vae"), ("joint", "vae")])
+def test_under_xla(optimization, kind):
+    """Its random numbers are others than in a graph."""
+    assert_same(train(12, optimization, kind, jit_compile=True), train(None, optimization, kind, jit_compile=True))
+
+
+def test_automatic_chunks_are_the_same_step():
+    assert_same(train("auto"), train(None))
+
+
+def test_mixed_precision():
+    """Gradients come scaled from float16 and are summed in float32."""
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        (history, weights), (other_history, other_weights) = train(12, kind="vae"), train(None, kind="vae")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    for name, values in history.items():
+        np.testing.assert_allclose(values, other_history[name], rtol=2e-3, atol=2e-3)
+    for values, others in zip(weights, other_weights, strict=True):
+        np.testing.assert_allclose(values, others, rtol=2e-2, atol=2e-3)
+
+
+def test_evaluate_predict_and_inspect_are_the_same():
+    images, labels = make_data()
+    found = []
+    for chunk_windows in (None, 12):
+        model = compile_model(make_model(kind="capacity_vae", chunk_windows=chunk_windows))
+        evaluated = model.evaluate(images, labels, verbose=0, return_dict=True)
+        view = lea_keras.inspect(model, images)[0]
+        found.append((list(evaluated.values()), model.predict(images, verbose=0), view.reconstructions))
+    for whole, chunked in zip(*found, strict=True):
+        np.testing.assert_allclose(chunked, whole, **CLOSE)
+
+
+GRIDS = {
+    "overlap": ((4, 3), (2, 1), "same"),
+    "gaps": ((2, 2), (3, 3), "same"),
+    "valid": ((3, 2), (2, 3), "valid"),
+    "one_window": ((9, 7), (9, 7), "same"),
+    "larger_than_the_image": ((12, 9), (5, 4), "same"),
+}
+
+
+@pytest.mark.parametrize("name", GRIDS)
+@pytest.mark.parametrize("chunk_windows", [1, 5, 10**6])
+def test_chunks_hold_the_windows_of_the_image(name, chunk_windows):
+    window_size, strides, padding = GRIDS[name]
+    strips = chunks.lay_strips(IMAGES, window_size, strides, padding, chunk_windows)
+    images, found = strips.padded(tf.constant(IMAGES)), []
+    for i in range(strips.chunks):
+        chosen, kept = strips.chosen(i)
+        cut = tf.reshape(strips.windows(strips.pixels(images, chosen)), (strips.chunk, strips.columns, *window_size, 2))
+        found.append(cut[: int(np.sum(kept))])
+    expected = windows.extract_windows(IMAGES, window_size, strides, padding)
+    np.testing.assert_array_equal(np.concatenate(found), np.reshape(expected, (-1, *expected.shape[2:])))
+    assert strips.chunk * strips.columns <= max(chunk_windows, strips.columns)
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_gradient_reaches_every_pixel(name):
+    window_size, strides, padding = GRIDS[name]
+
+    def gradients(chunk_windows):
+        layer = lea_keras.LocallyEmbeddedAutoencoder(
+            window_size, make_autoencoder(), strides, padding, chunk_windows=chunk_windows
+        )
+        layer.build(IMAGES.shape)
+        for i, weight in enumerate(layer.weights):
+            weight.assign(np.random.default_rng(i).normal(size=weight.shape) / 3)
+        with tf.GradientTape() as tape:
+            images = tf.constant(IMAGES)
+            tape.watch(images)
+            loss = tf.reduce_sum(tf.sin(layer(images))) + tf.add_n(layer.losses)
+        return tape.gradient(loss, [images, *(v.value for v in layer.trainable_variables)])
+
+    for chunked, whole in zip(gradients(3), gradients(None), strict=True):
+        np.testing.assert_allclose(chunked, whole, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_sizes_known_only_to_the_graph(jit_compile):
+    layer = make_lea("vae", chunk_windows=3)
+    layer.build((None, None, None, 2))
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, None, 2))], jit_compile=jit_compile)
+    def codes(images):
+        return layer(images)
+
+    if jit_compile:  # XLA wants the chunks' size before it runs
+        codes = tf.function(lambda images: layer(images), jit_compile=True)
+    whole = make_lea("vae")
+    whole.build((None, None, None, 2))
+    whole.set_weights(layer.get_weights())
+    for images in (IMAGES, IMAGES[:1, :5]):
+        np.testing.assert_allclose(codes(tf.constant(images)), whole(images), **CLOSE)
+
+
+def test_channels_first():
+    images = tf.constant(np.moveaxis(IMAGES, -1, 1))
+    layers_ = [
+        lea_keras.LocallyEmbeddedAutoencoder(
+            3, make_autoencoder(), 2, data_format="channels_first", chunk_windows=n
+        )
+        for n in (None, 4)
+    ]
+    for layer in layers_:
+        layer.build(images.shape)
+    layers_[1].set_weights(layers_[0].get_weights())
+    np.testing.assert_allclose(layers_[0](images), layers_[1](images), **CLOSE)
+
+
+def sizes_in(graph):
+    """Sizes of all tensors in a graph and the functions that it calls."""
+    graphs = [graph, *(function.graph for function in graph._functions.values())]
+    tensors = (tensor for one in graphs for operation in one.get_operations() for tensor in operation.outputs)
+    return [tensor.shape.num_elements() or 0 for tensor in tensors if tensor.shape.rank is not None]
+
+
+@pytest.mark.parametrize("front", [True, False])
+def test_no_tensor_of_the_lea_step_holds_all_windows(front):
+    """Windows take four times the pixels of the image, hidden layers eight times."""
+    inputs = keras.Input((32, 32, 2), batch_size=2)
+    maps = inputs if front else layers.Conv2D(2, 1)(inputs)
+
+    def largest(chunk_windows):
+        lea = make_lea(chunk_windows=chunk_windows, name="lea")
+        model = lea_keras.LEAModel(inputs, lea(maps))
+        model.compile("sgd", loss=None)
+        step = tf.function(model.train_step).get_concrete_function(tf.TensorSpec((2, 32, 32, 2)))
+        return max(sizes_in(step.graph))
+
+    image, hidden = 2 * 32 * 32 * 2, 2 * 16 * 16 * 64
+    assert largest(None) >= hidden
+    assert largest(32) < 1.5 * image < hidden
+
+
+def test_the_mean_of_chunk_means_would_be_wrong():
+    """13 rows of windows in chunks of 5: the last chunk has 3, and must not weigh as much as the others."""
+    layer = make_lea(chunk_windows=5 * 3, window_size=2)
+    images = tf.constant(
+        np.random.default_rng(0).normal(size=(1, 26, 6, 1)).astype("float32") * np.arange(26)[:, None, None]
+    )
+    layer(images)
+    flat = tf.reshape(windows.extract_windows(images, 2, 2), (-1, 2, 2, 1))
+    rl = layer.autoencoder.objective(flat).measures["rl"]
+    means = [layer.autoencoder.objective(flat[i : i + 15]).measures["rl"] for i in (0, 15, 30)]
+    np.testing.assert_allclose(layer.losses[0], rl, rtol=1e-5)
+    assert abs(np.mean(means) - rl) > 0.05 * rl
+
+
+def test_automatic_chunks_fit_into_the_cache(monkeypatch):
+    monkeypatch.setattr(chunks, "_last_cache", lambda: 2**20)
+    autoencoder = make_autoencoder(code_length=10)
+    autoencoder.build((None, 4, 4, 32))
+    # 512 values in a window, thrice, hidden layers of 1024 and their outputs, ten in a code.
+    values = 3 * 512 + 10 + 1024 + 1024 + 1024 + 512 + 512
+    assert chunks.automatic(autoencoder) == 2**19 // (8 * values)
+    monkeypatch.setattr(chunks, "_last_cache", lambda: 1)
+    assert chunks.automatic(autoencoder) == 1
+
+
+@pytest.mark.parametrize("chunk_windows", [0, -1, 2.5, "all", True])
+def test_bad_sizes(chunk_windows):
+    with pytest.raises(
+        ValueError, match=r"`chunk_windows` must be None, \"auto\" or a positive integer. Received: chunk"
+    ):
+        make_lea(chunk_windows=chunk_windows)
+
+
+@pytest.mark.parametrize("layer", [layers.Dropout(0.5), layers.BatchNormalization()], ids=["dropout", "normalisation"])
+def test_coders_with_state_are_refused(layer):
+    encoder = keras.Sequential([layers.Flatten(), layers.Dense(3), layer])
+    lea = make_lea(encoder=encoder, chunk_windows=4)
+    with pytest.raises(ValueError, match=r"state of its own, which chunks would change. Layer '.*' has some. Received"):
+        lea.build((None, 8, 8, 1))
+
+
+def test_frozen_coders_have_no_state():
+    lea = make_lea(chunk_windows=4)
+    lea.trainable = False
+    assert lea(IMAGES).shape == (3, 5, 4, 4)
