@@ -17,15 +17,17 @@ from models.tables import SPLITS
 INTRODUCTION = """\
 usage: python evaluate.py --run_dir=FOLDER [--flag=value ...]
        python evaluate.py --compare=FOLDER,FOLDER,... [--output_dir=FOLDER]
+       python evaluate.py --run_dir=FOLDER,FOLDER,... --attacks=all [--baseline=FOLDER] [--flag=value ...]
 
-Restores model and data of runs that train.py made and measures log loss, accuracy and every LEA over whole splits, or
-puts runs side by side. Prints a table and writes it as JSON and CSV, with pictures, to a folder of results.
+Restores model and data of runs that train.py made and measures log loss, accuracy and every LEA over whole splits, puts
+runs side by side, or attacks them. Prints a table and writes it as JSON and CSV, with pictures, to a folder of results.
 """
 IMAGES = 4
 PROBE_EPOCHS = 20
 PROBE_FEATURES = 4096  # the input's 64×64 pixels as they are
 WITH_FACTORS = ("sprites", "dsprites")
-OUTPUT, COMPARISON = "evaluation", "comparison"
+ATTACK_SAMPLES = 400
+OUTPUT, COMPARISON, ROBUSTNESS = "evaluation", "comparison", "robustness"
 
 GROUPS: dict[str, tuple[Flag, ...]] = {
     "Runs": (
@@ -48,12 +50,34 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag("probe_epochs", "N", f"for N epochs at most [{PROBE_EPOCHS}]"),
         Flag("probe_features", "N", f"average larger layers down to N values an image [{PROBE_FEATURES}]"),
     ),
+    "Attacks": (
+        Flag(
+            "attacks",
+            "NAMES",
+            "attack the runs, instead of measuring them: all, or names with commas between them, in minutes to hours; "
+            f"what they find stays in <run_dir>/{OUTPUT}/attacks, so that the same command goes on after an "
+            "interruption, and never has to be repeated to compare a run with others",
+        ),
+        Flag(
+            "baseline",
+            "FOLDER",
+            "also show the others relative to this one of the runs: its folder, or the name of its model if there is "
+            "only one such",
+        ),
+        Flag(
+            "attack_samples",
+            "N",
+            "attack N test images: the first 20 of the first batch, then of the second, and so on "
+            f"[{ATTACK_SAMPLES}: of 20 batches]; batches are as large as in the baseline, or else in the first run",
+        ),
+        Flag("attack_seed", "N", "of all that is random in the attacks [0]"),
+    ),
     "Results": (
         Flag(
             "output_dir",
             "FOLDER",
-            f"where they go [<run_dir>/{OUTPUT}, or {COMPARISON} in the folder of the compared runs]; results of the "
-            "same runs are replaced there, no other file is",
+            f"where they go [<run_dir>/{OUTPUT}, or {COMPARISON} or, of attacks on several, {ROBUSTNESS} in the folder "
+            "of the runs]; results of the same runs are replaced there, no other file is",
         ),
         Flag("images", "N", f"how many test images the pictures show [{IMAGES}]"),
     ),
@@ -75,7 +99,9 @@ def run(argv: Sequence[str]) -> str:
     if ("run_dir" in given) == ("compare" in given):
         raise RunError("Either --run_dir or --compare must be given, and not both; --help says more")
     try:
-        work = _comparison(given) if "compare" in given else _evaluation(given)
+        work = (
+            _comparison(given) if "compare" in given else _attack(given) if "attacks" in given else _evaluation(given)
+        )
     except ValueError as error:
         raise RunError(str(error)) from None
     except OSError as error:
@@ -84,6 +110,9 @@ def run(argv: Sequence[str]) -> str:
         return work()
     except OSError as error:
         raise _unusable(error) from error
+    except KeyboardInterrupt:
+        again = f"Continue with: {commandline.command('evaluate.py', *argv[1:])}" if "attacks" in given else ""
+        raise KeyboardInterrupt(again) from None
 
 
 def _unusable(error: OSError) -> RunError:
@@ -93,6 +122,9 @@ def _unusable(error: OSError) -> RunError:
 
 def _evaluation(given: dict[str, Any]) -> Callable[[], str]:
     """Checks everything that can be checked before TensorFlow is imported, of all runs; returns what is to be done."""
+    needless = [name for name in given if name in ("baseline", "attack_samples", "attack_seed")]
+    if needless:
+        raise RunError(f"Add --attacks to --{needless[0]}, which is of no use without it")
     images = checks.check_positive_int("images", given.get("images", IMAGES))
     splits = given.get("splits", ",".join(SPLITS)).split(",")
     for split in splits:
@@ -100,10 +132,8 @@ def _evaluation(given: dict[str, Any]) -> Callable[[], str]:
     folders = _folders("run_dir", given["run_dir"])
     if "output_dir" in given and len(folders) > 1:
         raise checks.fail("output_dir", f"left out with several runs, here {len(folders)}", given["output_dir"])
-    elsewhere = {"download": False} | {name: given[name] for name in ("data_dir", "download") if name in given}
     tasks = []
-    for folder in folders:
-        config = runs.load_config(folder).replace(**elsewhere)
+    for folder, config in _configs(folders, given):
         output = pathlib.Path(given.get("output_dir", folder / OUTPUT))
         tasks.append((folder, config, Results(output, [folder])))
     probes = _probe_settings(given)
@@ -111,6 +141,12 @@ def _evaluation(given: dict[str, Any]) -> Callable[[], str]:
         found = next(config.dataset for _, config, _ in tasks if config.dataset not in WITH_FACTORS)
         raise checks.fail("probes", f"left out for runs on other data than {' and '.join(WITH_FACTORS)}", found)
     return lambda: _evaluate(tasks, splits, images, probes)
+
+
+def _configs(folders: Sequence[pathlib.Path], given: dict[str, Any]) -> list[tuple[pathlib.Path, RunConfig]]:
+    """The runs with their configurations, perhaps with the data elsewhere."""
+    elsewhere = {"download": False} | {name: given[name] for name in ("data_dir", "download") if name in given}
+    return [(folder, runs.load_config(folder).replace(**elsewhere)) for folder in folders]
 
 
 def _probe_settings(given: dict[str, Any]) -> dict[str, Any] | None:
@@ -141,17 +177,47 @@ def _evaluate(
     return text
 
 
+def _attack(given: dict[str, Any]) -> Callable[[], str]:
+    """Checks what can be checked before TensorFlow is imported; returns what is to be done."""
+    known = ("run_dir", "data_dir", "download", "output_dir", "attacks", "baseline", "attack_samples", "attack_seed")
+    for name in given:
+        if name not in known:
+            raise checks.fail(name, "left out with --attacks, which measures nothing else", given[name])
+    samples = checks.check_positive_int("attack_samples", given.get("attack_samples", ATTACK_SAMPLES))
+    seed = checks.check_positive_int("attack_seed", given.get("attack_seed", 0), minimum=0)
+    if seed >= 2**32:
+        raise checks.fail("attack_seed", "an integer from 0 to 2**32 - 1", seed)
+    named, folders = _split("run_dir", given["run_dir"]), _folders("run_dir", given["run_dir"])
+    members = _configs(folders, given)
+    datasets = sorted({config.dataset for _, config in members})
+    if len(datasets) > 1:
+        allowed = f"runs on one data set where they are attacked, and not {' and '.join(datasets)}"
+        raise checks.fail("run_dir", allowed, given["run_dir"])
+    own = folders[0] / OUTPUT if len(folders) == 1 else _beside(named, ROBUSTNESS)
+    results = Results(pathlib.Path(given.get("output_dir", own)), folders if len(folders) == 1 else named)
+    settings = {"attacks": given["attacks"], "baseline": given.get("baseline"), "samples": samples, "seed": seed}
+
+    def work() -> str:
+        attacking = quiet_import("models.attacking")
+        text = attacking.attack(members, attacking.Settings(**settings), results)
+        return f"{text}\nResults: {results.folder}"
+
+    return work
+
+
+def _beside(named: Sequence[pathlib.Path], name: str) -> pathlib.Path:
+    """Where results of several runs go: into the folder of the runs if one was named, else beside the first run."""
+    inside = len(named) == 1 and not runs.exists(named[0])
+    return named[0] / name if inside else pathlib.Path(os.path.normpath(named[0] / ".." / name))
+
+
 def _comparison(given: dict[str, Any]) -> Callable[[], str]:
     """Checks what can be checked before Keras is imported; returns what is to be done."""
     for name in given:
         if name not in ("compare", "output_dir"):
             raise checks.fail(name, "left out with --compare, which measures nothing anew", given[name])
     named, folders = _split("compare", given["compare"]), _folders("compare", given["compare"])
-    if "output_dir" in given:
-        output = pathlib.Path(given["output_dir"])
-    else:
-        inside = len(named) == 1 and not runs.exists(named[0])
-        output = named[0] / COMPARISON if inside else pathlib.Path(os.path.normpath(named[0] / ".." / COMPARISON))
+    output = pathlib.Path(given.get("output_dir", _beside(named, COMPARISON)))
     results = Results(output, named)
     return lambda: quiet_import("models.comparison").compare(folders, results) + f"\nResults: {output}"
 

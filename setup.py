@@ -26,11 +26,12 @@ setup(
         "matplotlib>=3.9",
         "absl-py>=2.1",
         "tensorboard>=2.20",  # TensorFlow no longer installs it
+        "foolbox>=3.3.4,<4",
+        "scipy>=1.11,<2",
     ],
     extras_require={
         "test": ["pytest>=8.0", "pytest-xdist>=3.6", "hypothesis>=6.100", "ruff>=0.5"],
         "gpu": ["tensorflow[and-cuda]>=2.21"],
-        "robustness": ["foolbox>=3.3.4"],
     },
     classifiers=[
         "License :: OSI Approved :: MIT License",

@@ -7,6 +7,7 @@ from lea_keras.autoencoders import (
     StandardAutoencoder,
     VariationalAutoencoder,
 )
+from lea_keras.export import export_encoder
 from lea_keras.layer import LocallyEmbeddedAutoencoder
 from lea_keras.maps import inspect
 from lea_keras.model import LEAModel
@@ -22,6 +23,7 @@ __all__ = [
     "__version__",
     "coders",
     "data",
+    "export_encoder",
     "inspect",
     "losses",
     "maps",

@@ -154,9 +154,7 @@ def test_sizes_known_only_to_the_graph(jit_compile):
 def test_channels_first():
     images = tf.constant(np.moveaxis(IMAGES, -1, 1))
     layers_ = [
-        lea_keras.LocallyEmbeddedAutoencoder(
-            3, make_autoencoder(), 2, data_format="channels_first", chunk_windows=n
-        )
+        lea_keras.LocallyEmbeddedAutoencoder(3, make_autoencoder(), 2, data_format="channels_first", chunk_windows=n)
         for n in (None, 4)
     ]
     for layer in layers_:

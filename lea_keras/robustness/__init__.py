@@ -1,0 +1,35 @@
+"""How robust a classifier is against thirteen adversarial attacks (thesis sections 4.6 and 5.5).
+
+``evaluate`` attacks any Keras model that returns logits and records, for each attack and sample, whether an adversarial
+was found and how far from the image it lies. ``ATTACKS`` makes the attacks by their names; each is an attack of foolbox
+3 that searches for its smallest perturbation, and works on any foolbox model.
+``lea_keras.robustness_plot.heatmap`` draws what several models withstand.
+"""
+
+from lea_keras.robustness.adef import ADefAttack
+from lea_keras.robustness.evaluation import Robustness, evaluate
+from lea_keras.robustness.local_search import LocalSearchAttack
+from lea_keras.robustness.records import Record, Summary, to_rows
+from lea_keras.robustness.registry import ATTACKS, get
+from lea_keras.robustness.saliency_map import SaliencyMapAttack
+from lea_keras.robustness.searching import SmallestEpsilon
+from lea_keras.robustness.single_pixel import SinglePixelAttack
+from lea_keras.robustness.slsqp import SLSQPAttack
+from lea_keras.robustness.victim import Victim
+
+__all__ = [
+    "ATTACKS",
+    "ADefAttack",
+    "LocalSearchAttack",
+    "Record",
+    "Robustness",
+    "SLSQPAttack",
+    "SaliencyMapAttack",
+    "SinglePixelAttack",
+    "SmallestEpsilon",
+    "Summary",
+    "Victim",
+    "evaluate",
+    "get",
+    "to_rows",
+]

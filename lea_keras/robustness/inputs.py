@@ -1,0 +1,83 @@
+"""Checks of what is attacked, each with one clear line, before anything takes long."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from lea_keras.checks import fail, is_integer
+
+
+def check_bounds(bounds: Any) -> tuple[float, float]:
+    """Returns the (lower, upper) bounds of images if they are two finite numbers in that order."""
+    allowed = "a pair (lower, upper) of finite numbers, the first below the second"
+    try:
+        lower, upper = (float(bound) for bound in bounds)
+    except (TypeError, ValueError):
+        raise fail("bounds", allowed, bounds) from None
+    if not (math.isfinite(lower) and math.isfinite(upper) and lower < upper):
+        raise fail("bounds", allowed, bounds)
+    return lower, upper
+
+
+def check_images(images: Any, bounds: tuple[float, float]) -> np.ndarray:
+    """Returns images as float32 [n, rows, columns, channels] (or channels first) if all values lie within bounds."""
+    array = np.asarray(images)
+    received = f"{array.dtype} array of shape {array.shape}"
+    if array.ndim != 4 or not array.size:
+        raise fail("images", "at least one image, [n, rows, columns, channels]", received)
+    if not (np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_):
+        raise fail("images", "numbers", received)
+    array = np.ascontiguousarray(array, np.float32)
+    # A NaN anywhere makes both extremes NaN, so that one comparison finds it without a copy of the array.
+    low, high = float(array.min()), float(array.max())
+    if not (np.float32(bounds[0]) <= low and high <= np.float32(bounds[1])):
+        hint = "Divide 8-bit images by 255." if bounds == (0.0, 1.0) and low >= 0.0 and 1.0 < high <= 255.0 else ""
+        allowed = f"finite and within the bounds, {bounds[0]:g} to {bounds[1]:g}"
+        raise fail("images", allowed, f"{received}, minimum {low:g}, maximum {high:g}", hint)
+    return array
+
+
+def check_input_shape(model: Any, images_shape: Sequence[int]) -> None:
+    """Raises if a model whose inputs are known takes something else than such images."""
+    inputs = getattr(model, "inputs", None)
+    if not inputs:  # a subclassed model, which says so when it is called
+        return
+    outputs = model.outputs
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise fail("model", "a model with one input and one output", f"{len(inputs)} inputs, {len(outputs)} outputs")
+    wanted = tuple(inputs[0].shape)
+    fits = len(wanted) == len(images_shape) and all(
+        size is None or size == found for size, found in zip(wanted[1:], images_shape[1:], strict=True)
+    )
+    if not fits:
+        raise fail("images", f"of the shape that the model takes, {wanted}", f"an array of shape {tuple(images_shape)}")
+
+
+def check_labels(labels: Any, count: int, classes: int) -> np.ndarray:
+    """Returns labels as int64 [n] if they are integers [n] or one-hot [n, classes]."""
+    array = np.asarray(labels)
+    received = f"{array.dtype} array of shape {array.shape}"
+    integers = array.shape == (count,) and np.issubdtype(array.dtype, np.integer)
+    if not integers and array.shape != (count, classes):
+        allowed = (
+            f"one of {classes} classes for each of {count} images: integers [{count}] or one-hot [{count}, {classes}]"
+        )
+        raise fail("labels", allowed, received)
+    if integers:
+        low, high = int(array.min()), int(array.max())
+        if low < 0 or high >= classes:
+            allowed = f"from 0 to {classes - 1}, as the model has {classes} classes"
+            raise fail("labels", allowed, f"{received}, minimum {low}, maximum {high}")
+        return array.astype(np.int64)
+    if np.any((array != 0) & (array != 1)) or np.any(np.count_nonzero(array, axis=1) != 1):
+        raise fail("labels", "one-hot, with exactly one 1 among zeros in every row", received)
+    return np.argmax(array, axis=1).astype(np.int64)
+
+
+def check_seed(seed: Any) -> int:
+    """Returns a seed if it is an integer from 0 to 2³² − 1."""
+    if not is_integer(seed) or not 0 <= int(seed) < 2**32:
+        raise fail("seed", "an integer from 0 to 2**32 - 1", seed)
+    return int(seed)

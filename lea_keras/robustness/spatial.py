@@ -1,0 +1,115 @@
+"""Shifts and rotations by foolbox, from weak to strong: the weakest that succeeds."""
+
+import itertools
+import math
+from typing import Any
+
+import eagerpy as ep
+import numpy as np
+from eagerpy.tensor import PyTorchTensor, TensorFlowTensor
+from foolbox.attacks.base import MinimizationAttack
+from foolbox.attacks.spatial_attack_transformations import rotate_and_shift
+from foolbox.distances import l2
+from foolbox.models import Model
+
+from lea_keras.checks import check_number, check_positive_int, fail
+from lea_keras.robustness.pixels import image_channel_axis
+from lea_keras.robustness.trials import MAX_IMAGES, Trials
+
+_Transformation = tuple[float, float, float]  # shift across columns and across rows, in pixels; rotation in degrees
+
+
+class SpatialSearch(MinimizationAttack):
+    """The weakest shift and rotation that succeed (Engstrom et al. 2017, "A Rotation and a Translation Suffice").
+
+    The transformations of foolbox's ``SpatialAttack`` on a grid: all combinations of a shift across columns, one across
+    rows and a rotation about the centre, each from evenly spaced values. foolbox takes the first success in the order
+    of the grid, which begins with the strongest. Here they come in order of strength, the root mean square of the
+    three, each relative to its largest **(chosen)**. Of equally strong ones the success closest to the image counts; a
+    sample that has one is done. The identity is left out.
+
+    foolbox fills with zeros what comes in from outside, whatever the bounds, and its shift by one pixel of n is in fact
+    one by (n − 1)/n. Images are meant to be square. It transforms tensors of TensorFlow and PyTorch only.
+
+    Args:
+        max_translation: in pixels, in each direction.
+        max_rotation: in degrees, in each direction.
+        num_translations: how many values either shift has, from one extreme to the other; 1.8 had ten.
+        num_rotations: how many rotations.
+        max_images: how many images a model call takes at most.
+
+    Raises:
+        ValueError: for an argument outside what is said above, images without four axes, or another backend.
+    """
+
+    distance = l2
+
+    def __init__(
+        self,
+        *,
+        max_translation: float = 5.0,
+        max_rotation: float = 5.0,
+        num_translations: int = 10,
+        num_rotations: int = 10,
+        max_images: int = MAX_IMAGES,
+    ) -> None:
+        self.max_translation = check_number("max_translation", max_translation)
+        self.max_rotation = check_number("max_rotation", max_rotation)
+        self.num_translations = check_positive_int("num_translations", num_translations)
+        self.num_rotations = check_positive_int("num_rotations", num_rotations)
+        self.max_images = check_positive_int("max_images", max_images)
+
+    def groups(self) -> list[list[_Transformation]]:
+        """All transformations but the identity, equally strong ones together, from weak to strong."""
+        shifts = np.linspace(-self.max_translation, self.max_translation, self.num_translations).tolist()
+        rotations = np.linspace(-self.max_rotation, self.max_rotation, self.num_rotations).tolist()
+        groups: dict[float, list[_Transformation]] = {}
+        for across, down, rotation in itertools.product(shifts, shifts, rotations):
+            strength = round(self.strength(across, down, rotation), 9)  # equal ones may differ in their last digits
+            groups.setdefault(strength, []).append((across, down, rotation))
+        return [groups[strength] for strength in sorted(groups) if strength > 0]
+
+    def strength(self, across: float, down: float, rotation: float) -> float:
+        """From 0, the identity, to 1, the three extremes together."""
+        shift, turn = self.max_translation or 1.0, self.max_rotation or 1.0
+        return math.sqrt(((across / shift) ** 2 + (down / shift) ** 2 + (rotation / turn) ** 2) / 3)
+
+    def run(self, model: Model, inputs: Any, criterion: Any, *, early_stop: float | None = None, **kwargs: Any) -> Any:
+        """Returns the images [n, …] of the weakest transformation found; those that found none as they came."""
+        x, restore_type = ep.astensor_(inputs)
+        trials = Trials(model, x, criterion, kwargs, self.max_images)
+        first = image_channel_axis(trials) == 1
+        left, original = trials.running(), x.numpy()
+        result = original.copy()
+        for group in self.groups():
+            if not len(left):
+                break
+            closest = np.full(len(x), np.inf)
+            together = max(1, self.max_images // len(left))  # transformations in one call
+            for start in range(0, len(group), together):
+                tried = group[start : start + together]
+                rows = np.tile(left, len(tried))
+                images = np.concatenate([_transform(trials, left, one, first) for one in tried])
+                for part in trials.batches(len(rows)):
+                    fooled = trials.fooled(rows[part], trials.tensor(images[part]))
+                    for row, image in zip(rows[part][fooled], images[part][fooled], strict=True):
+                        distance = float(np.sum(np.square(image - original[row], dtype=np.float64)))
+                        if distance < closest[row]:
+                            closest[row], result[row] = distance, image
+            left = left[np.isinf(closest[left])]
+        return restore_type(trials.tensor(result))
+
+
+def _transform(trials: Trials, rows: np.ndarray, transformation: _Transformation, channels_first: bool) -> np.ndarray:
+    """These samples [m, …] by foolbox's transformation, which wants channels where its framework has them."""
+    x = trials.x[rows]
+    if not isinstance(x, (TensorFlowTensor, PyTorchTensor)):
+        raise fail("inputs", "tensors of TensorFlow or PyTorch, which foolbox can transform", type(x.raw).__name__)
+    wants_first = isinstance(x, PyTorchTensor)
+    if wants_first != channels_first:
+        x = x.transpose((0, 3, 1, 2) if wants_first else (0, 2, 3, 1))
+    across, down, rotation = transformation
+    x = rotate_and_shift(x, translation=(across, down), rotation=rotation)
+    if wants_first != channels_first:
+        x = x.transpose((0, 2, 3, 1) if wants_first else (0, 3, 1, 2))
+    return x.clip(*trials.bounds).numpy()

@@ -1,0 +1,132 @@
+"""What every attack found, on disk as soon as it has finished, so that an interrupted evaluation goes on."""
+
+import hashlib
+import io
+import json
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+
+from lea_keras.callbacks import write_atomically
+from lea_keras.checks import fail
+from lea_keras.robustness.records import Record
+from lea_keras.version import __version__
+
+
+class Found(NamedTuple):
+    """What one attack found.
+
+    Attributes:
+        records: one per attacked sample.
+        images: what the attack made of them, [samples, …], or None if they were not kept.
+    """
+
+    records: list[Record]
+    images: np.ndarray | None
+
+
+class Store:
+    """A folder with one ``<attack>.json`` for each finished attack, and one ``<attack>.npy`` where images are kept.
+
+    Each file says of what it is: digests of the weights, the images, the labels and the predictions, the seed, the
+    batch size, and the attack with its options. Only a file of exactly the same is taken over; any other is refused and
+    never overwritten.
+
+    Args:
+        folder: made with the first file.
+        identity: what all attacks share, by name.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], identity: Mapping[str, Any]) -> None:
+        self.folder = pathlib.Path(folder)
+        self.identity = {"lea_keras": __version__, **identity}
+        if self.folder.exists() and not self.folder.is_dir():
+            raise fail("output_dir", "a folder", str(folder))
+
+    def load(self, name: str, options: str, with_images: bool) -> Found | None:
+        """What an attack found when it ran to its end before; None if it has not, or if its images were not kept.
+
+        Raises:
+            ValueError: one line, if its file is damaged or of something else.
+            OSError: if it cannot be read.
+        """
+        path = self._path(name)
+        if not path.exists():
+            return None
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            identity, digest = dict(stored["identity"]), stored["images"]
+            records = [Record(**{**row, "attack": name}) for row in stored["records"]]
+        except (ValueError, KeyError, TypeError):
+            raise ValueError(f"{path} is damaged or no result of attacks; remove it or choose another folder") from None
+        expected = self._identity(options)
+        others = [part for part in {**expected, **identity} if identity.get(part) != expected.get(part)]
+        if others:
+            what = ", ".join(part.replace("_", " ") for part in others)
+            raise ValueError(f"{path} holds results for other {what}; remove it or choose another folder")
+        if not with_images:
+            return Found(records, None)
+        return None if digest is None else Found(records, self._load_images(name, digest))
+
+    def _load_images(self, name: str, digest: str) -> np.ndarray:
+        path = self._path(name).with_suffix(".npy")
+        try:
+            images = np.load(path)
+        except (OSError, ValueError):
+            images = None
+        if images is None or digest_of(images) != digest:
+            raise ValueError(f"{path} is missing or damaged; remove {self._path(name)} to run the attack again")
+        return images
+
+    def save(self, name: str, options: str, found: Found) -> None:
+        """Writes what an attack found; complete under its name, or not there at all."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if found.images is not None:
+            buffer = io.BytesIO()
+            np.save(buffer, found.images)
+            write_atomically(self._path(name).with_suffix(".npy"), buffer.getvalue())
+        contents = {
+            "identity": self._identity(options),
+            "images": None if found.images is None else digest_of(found.images),
+            "records": [{key: value for key, value in r._asdict().items() if key != "attack"} for r in found.records],
+        }
+        write_atomically(self._path(name), json.dumps(contents, indent=1, allow_nan=False) + "\n")
+
+    def _path(self, name: str) -> pathlib.Path:
+        return self.folder / f"{name}.json"
+
+    def _identity(self, options: str) -> dict[str, Any]:
+        return {**self.identity, "attack": options}
+
+
+def digest_of(*arrays: np.ndarray) -> str:
+    """A short digest of shapes, types and values."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def digest_of_weights(model: keras.Model) -> str:
+    """A digest of a model's weights, whatever their names."""
+    return digest_of(*(np.asarray(weight, np.float32) for weight in model.get_weights()))
+
+
+def describe(attack: Any, depth: int = 8) -> str:
+    """An attack with its options, and those of what it is made of: the same text for equal ones, in any process."""
+    if isinstance(attack, (bool, int, float, str, np.generic)) or attack is None:
+        return repr(attack)
+    if isinstance(attack, np.ndarray):
+        return f"array {digest_of(attack)}"
+    if isinstance(attack, Sequence):
+        return f"[{', '.join(describe(item, depth - 1) for item in attack)}]"
+    if hasattr(attack, "__qualname__"):  # a function or a class
+        return attack.__qualname__
+    options = dict(attack) if isinstance(attack, Mapping) else getattr(attack, "__dict__", {})
+    described = [f"{key}={describe(options[key], depth - 1)}" for key in sorted(options, key=str)] if depth else ["…"]
+    return f"{type(attack).__qualname__}({', '.join(described)})"

@@ -1,0 +1,298 @@
+"""The heatmap of what models withstand (thesis Figs. 4.5, 5.7 and A.1), drawn from ``lea_keras.robustness``.
+
+matplotlib is imported where a picture is drawn, so that importing the package stays cheap.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from lea_keras.checks import check_choice, fail
+from lea_keras.plots.pixels import text_width
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap, Normalize
+    from matplotlib.figure import Figure
+
+    from lea_keras.robustness import Summary
+
+# Light to dark in lightness alone, and red to grey to blue: either is told apart by colour-blind readers.
+_LIGHT_TO_DARK = ("#FBE3A2", "#F2B04E", "#D9722E", "#A63C2A", "#5E1F26", "#2A0C16")
+_RED_GREY_BLUE = ("#B2182B", "#D98880", "#C9C9C9", "#7FAED3", "#2166AC")
+# In inches: a cell, the largest circle in it and where its centre lies below the cell's upper edge; the room between
+# cells and legend, around all, and for the title; and the parts of the legend.
+_CELL_WIDTH, _CELL_HEIGHT, _CIRCLE, _CENTRE = 0.66, 0.80, 0.44, 0.28
+_GAP, _MARGIN, _TITLE = 0.3, 0.12, 0.52
+_BAR_WIDTH, _BAR_HEIGHT, _CIRCLES_HEIGHT, _LINE = 0.16, 1.25, 1.3, 0.24
+_LEAN = math.sqrt(0.5)  # what of a name's length lies in either direction at 45°
+_NAME_SIZE, _VALUE_SIZE, _LEGEND_SIZE, _TITLE_SIZE = 9.0, 7.0, 8.0, 11.0  # points
+_DPI = 150
+
+_NO_SUCCESS, _NO_BASELINE, _NOT_RUN = "no success", "no success against the baseline", "not run"
+_MARKS = {_NO_SUCCESS: "x", _NO_BASELINE: "_", _NOT_RUN: "."}
+
+
+class _Cell(NamedTuple):
+    """What is drawn of one model and attack.
+
+    Attributes:
+        colour: the distance, raw or standardised; None where there is none.
+        size: the circle's area, from 0 to 1 of the largest.
+        distance: as text.
+        success: as text.
+        missing: one of ``_MARKS``, or "".
+    """
+
+    colour: float | None
+    size: float
+    distance: str
+    success: str
+    missing: str = ""
+
+
+class _Style(NamedTuple):
+    """What differs between the two kinds of heatmaps."""
+
+    colours: "Colormap"
+    norm: "Normalize"
+    ticks: dict[float, str]
+    title: tuple[str, str]
+    of_colours: str
+    of_sizes: str
+    sizes: tuple[tuple[str, float], ...]
+    extend: str
+    explained: dict[str, str]
+
+
+def heatmap(
+    summaries: Mapping[str, Sequence["Summary"]], baseline: str | None = None, title: str | None = None
+) -> "Figure":
+    """Draws how far models are from being fooled, and how often they are: models in rows, attacks in columns.
+
+    Without a baseline, the colour is the mean perturbation distance of the successful attacks, darker for larger ones
+    (on a logarithmic scale **(chosen)**: attacks differ by orders of magnitude), and the circle's area is the success
+    rate: smaller and darker circles are better (Figs. 4.5 and A.1).
+
+    With one, both are standardised on it, attack by attack: (x − baseline) / baseline (section 4.6). Colours go from
+    red over grey, where they are the same, to blue for larger distances, which are better; smaller circles are better,
+    too (Fig. 5.7). The baseline itself is not drawn. Nothing falls below −100 %, so the scale ends at ±100 % at most
+    and what lies above has the last colour and size; its value is printed like all others.
+
+    Values are printed under every circle: the distance, and the success rate below it. Where there is no distance, a
+    mark says why.
+
+    Args:
+        summaries: by model, what ``Robustness.summary()`` returned; attacks keep the order in which they come.
+        baseline: the model that the others are compared with; None: no comparison.
+        title: above the picture. None: what it shows.
+
+    Returns:
+        A figure whose size depends on the number of models and attacks and the length of names alone.
+
+    Raises:
+        ValueError: if there is nothing to draw, or the baseline is not among the models.
+    """
+    from matplotlib.figure import Figure
+
+    models = list(summaries)
+    attacks = list(dict.fromkeys(summary.attack for of_model in summaries.values() for summary in of_model))
+    if not attacks:
+        raise fail("summaries", "those of at least one model and attack", summaries)
+    found = {(model, summary.attack): summary for model in models for summary in summaries[model]}
+    if baseline is not None:
+        models.remove(check_choice("baseline", baseline, models))
+        if not models:
+            raise fail("summaries", "those of at least one model beside the baseline", list(summaries))
+    cells = {
+        (model, attack): _raw(found.get((model, attack)))
+        if baseline is None
+        else _standardised(found.get((model, attack)), found.get((baseline, attack)))
+        for model in models
+        for attack in attacks
+    }
+    distances = [cell.colour for cell in cells.values() if cell.colour is not None]
+    style = _raw_style(distances) if baseline is None else _standardised_style(distances, baseline)
+    heading, better = style.title
+    heading = heading if title is None else title
+
+    marks = list(dict.fromkeys(cell.missing for cell in cells.values() if cell.missing))
+    left = _MARGIN + max(
+        max(text_width(model, _NAME_SIZE) for model in models) + 0.12,
+        # Names of attacks lean to the left, beyond the column that they belong to.
+        *(text_width(attack, _NAME_SIZE) * _LEAN - (i + 0.5) * _CELL_WIDTH for i, attack in enumerate(attacks)),
+    )
+    inner, rows = len(attacks) * _CELL_WIDTH, len(models) * _CELL_HEIGHT
+    legend = [style.of_colours, style.of_sizes, *(f"      {style.explained[mark]}" for mark in marks)]
+    inner += _GAP + max(1.45, *(text_width(line, _LEGEND_SIZE) for line in legend))
+    inner = max(inner, *(text_width(heading, _TITLE_SIZE, "bold") - left, text_width(better, _NAME_SIZE) - left))
+    names = max(text_width(attack, _NAME_SIZE) for attack in attacks) * _LEAN + 0.2
+    of_legend = 0.25 + _BAR_HEIGHT + _CIRCLES_HEIGHT + _LINE * len(marks)
+    # A little more than the widths of the letters, which depend on the resolution.
+    width, height = left + 1.03 * inner + 2 * _MARGIN, 2 * _MARGIN + _TITLE + max(rows + names, of_legend)
+    figure = Figure(figsize=(width, height), dpi=_DPI)
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, width), ylim=(height, 0))  # the unit is the inch, downwards
+    axes.axis("off")
+    axes.text(_MARGIN, _MARGIN, heading, fontsize=_TITLE_SIZE, weight="bold", va="top")
+    axes.text(_MARGIN, _MARGIN + 0.22, better, fontsize=_NAME_SIZE, color="0.35", va="top")
+    _draw_grid(axes, models, attacks, left, _MARGIN + _TITLE)
+    for (model, attack), cell in cells.items():
+        x = left + (attacks.index(attack) + 0.5) * _CELL_WIDTH
+        _draw_cell(axes, cell, x, _MARGIN + _TITLE + models.index(model) * _CELL_HEIGHT, style)
+    _draw_legend(figure, axes, style, marks, left + len(attacks) * _CELL_WIDTH + _GAP, _MARGIN + _TITLE)
+    return figure
+
+
+def _raw(summary: "Summary | None") -> _Cell:
+    if summary is None or summary.success_rate is None:
+        return _Cell(None, 0.0, "", "", _NOT_RUN)
+    success = f"{100 * summary.success_rate:.0f} %"
+    if summary.mean_distance is None:
+        return _Cell(None, 0.0, "", success, _NO_SUCCESS)
+    return _Cell(summary.mean_distance, summary.success_rate, _short(summary.mean_distance), success)
+
+
+def _standardised(summary: "Summary | None", baseline: "Summary | None") -> _Cell:
+    if summary is None or summary.success_rate is None or baseline is None or baseline.success_rate is None:
+        return _Cell(None, 0.0, "", "", _NOT_RUN)
+    success = relative(summary.success_rate, baseline.success_rate)
+    distance = relative(summary.mean_distance, baseline.mean_distance)
+    if success is None:
+        return _Cell(None, 0.0, "", "", _NO_BASELINE)
+    if distance is None:
+        return _Cell(None, 0.0, "", _percent(success), _NO_SUCCESS)
+    return _Cell(distance, _area(success), _percent(distance), _percent(success))
+
+
+def relative(value: float | None, baseline: float | None) -> float | None:
+    """(x − baseline) / baseline, the standardisation of section 4.6; None where one is missing or the baseline 0."""
+    return None if value is None or not baseline else (value - baseline) / baseline
+
+
+def _area(success: float) -> float:
+    """From −1, where nothing is left, over 0 to 1: the double; what is above looks the same."""
+    return (1 + min(success, 1.0)) / 2
+
+
+def _short(distance: float) -> str:
+    """ "0.012", "1.2e-5"."""
+    if distance >= 0.001 or distance == 0:
+        return f"{distance:.2g}"
+    mantissa, exponent = f"{distance:.1e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
+
+
+def _percent(value: float) -> str:
+    """ "+12 %", with the typographic minus, and without a sign where it rounds to 0."""
+    rounded = round(100 * value)
+    return f"{rounded:+d} %".replace("-", "\u2212") if rounded else "0 %"
+
+
+def _raw_style(distances: list[float]) -> _Style:
+    from matplotlib.colors import LinearSegmentedColormap, LogNorm
+
+    positive = [distance for distance in distances if distance > 0] or [1.0]
+    low, high = min(positive), max(positive)
+    if high < 1.1 * low:  # one value, or nearly: in the middle of the scale
+        low, high, ticks = low / 3, high * 3, [math.sqrt(low * high)] if distances else []
+    else:
+        ticks = [low * (high / low) ** (i / 4) for i in range(5)]
+    return _Style(
+        LinearSegmentedColormap.from_list("light_to_dark", _LIGHT_TO_DARK),
+        LogNorm(low, high, clip=True),
+        {tick: _short(tick) for tick in ticks},
+        ("Perturbation distance and success rate of attacks", "smaller and darker circles are better"),
+        "mean distance (MSE), upper number",
+        "success rate, lower number",
+        (("25 %", 0.25), ("50 %", 0.5), ("100 %", 1.0)),
+        "neither",
+        {_NO_SUCCESS: "no adversarial found", _NOT_RUN: "not attacked"},
+    )
+
+
+def _standardised_style(distances: list[float], baseline: str) -> _Style:
+    from matplotlib.colors import LinearSegmentedColormap, Normalize
+
+    largest = max(map(abs, distances), default=1.0)
+    limit = min(max(largest, 0.05), 1.0)
+    return _Style(
+        LinearSegmentedColormap.from_list("red_grey_blue", _RED_GREY_BLUE),
+        Normalize(-limit, limit, clip=True),
+        {share * limit: _percent(share * limit) for share in (-1, -0.5, 0, 0.5, 1)},
+        (f"Perturbation distance and success rate relative to {baseline}", "smaller and bluer circles are better"),
+        "mean distance, upper number",
+        "success rate, lower number",
+        (("\u221250 %", _area(-0.5)), ("0 %", _area(0)), ("\u2265 +100 %", _area(1))),
+        "max" if largest > limit else "neither",
+        {
+            _NO_SUCCESS: "no adversarial found",
+            _NO_BASELINE: f"none found against {baseline}",
+            _NOT_RUN: "not attacked",
+        },
+    )
+
+
+def _draw_grid(axes: "Axes", models: list[str], attacks: list[str], left: float, top: float) -> None:
+    right, bottom = left + len(attacks) * _CELL_WIDTH, top + len(models) * _CELL_HEIGHT
+    line = {"color": "0.88", "linewidth": 0.7, "zorder": 0}
+    for i in range(len(attacks) + 1):
+        axes.plot([left + i * _CELL_WIDTH] * 2, [top, bottom], **line)
+    for i in range(len(models) + 1):
+        axes.plot([left, right], [top + i * _CELL_HEIGHT] * 2, **line)
+    for i, model in enumerate(models):
+        axes.text(left - 0.08, top + (i + 0.5) * _CELL_HEIGHT, model, fontsize=_NAME_SIZE, ha="right", va="center")
+    for i, attack in enumerate(attacks):
+        x = left + (i + 0.55) * _CELL_WIDTH
+        leaning = {"rotation": 45, "ha": "right", "va": "top", "rotation_mode": "anchor"}
+        axes.text(x, bottom + 0.05, attack, fontsize=_NAME_SIZE, **leaning)
+
+
+def _draw_cell(axes: "Axes", cell: _Cell, x: float, top: float, style: _Style) -> None:
+    centre = top + _CENTRE
+    if cell.missing:
+        _draw_mark(axes, cell.missing, x, centre)
+    else:
+        _draw_circle(axes, x, centre, cell.size, style.colours(style.norm(cell.colour)))
+    shared = {"fontsize": _VALUE_SIZE, "ha": "center", "va": "center"}
+    axes.text(x, top + _CELL_HEIGHT - 0.22, cell.distance, color="0.1", **shared)
+    axes.text(x, top + _CELL_HEIGHT - 0.09, cell.success, color="0.4", **shared)
+
+
+def _draw_circle(axes: "Axes", x: float, y: float, area: float, colour: Any) -> None:
+    from matplotlib.patches import Circle
+
+    radius = max(_CIRCLE / 2 * math.sqrt(area), 0.015)  # a dot at least: there is a success
+    axes.add_patch(Circle((x, y), radius, facecolor=colour, edgecolor="0.35", linewidth=0.4))
+
+
+def _draw_mark(axes: "Axes", missing: str, x: float, y: float) -> None:
+    axes.plot([x], [y], marker=_MARKS[missing], color="0.45", markersize=6, markeredgewidth=1.2, linestyle="none")
+
+
+def _draw_legend(figure: "Figure", axes: "Axes", style: _Style, marks: list[str], left: float, top: float) -> None:
+    """Colour bar, circles, and the marks that occur, below each other."""
+    from matplotlib.cm import ScalarMappable
+
+    width, height = figure.get_size_inches()
+    text = {"fontsize": _LEGEND_SIZE, "va": "center"}
+    axes.text(left, top + 0.06, style.of_colours, **text)
+    top += 0.25
+    place = (left / width, 1 - (top + _BAR_HEIGHT) / height, _BAR_WIDTH / width, _BAR_HEIGHT / height)
+    bar = figure.colorbar(ScalarMappable(style.norm, style.colours), figure.add_axes(place), extend=style.extend)
+    bar.minorticks_off()
+    bar.set_ticks(list(style.ticks), labels=list(style.ticks.values()))
+    bar.ax.tick_params(labelsize=_LEGEND_SIZE, length=3)
+    top += _BAR_HEIGHT + 0.3
+    axes.text(left, top, style.of_sizes, **text)
+    x, y = left + 0.1, top + 0.36
+    for label, area in style.sizes:
+        radius = _CIRCLE / 2 * math.sqrt(area)
+        _draw_circle(axes, x + radius, y, area, "0.8")
+        axes.text(x + radius, y + 0.32, label, fontsize=_LEGEND_SIZE, ha="center", va="center")
+        x += 2 * radius + 0.24
+    y += 0.66
+    for mark in marks:
+        _draw_mark(axes, mark, left + 0.1, y)
+        axes.text(left + 0.28, y, style.explained[mark], **text)
+        y += _LINE

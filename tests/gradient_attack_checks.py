@@ -1,0 +1,119 @@
+"""What every gradient-based attack of this package must do, whatever its algorithm; and models to attack."""
+
+import eagerpy as ep
+import foolbox
+import numpy as np
+import pytest
+import tensorflow as tf
+
+
+def foolbox_model(function, bounds=(0, 1)):
+    """A foolbox model of a function from images to logits, both TensorFlow tensors."""
+    return foolbox.TensorFlowModel(function, bounds=bounds, device="/CPU:0")
+
+
+def linear_model(weights, biases, bounds=(0, 1)):
+    """Logits = images · weights [d, classes] + biases [classes], of images flattened to [n, d]."""
+    weights, biases = tf.constant(weights, tf.float32), tf.constant(biases, tf.float32)
+
+    def logits(images):
+        return tf.reshape(images, (tf.shape(images)[0], weights.shape[0])) @ weights + biases
+
+    return foolbox_model(logits, bounds)
+
+
+def network(shape=(6, 6, 1), classes=4, units=12, seed=0, bounds=(0, 1), activation=tf.nn.relu):
+    """A random network with one hidden layer."""
+    rng = np.random.default_rng(seed)
+    size = int(np.prod(shape))
+    first = tf.constant(rng.normal(size=(size, units)) * 2 / np.sqrt(size), tf.float32)
+    second = tf.constant(rng.normal(size=(units, classes)), tf.float32)
+
+    def logits(images):
+        return activation(tf.reshape(images - 0.5, (tf.shape(images)[0], size)) @ first) @ second
+
+    return foolbox_model(logits, bounds)
+
+
+def predictions(model, images):
+    return np.argmax(np.array(model(tf.constant(images))), axis=1)
+
+
+def attacked(attack, model, images, labels):
+    """The attack's results and successes, as arrays."""
+    criterion = labels if isinstance(labels, foolbox.criteria.Criterion) else tf.constant(labels)
+    raw, clipped, success = attack(model, tf.constant(images), criterion, epsilons=None)
+    np.testing.assert_array_equal(raw, clipped)
+    return np.array(raw), np.array(success)
+
+
+def distances(results, images):
+    return np.linalg.norm((results - images).reshape(len(images), -1).astype(np.float64), axis=1)
+
+
+def smooth_images(count, size=6, channels=1, lower=0.0, upper=1.0, seed=0):
+    """Images [count, size, size, channels] with something to deform in each, float32, between the bounds."""
+    rng = np.random.default_rng(seed)
+    rows, columns, where = np.arange(size)[:, None], np.arange(size), rng.uniform(1, size - 2, (count, channels, 2))
+    squares = (rows - where[..., :1, None]) ** 2 + (columns - where[..., 1:, None]) ** 2  # [count, channels, h, w]
+    return np.moveaxis(lower + (upper - lower) * np.exp(-squares / 4), 1, -1).astype("float32")
+
+
+def check_attack(attack):
+    """All that does not depend on the algorithm.
+
+    Args:
+        attack: of a class of this package, with options under which it is quick.
+    """
+    lower, upper = -0.5, 2.0
+    model = network(bounds=(lower, upper))
+    images = smooth_images(9, lower=lower, upper=upper)
+    labels = predictions(model, images)
+    labels[2] = (labels[2] + 1) % 4  # misclassified before anything happens
+
+    results, success = attacked(attack, model, images, labels)
+    assert isinstance(attack, foolbox.attacks.base.MinimizationAttack)
+    assert results.dtype == np.float32 and results.shape == images.shape
+    assert np.mean(success) > 0.7
+    np.testing.assert_array_equal(success, predictions(model, results) != labels)
+    np.testing.assert_array_equal(results[~success], images[~success])
+    np.testing.assert_array_equal(results[2], images[2])
+    assert np.all(distances(results, images)[success & (np.arange(9) != 2)] > 0)
+    assert np.all((results >= lower) & (results <= upper))
+
+    again, _ = attacked(attack, model, images, labels)
+    np.testing.assert_array_equal(again, results)
+    for count in (1, 5):  # no matter who else is in the batch
+        part, found = attacked(attack, model, images[:count], labels[:count])
+        np.testing.assert_array_equal(found, success[:count])
+        np.testing.assert_allclose(part, results[:count], atol=1e-3)
+    others = np.concatenate([images[:4], 1.5 - images[4:]])
+    np.testing.assert_allclose(attacked(attack, model, others, labels)[0][:4], results[:4], atol=1e-3)
+
+    flat = foolbox_model(lambda x: tf.zeros((len(x), 3)) + 0 * tf.reduce_sum(x, (1, 2, 3))[:, None], (lower, upper))
+    results, success = attacked(attack, flat, images, np.zeros(9, int))  # nothing to go by
+    np.testing.assert_array_equal(results, images)
+    assert not np.any(success)
+
+    named = foolbox.Misclassification(tf.constant(labels))
+    np.testing.assert_array_equal(attacked(attack, model, images, named)[0], again)
+    both = named & named
+    with pytest.raises(ValueError, match="Argument `criterion` must be"):
+        attack(model, tf.constant(images), both, epsilons=None)
+    with pytest.raises(ValueError, match="Argument `criterion` must be"):
+        attack(model, tf.constant(images), tf.constant(labels, tf.float32), epsilons=None)
+    with pytest.raises(TypeError, match="unexpected keyword"):
+        attack(model, tf.constant(images), tf.constant(labels), epsilons=None, steps=3)
+    tensor = ep.astensor(tf.constant(images))
+    assert isinstance(attack.run(model, tensor, named), ep.Tensor)
+    assert type(attack).__name__ in repr(attack)
+
+
+def check_arguments(attack_class, wrong):
+    """Every wrong argument is refused in one line that names it."""
+    for name, value in wrong:
+        with pytest.raises(ValueError) as error:
+            attack_class(**{name: value})
+        assert str(error.value).startswith(f"Argument `{name}` must be")
+        assert str(error.value).endswith(f"Received: {name}={value!r}")
+        assert "\n" not in str(error.value)

@@ -1,0 +1,145 @@
+"""Shifts and rotations: the weakest that succeeds, on models that measure where a blob is."""
+
+import gradient_attack_checks as checks
+import numpy as np
+import pytest
+import tensorflow as tf
+from eagerpy import astensor
+from foolbox.attacks.spatial_attack_transformations import rotate_and_shift
+
+from lea_keras.robustness.spatial import SpatialSearch
+
+SIZE = 15
+
+
+def blobs(places):
+    rows, columns = np.arange(SIZE)[:, None], np.arange(SIZE)
+    squares = [(rows - row) ** 2 + (columns - column) ** 2 for row, column in places]
+    return np.exp(-np.array(squares) / 4)[..., None].astype("float32")
+
+
+def column_of(images):
+    weights = tf.range(SIZE, dtype=tf.float32)
+    return tf.reduce_sum(images[..., 0] * weights, axis=(1, 2)) / (tf.reduce_sum(images[..., 0], axis=(1, 2)) + 1e-6)
+
+
+def beyond(column):
+    """Class 1 for blobs whose centre lies right of a column."""
+
+    def logits(images):
+        score = column_of(images) - column
+        return tf.stack([-score, score], axis=1)
+
+    return checks.foolbox_model(logits)
+
+
+def test_the_smallest_shift_that_is_enough():
+    attack = SpatialSearch(max_rotation=0, num_rotations=1)
+    images = blobs([(7, 7), (7, 6), (7, 4)])
+    results, success = checks.attacked(attack, beyond(7.9), images, np.zeros(3, int))
+    assert success.all()
+    # Values of a shift are ±5/9, ±15/9, ±25/9 …, times 14/15. Columns 7 and 6 lack 0.9 and 1.9, column 4 lacks 3.9.
+    moved = np.array(column_of(results)) - np.array(column_of(images))
+    np.testing.assert_allclose(moved, np.array([15, 25, 45]) / 9 * 14 / 15, atol=0.1)
+    # Across rows it moves as little as the grid has: by ±5/9.
+    moved = np.array(column_of(np.swapaxes(results, 1, 2))) - 7
+    np.testing.assert_allclose(np.abs(moved), 5 / 9 * 14 / 15, atol=0.1)
+
+
+def test_no_success_where_the_grid_does_not_reach():
+    images = blobs([(7, 7), (7, 3)])
+    attack = SpatialSearch(max_translation=2, max_rotation=0, num_translations=5, num_rotations=1)
+    results, success = checks.attacked(attack, beyond(9.5), images, np.zeros(2, int))
+    assert not success.any()
+    np.testing.assert_array_equal(results, images)
+
+
+def test_a_rotation_where_a_shift_does_not_help():
+    images = blobs([(7, 7), (7, 12)])
+    images = np.clip(images[:1] + images[1:], 0, 1)  # a dumb-bell, whose right end must sink below its left one
+
+    def logits(x):
+        below = tf.reduce_sum(x[:, 8:, 8:], axis=(1, 2, 3)) - tf.reduce_sum(x[:, :7, 8:], axis=(1, 2, 3))
+        score = tf.abs(below) - 1.0
+        return tf.stack([-score, score], axis=1)
+
+    attack = SpatialSearch(max_translation=0, max_rotation=30, num_translations=1, num_rotations=12)
+    model = checks.foolbox_model(logits)
+    results, success = checks.attacked(attack, model, images, np.zeros(1, int))
+    assert success.all()
+    angles = sorted(np.linspace(-30, 30, 12), key=abs)
+    found = [checks.predictions(model, turned(images, 0, 0, angle))[0] == 1 for angle in angles]
+    weakest = angles[int(np.argmax(found)) // 2 * 2 : int(np.argmax(found)) // 2 * 2 + 2]
+    assert any(np.allclose(results, turned(images, 0, 0, angle), atol=1e-6) for angle in weakest)
+
+
+def turned(images, across, down, angle):
+    return np.clip(rotate_and_shift(astensor(tf.constant(images)), (across, down), angle).numpy(), 0, 1)
+
+
+def test_the_closest_of_the_weakest_against_brute_force():
+    model, images = checks.network((9, 9, 1), seed=2), checks.smooth_images(6, 9)
+    labels = checks.predictions(model, images)
+    attack = SpatialSearch(num_translations=4, num_rotations=4, max_images=50)
+    results, success = checks.attacked(attack, model, images, labels)
+    best = [(np.inf, np.inf, None)] * 6
+    for across in np.linspace(-5, 5, 4):
+        for down in np.linspace(-5, 5, 4):
+            for angle in np.linspace(-5, 5, 4):
+                candidates = turned(images, across, down, angle)
+                strength = round(np.sqrt(np.mean(np.square([across / 5, down / 5, angle / 5]))), 9)
+                gaps = checks.distances(candidates, images)
+                for i in np.flatnonzero(checks.predictions(model, candidates) != labels):
+                    best[i] = min(best[i], (strength, gaps[i], candidates[i]), key=lambda one: one[:2])
+    np.testing.assert_array_equal(success, [one[2] is not None for one in best])
+    assert success.sum() >= 3
+    for i in np.flatnonzero(success):
+        np.testing.assert_allclose(results[i], best[i][2], atol=1e-6)
+
+
+def test_transformations_come_by_strength():
+    groups = SpatialSearch().groups()
+    assert sum(map(len, groups)) == 1000
+    strengths = [{round(SpatialSearch().strength(*one), 9) for one in group} for group in groups]
+    assert all(len(some) == 1 for some in strengths)
+    assert strengths == sorted(strengths, key=min) and max(strengths[-1]) == 1
+    assert len(groups[0]) == 8 and np.allclose(np.abs(groups[0]), 5 / 9)
+    odd = SpatialSearch(num_translations=3, num_rotations=3).groups()
+    assert sum(map(len, odd)) == 26  # without the identity
+
+
+def test_what_every_attack_does():
+    checks.check_attack(SpatialSearch(num_translations=4, num_rotations=2))
+
+
+def test_channels_first():
+    class First:
+        data_format = "channels_first"
+        bounds = checks.foolbox_model(lambda x: x).bounds
+
+        def __call__(self, inputs):
+            return beyond(7.9)(inputs.transpose((0, 2, 3, 1)))
+
+    images = blobs([(7, 7), (7, 4)])
+    attack = SpatialSearch(max_rotation=0, num_rotations=1, num_translations=4)
+    expected, _ = checks.attacked(attack, beyond(7.9), images, np.zeros(2, int))
+    results = attack.run(First(), tf.constant(np.moveaxis(images, -1, 1)), tf.zeros(2, tf.int64)).numpy()
+    np.testing.assert_allclose(np.moveaxis(results, 1, -1), expected, atol=1e-6)
+
+
+def test_only_where_foolbox_can_transform():
+    images = blobs([(7, 7)])
+
+    class Arrays:
+        bounds = checks.foolbox_model(lambda x: x).bounds
+
+        def __call__(self, inputs):
+            return astensor(np.array([[1.0, 0.0]] * len(inputs)))
+
+    with pytest.raises(ValueError, match="^Argument `inputs` must be tensors of TensorFlow or PyTorch"):
+        SpatialSearch().run(Arrays(), images, np.zeros(1, int))
+
+
+def test_bad_arguments():
+    wrong = [("max_translation", -1.0), ("max_rotation", float("nan")), ("num_translations", 0), ("num_rotations", 1.5)]
+    checks.check_arguments(SpatialSearch, wrong + [("max_images", 0)])
