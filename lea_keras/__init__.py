@@ -1,5 +1,8 @@
 """The Locally Embedded Autoencoder (LEA) for Keras 3."""
 
+import importlib
+from typing import Any
+
 from lea_keras import coders, data, losses, maps, metrics, sprites, windows
 from lea_keras.autoencoders import (
     CapacityControlledAutoencoder,
@@ -31,3 +34,16 @@ __all__ = [
     "sprites",
     "windows",
 ]
+
+# Loaded with their first use: they bring what only some users need.
+_LATER = ("callbacks", "plots", "probe_plot", "probes", "robustness", "robustness_plot")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return importlib.import_module(f"lea_keras.{name}")
+    raise AttributeError(f"module 'lea_keras' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

@@ -236,7 +236,8 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
         features = self.autoencoder.features(windows, training)
         current.kept[id(self)].append(Encoded(windows, features))
         noise = self.autoencoder.draw_noise(ops.shape(windows)[0], training)
-        return self.autoencoder.encode_features(features, noise, training)[0]
+        # Only the phase that goes on with the features asks for gradients of what is before them.
+        return ops.stop_gradient(self.autoencoder.encode_features(features, noise, training)[0])
 
     def _objective(self, images: Any, training: bool, first: bool, chunked: bool = True) -> autoencoders.Objective:
         if self.chunk_windows is not None and chunked:

@@ -41,7 +41,16 @@ FORBIDDEN = {"models", "train", "tests", "benchmarks"}
 LAZY = {"matplotlib", "tensorflow_datasets", "foolbox", "tensorboard"}
 # TensorFlow's own calls live in differentiation, in the training step and in the data pipeline.
 WITHOUT_TENSORFLOW = (
-    *("checks", "windows", "losses", "metrics", "coders", "autoencoders", "chunks", "layer", "optimizations", "export"),
+    "checks",
+    "windows",
+    "losses",
+    "metrics",
+    "coders",
+    "autoencoders",
+    "chunks",
+    "layer",
+    "optimizations",
+    "export",
 )
 
 
@@ -157,6 +166,15 @@ def test_public_names():
         assert callable(getattr(lea_keras.windows, function))
     for function in ("reconstruction_loss", "normalized_reconstruction_loss", "reconstruction_confidence"):
         assert callable(getattr(lea_keras.metrics, function))
+
+
+def test_submodules_come_with_their_first_use():
+    script = "import lea_keras, sys; assert 'foolbox' not in sys.modules; print(len(lea_keras.robustness.ATTACKS))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=300)
+    assert done.stdout.split() == ["13"], done.stderr
+    assert {"plots", "robustness", "LEAModel"} <= set(dir(lea_keras))
+    with pytest.raises(AttributeError, match="module 'lea_keras' has no attribute 'robust'"):
+        lea_keras.robust  # noqa: B018
 
 
 def test_one_version():
