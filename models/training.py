@@ -121,6 +121,8 @@ def _fit(
     TensorBoard finds the metrics of every epoch and what the LEAs make of a few test images, the latter about five
     times in a run.
     """
+    board = keras.callbacks.TensorBoard(str(run_dir / LOG_FOLDER), write_graph=False)
+    board.async_safe = True  # it writes once an epoch; without this Keras waits for every step's metrics to show them
     logs, images = run_dir / LOG_FOLDER, pictures.first_images(splits["test"], PICTURE_IMAGES)
     model.fit(
         splits["train"],
@@ -132,7 +134,7 @@ def _fit(
         verbose=1 if sys.stdout.isatty() else 2,
         callbacks=[
             callbacks.StopOnNaN(),
-            keras.callbacks.TensorBoard(str(logs), write_graph=False),
+            board,
             callbacks.LEAPictures(images, logs, every=max(1, config.epochs // PICTURED_EPOCHS)),
             callbacks.CapacityReadout(images, logs),
             callbacks.RunCheckpoint(run_dir),

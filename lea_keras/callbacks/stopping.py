@@ -23,7 +23,7 @@ class NaNLossError(ArithmeticError):
 
 
 class StopOnNaN(keras.callbacks.Callback):
-    """Ends training at once where a loss is NaN or infinite: the main one, the total or any LEA's.
+    """Ends training where a loss is NaN or infinite: the main one, the total or any LEA's.
 
     Keras' ``TerminateOnNaN`` looks at the total only and, unless told to raise, lets the epoch end, so that other
     callbacks store the spoilt model. This one looks at every loss, after every batch and after validation, and raises.
@@ -32,6 +32,10 @@ class StopOnNaN(keras.callbacks.Callback):
     Raises:
         NaNLossError: from ``fit``, naming epoch and loss.
     """
+
+    # Keras then calls it from a thread of its own, which waits for the losses in place of the next training step; the
+    # error reaches ``fit`` a few batches later, at the latest at the end of the epoch.
+    async_safe = True
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self._epoch = epoch
