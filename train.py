@@ -53,6 +53,7 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag("epochs", "N", "passes over the training data"),
         Flag("learning_rate", "X", "of Adam"),
         Flag("seed", "N", "of weights, noise and data order"),
+        Flag("chunk_windows", "N or auto", "windows that a LEA works on at once, for less memory", "all"),
         Flag("jit_compile", "", "compile with XLA; --nojit_compile: never", "Keras decides"),
         Flag("mixed_precision", "NAME", f"{', '.join(PRECISIONS)}"),
     ),

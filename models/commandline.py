@@ -37,11 +37,16 @@ def _integers(text: str) -> int | tuple[int, ...]:
     return numbers[0] if len(numbers) == 1 else numbers
 
 
+def _integer_or_auto(text: str) -> int | str:
+    return text if text == "auto" else int(text)
+
+
 # How the value of a flag that looks so is read, and what to call it where it cannot be.
 CONVERTERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "N": (int, "an integer"),
     "X": (float, "a number"),
     "N,N": (_integers, "two integers with a comma between them"),
+    "N or auto": (_integer_or_auto, "an integer or auto"),
     "N or N,N": (_integers, "an integer, or two with a comma between them"),
 }
 

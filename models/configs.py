@@ -78,6 +78,7 @@ class RunConfig:
         epochs: passes over the training data.
         learning_rate: Adam's.
         seed: of weights, noise and data order.
+        chunk_windows: windows that a LEA works on at once; "auto": as many as fit the cache; None: all.
         jit_compile: whether XLA compiles the training step; None: Keras decides.
         mixed_precision: "none", "float16" or "bfloat16".
     """
@@ -108,6 +109,7 @@ class RunConfig:
     epochs: int = 4
     learning_rate: float = 1e-4
     seed: int = 0
+    chunk_windows: int | str | None = None
     jit_compile: bool | None = None
     mixed_precision: str = "none"
 
@@ -148,6 +150,7 @@ class RunConfig:
         names = [field.name for field in dataclasses.fields(cls)]
         for name in values:
             checks.check_choice("field", name, names)
+        values = _ADDED_LATER | values
         missing = [name for name in names if name not in values]
         if missing:
             raise ValueError(f"The run configuration lacks the fields: {', '.join(missing)}")
@@ -217,6 +220,13 @@ def _seed(name: str, value: Any) -> int:
     return seed
 
 
+def _chunk_windows(name: str, value: Any) -> int | str:
+    return value if value == "auto" else checks.check_positive_int(name, value)
+
+
+# Fields that runs of earlier versions lack, with what those runs did.
+_ADDED_LATER = {"chunk_windows": None}
+
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "dataset": _choice(*IMAGE_SIZES),
     "data_dir": _optional(_folder),
@@ -244,6 +254,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "epochs": _int(),
     "learning_rate": _above_zero,
     "seed": _seed,
+    "chunk_windows": _optional(_chunk_windows),
     "jit_compile": _optional(_bool),
     "mixed_precision": _choice(*PRECISIONS),
 }

@@ -48,6 +48,7 @@ def lea(config: RunConfig, steps_per_epoch: int, name: str = "lea") -> keras.Lay
         strides=config.strides,
         padding="same",
         loss_weight=config.lea_weight,
+        chunk_windows=config.chunk_windows,
         name=name,
     )
 

@@ -297,10 +297,20 @@ def test_help_shows_every_flag_once_and_fits_the_screen(capsys):
 
 
 def test_flags_become_the_configuration():
-    arguments = ["--window_size=4,6", "--filters=8,16", "--nojit_compile", "--a=2", "--limit", "10", "--download"]
+    arguments = [
+        "--window_size=4,6",
+        "--filters=8,16",
+        "--nojit_compile",
+        "--a=2",
+        "--limit",
+        "10",
+        "--download",
+        "--chunk_windows=auto",
+    ]
     given = train.parse(["train.py", *arguments])
     assert given == {
         "window_size": (4, 6), "filters": (8, 16), "jit_compile": False, "a": 2.0, "limit": 10, "download": True,
+        "chunk_windows": "auto",
     }  # fmt: skip
     assert json.loads(RunConfig(**given).to_json())["window_size"] == [4, 6]
 

@@ -111,9 +111,16 @@ BAD_FIELDS = [
     ("learning_rate", "fast", "number of at least 0"),
     ("seed", -1, "integer of at least 0"),
     ("seed", 2**32, "integer from 0 to"),
+    ("chunk_windows", 0, "integer of at least 1"),
     ("jit_compile", "auto", "True or False"),
     ("mixed_precision", "float8", "Did you mean"),
 ]
+
+
+def test_runs_of_earlier_versions_are_read():
+    values = json.loads(RunConfig(chunk_windows=3).to_json())
+    del values["chunk_windows"]
+    assert RunConfig.from_json(json.dumps(values)) == RunConfig()
 
 
 @pytest.mark.parametrize(("name", "value", "allowed"), BAD_FIELDS, ids=lambda value: repr(value)[:20])
@@ -193,7 +200,7 @@ def test_every_hyperparameter_reaches_the_layer(autoencoder):
     changes = {
         "window_size": (4, 6), "strides": (2, 3), "code_length": 6, "encoder": "conv", "decoder": "sb", "kernels": 3,
         "kernel_size": 2, "k": 4, "a": 1.5, "beta": 2.0, "gamma": 3.0, "capacity": 4.0, "capacity_epochs": 5,
-        "optimization": "independent", "lea_weight": 0.25,
+        "optimization": "independent", "lea_weight": 0.25, "chunk_windows": 64,
     }  # fmt: skip
     model, _ = build("lea_fc", autoencoder=autoencoder, **changes)
     layer = model.lea_layers[0]
@@ -207,6 +214,7 @@ def test_every_hyperparameter_reaches_the_layer(autoencoder):
     }[autoencoder]
     assert {name: config[name] for name in expected} == expected
     assert (layer.window_size, layer.strides, layer.loss_weight) == ((4, 6), (2, 3), 0.25)
+    assert layer.chunk_windows == 64
     assert model.optimization == "independent"
 
 
