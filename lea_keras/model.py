@@ -1,11 +1,12 @@
 """A Keras model that trains its LEAs jointly, independently or alternately with the main task."""
 
+import contextlib
 import warnings
 from typing import Any
 
 import keras
 
-from lea_keras import tensorflow_step
+from lea_keras import jax_step, tensorflow_step
 from lea_keras.checks import check_choice, fail
 from lea_keras.functional import functional_class, is_functional
 from lea_keras.influences import at_the_front, influences
@@ -204,28 +205,40 @@ class LEAModel(keras.Model):
         return super().metrics + (self._state.metrics() if self._state is not None else [])
 
     def make_train_function(self, force: bool = False) -> Any:
-        with self.distribute_strategy.scope():
+        with _scope(self):
             self._prepare()
         return super().make_train_function(force)
 
-    def train_step(self, data: Any) -> dict[str, Any]:
-        return tensorflow_step.train_step(self, data)
+    # The arguments of a step are the backend's: (data) on TensorFlow, (state, data) on JAX.
 
-    def test_step(self, data: Any) -> dict[str, Any]:
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        if self._state is None:
-            self(x, training=False)
-            self._prepare()
-        with forward_pass("objectives") as current:
-            y_pred = self(x, training=False)
-        uses = current.uses
-        main_loss = self._main_loss(x, y, y_pred, sample_weight, training=False)
-        replicas = self.distribute_strategy.num_replicas_in_sync
-        return self._report(x, y, y_pred, sample_weight, main_loss, uses, replicas)
+    def train_step(self, *arguments: Any) -> Any:
+        return _steps().train_step(self, *arguments)
 
-    def predict_step(self, data: Any) -> Any:
+    def test_step(self, *arguments: Any) -> Any:
+        return _steps().test_step(self, *arguments)
+
+    def predict_step(self, *arguments: Any) -> Any:
         with forward_pass("codes"):
-            return super().predict_step(data)
+            return super().predict_step(*arguments)
+
+    def _get_jax_state(self, *, optimizer_variables: bool = False, **groups: bool) -> tuple[Any, ...]:
+        """Hands the state of all optimizers to a step on JAX, where Keras knows of its own only."""
+        state = super()._get_jax_state(optimizer_variables=optimizer_variables, **groups)
+        if optimizer_variables:
+            of_leas = [variable.value for optimizer in self.lea_optimizers for variable in optimizer.variables]
+            place = sum(groups.get(f"{name}_variables", False) for name in ("trainable", "non_trainable"))
+            state = (*state[:place], [*state[place], *of_leas], *state[place + 1 :])
+        return state
+
+    def jax_state_sync(self) -> None:
+        """Takes the state of all optimizers back; the rest is Keras'."""
+        state = getattr(self, "_jax_state", None)
+        if state and not self._jax_state_synced and state.get("optimizer_variables"):
+            variables = [variable for optimizer in self.lea_optimizers for variable in optimizer.variables]
+            values = state["optimizer_variables"][len(self.optimizer.variables) :]
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
+        super().jax_state_sync()
 
     def _main_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> Any:
         """The main loss with regularisation and other layers' losses, or None where there is nothing of the kind."""
@@ -282,3 +295,17 @@ class LEAModel(keras.Model):
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         self.compile(**keras.saving.deserialize_keras_object(config))
+
+
+def _steps() -> Any:
+    """The steps of the backend in use."""
+    if keras.backend.backend() == "tensorflow":
+        return tensorflow_step
+    if keras.backend.backend() == "jax":
+        return jax_step
+    raise NotImplementedError(f"LEAModel trains on tensorflow and jax. Received: backend={keras.backend.backend()!r}")
+
+
+def _scope(model: keras.Model) -> contextlib.AbstractContextManager[Any]:
+    """Inside it variables belong to the model's replicas, if it has any."""
+    return model.distribute_strategy.scope() if hasattr(model, "distribute_strategy") else contextlib.nullcontext()

@@ -1,4 +1,4 @@
-"""A training step of ``LEAModel`` on TensorFlow: how gradients are taken and applied."""
+"""The steps of ``LEAModel`` on TensorFlow: how gradients are taken and applied."""
 
 from typing import Any
 
@@ -51,6 +51,19 @@ def train_step(model: Any, data: Any) -> dict[str, Any]:
             if pairs:
                 optimizer.apply_gradients(pairs)
     return model._report(x, y, y_pred, sample_weight, main_loss, uses, replicas)
+
+
+def test_step(model: Any, data: Any) -> dict[str, Any]:
+    """Measures a batch and returns the metrics, as ``keras.Model.test_step``."""
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+    if model._state is None:
+        model(x, training=False)
+        model._prepare()
+    with forward_pass("objectives") as current:
+        y_pred = model(x, training=False)
+    main_loss = model._main_loss(x, y, y_pred, sample_weight, training=False)
+    replicas = model.distribute_strategy.num_replicas_in_sync
+    return model._report(x, y, y_pred, sample_weight, main_loss, current.uses, replicas)
 
 
 def _forward(model: Any, x: Any, phase: Phase, before: ForwardPass | None) -> tuple[Any, ForwardPass]:

@@ -24,7 +24,7 @@ LEVELS = [
     {"chunks"},
     {"layer", "functional"},
     {"optimizations"},
-    {"influences", "tensorflow_step"},
+    {"influences", "jax_step", "tensorflow_step"},
     {"model"},
     {"maps", "export"},
     {"plots"},

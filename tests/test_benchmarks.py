@@ -1,0 +1,248 @@
+"""The benchmark works, and what it divides by is right. Nothing here is timed."""
+
+import itertools
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from benchmarks import __main__ as command
+from benchmarks import backend, cases, memory, operations, products, profile, sections, settings, table, timing
+from benchmarks.sections import against_torch, coders, windows
+
+ROOT = pathlib.Path(__file__).parents[1]
+TINY = cases.Case(8, 2, (4, 6))
+
+
+def test_everything_runs_at_toy_size(tmp_path):
+    file = tmp_path / "results.md"
+    file.write_text("old table\n## Notes\n\nWhy something is slow.\n", encoding="utf-8")
+    arguments = [sys.executable, "-m", "benchmarks", "--toy", f"--output={file}"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(arguments, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "to go, about" in done.stderr
+    whole = done.stdout.split("# All\n")[1]
+    found = [line.split("|")[1].strip() for line in whole.splitlines() if line.startswith("|")][2:]
+    assert [name for name, _ in itertools.groupby(found)] == list(sections.SECTIONS)
+    assert "failed" not in whole and "missed" not in whole
+    text = file.read_text(encoding="utf-8")
+    assert whole.strip() in text and text.endswith("## Notes\n\nWhy something is slow.\n") and "old table" not in text
+    assert "CPU" in text and "keras 3" in text and "`python -m benchmarks --toy --output=results.md`" in text
+    assert str(tmp_path) not in text
+
+
+def test_sections_are_checked():
+    assert command._names("torch,step") == ["torch", "step"]
+    with pytest.raises(SystemExit):
+        command._parse(["--only=steps"])
+
+
+def test_a_section_that_fails_loses_no_other(monkeypatch, capsys):
+    def load(name):
+        def rows(_):
+            if name == "step":
+                raise RuntimeError("no luck\nat all")
+            return [table.Row("fine")]
+
+        return rows
+
+    monkeypatch.setattr(command, "load", load)
+    assert command.main(["--toy", "--only=step,data"]) == 1
+    whole = capsys.readouterr().out.split("# All\n")[1]
+    assert re.search(r"step +\| failed .* RuntimeError: no luck +\|", whole) and "fine" in whole
+
+
+# Timing
+
+
+def test_functions_take_turns():
+    calls = []
+    functions = {name: lambda name=name: calls.append(name) for name in "ab"}
+    times = timing.interleaved(functions, 3, warmups=1)
+    assert "".join(calls) == "ab" + "ababab"
+    assert [len(values) for values in times.values()] == [3, 3]
+
+
+def test_ratios_are_taken_within_a_turn():
+    times = {"slow": [2.0, 30.0, 4.0, 8.0, 10.0], "base": [1.0, 10.0, 2.0, 2.0, 2.0]}
+    assert timing.compare(times, "slow", "base") == (3.0, 2.0, 4.0)
+    assert timing.compare(times, "slow", "base").times(0.5) == (1.5, 1.0, 2.0)
+    assert timing.compare({"a": [3.0], "b": [2.0]}, "a", "b") == (1.5, 1.5, 1.5)
+    assert timing.median(times, "slow") == 8.0
+
+
+def test_toy_turns_are_few():
+    told = []
+    calls = []
+    toy = settings.Settings(toy=True, say=told.append)
+    assert len(toy.measure("this", {"a": lambda: calls.append(1)}, turns=50)["a"]) == 2
+    assert len(calls) == 3 and told == ["  this: a"]
+
+
+# The table
+
+
+def test_goals():
+    assert table.Goal(at_most=1.3).reached(1.304) and not table.Goal(at_most=1.3).reached(1.31)
+    assert table.Goal(at_least=1.0).reached(1.0) and not table.Goal(at_least=1.0).reached(0.99)
+    between = table.Goal(at_least=0.85, at_most=1.15)
+    assert [between.reached(value) for value in (0.8, 1.0, 1.2)] == [False, True, False]
+
+
+def test_table():
+    ratio = timing.Ratio(1.2345, 1.1, 0.01234)
+    rows = [("a", table.Row("x", "y", ratio, table.Goal(at_most=1.2, aim=1.1), "p|q")), ("b", table.Row("none"))]
+    lines = table.draw(rows).splitlines()
+    assert len(lines) == 4 and len({len(line) for line in lines}) == 1
+    cells = [cell.strip() for cell in lines[2].split("|")[1:-1]]
+    assert cells == ["a", "x", "y", "1.23", "1.10 to 0.0123", "at most 1.20, aim 1.10: **missed**", "p/q"]
+    assert "missed" not in table.draw(rows, judge=False)
+
+
+# What is counted
+
+
+def test_seven_products():
+    assert len(products.SEVEN) == 7
+    assert sum(product.of.startswith("encoder") for product in products.SEVEN) == 4
+    # Each of them is n·N·2N multiply-adds.
+    assert products.multiply_adds(windows=3, values=5) == 7 * 3 * 5 * 10
+    assert cases.Case(64, 8).leas == [(8 * 32 * 32, 4 * 4 * 32), (8 * 16 * 16, 4 * 4 * 64)]
+    for xla in (False, True):
+        products.floor([(3, 5), (2, 4)], xla=xla)()
+
+
+def test_products_are_what_they_are_called(monkeypatch):
+    seen = []
+
+    def product(a, b, transpose_a, transpose_b):
+        seen.append(tuple(tf.matmul(a, b, transpose_a, transpose_b).shape))
+        return a
+
+    monkeypatch.setattr(backend, "product", product)
+    products.floor([(3, 5)])()
+    assert seen == [(3, 10), (3, 5), (3, 10), (5, 10), (3, 5), (3, 10), (10, 5)]
+
+
+def test_operations_by_hand():
+    assert operations.convolution(size=4, kernel_size=3, channels=2, filters=5) == 16 * 9 * 2 * 5
+    assert operations.lea(windows=3, values=16) == (3 * 16 * 32, 3 * 2 * 32 * 10, 3 * (10 * 32 + 32 * 16))
+    # 4×4 images, 1 and 1 filters: pools of 2×2 leave 2×2 and 1×1 pixels.
+    conv_1, conv_2, dense = 16 * 25, 4 * 9, 1 * 1024 + 1024 * 10
+    assert operations.cnn_step("classic", 4, 1, (1, 1)) == 2 * conv_1 + 3 * conv_2 + 3 * dense
+    # LEAs: 4 windows and 1 of 16 values, 10 codes each.
+    conv_2, dense = 4 * 9 * 10, 10 * 1024 + 1024 * 10
+    encoder, heads, decoder = 5 * 512, 5 * 640, 5 * (320 + 512)
+    expected = 3 * conv_1 + 4 * conv_2 + 3 * dense + 4 * encoder + 5 * heads + 3 * decoder
+    assert operations.cnn_step("alternate", 4, 1, (1, 1)) == expected
+    assert operations.cnn_step("alternate", 4, 7, (1, 1)) == 7 * expected
+
+
+@pytest.mark.parametrize("name", ["classic", "joint", "independent", "alternate"])
+def test_operations_are_those_of_the_step(name):
+    model = cases.cnn(TINY, "classic") if name == "classic" else cases.cnn(TINY, optimization=name)
+    assert multiply_adds_of(model, TINY) == operations.cnn_step(name, TINY.size, TINY.batch, TINY.filters)
+
+
+def multiply_adds_of(model, case):
+    """Of the operations that a traced training step really needs."""
+    specs = (tf.TensorSpec((case.batch, case.size, case.size, 1)), tf.TensorSpec((case.batch, cases.CLASSES)))
+    graph = tf.function(lambda x, y: model.train_step((x, y)), autograph=False).get_concrete_function(*specs).graph
+    left = [tensor.op for tensor in tf.nest.flatten(graph.outputs)] + list(graph.control_outputs)
+    seen, total = set(), 0
+    while left:
+        operation = left.pop()
+        if operation.name in seen:
+            continue
+        seen.add(operation.name)
+        left += [tensor.op for tensor in operation.inputs] + list(operation.control_inputs)
+        assert "Call" not in operation.type and "While" not in operation.type
+        inputs, output = [tensor.shape for tensor in operation.inputs], (operation.outputs or [None])[0]
+        if operation.type == "MatMul":
+            total += output.shape.num_elements() * inputs[0][0 if operation.get_attr("transpose_a") else 1]
+        elif operation.type == "Conv2D":
+            total += output.shape.num_elements() * inputs[1][:3].num_elements()
+        elif operation.type == "Conv2DBackpropInput":
+            total += inputs[2].num_elements() * inputs[1][:3].num_elements()
+        elif operation.type == "Conv2DBackpropFilter":
+            total += inputs[2].num_elements() * output.shape[:3].num_elements()
+    return total
+
+
+# What is measured
+
+
+def test_chunks_are_those_that_were_asked_for():
+    model = cases.cnn(TINY, chunk_windows="auto")
+    assert [lea.chunk_windows for lea in model.lea_layers] == ["auto"] * 2
+    losses = cases.step(model, TINY)()
+    assert {"main_loss", "lea_1_loss", "lea_2_loss"} <= losses.keys() and all(np.isfinite(list(losses.values())))
+
+
+def test_models_of_table_3_2():
+    assert coders.model("standard", "sb").count_params() == 51_723
+    assert coders.model("vae", "fc").count_params() == 2_509_604
+
+
+def test_sizes_reach_a_million_windows():
+    counts = [size.windows for size in windows.SIZES]
+    assert counts[0] == 1024 and counts[-1] == 2**20 and counts == sorted(counts)
+    assert windows.activations(windows.SIZES[-1]) > 4 * counts[-1] * 4 * 4 * 32  # the windows alone
+
+
+def test_the_peak_of_memory_is_seen():
+    before = memory._restart()
+    block = np.ones(2**27, np.uint8)
+    peak = memory._peak()
+    del block
+    assert 2**27 * 0.9 < peak - before < 2**28
+    if pathlib.Path("/proc/self/clear_refs").exists():
+        assert memory._restart() < peak - 2**26 and memory._peak() < peak
+
+
+def test_memory_of_a_step_in_this_process():
+    before, peak = memory.measure(batch=1, side=8, channels=2, chunk_windows="auto", convolution=True)
+    assert 0 < before <= peak
+
+
+def test_profile():
+    x = backend.random((200, 300))
+    times = backend.operations(lambda: backend.compiled(lambda x: tf.nn.relu(tf.transpose(x) @ x))(x))
+    types = profile.by_type(times)
+    assert any("MatMul" in name for name in types) and all(seconds > 0 for seconds in times.values())
+    assert profile.by_type({"a/b:Mul": 1.0, "c:Mul": 2.0, "MatMul.12": 3.0, "MatMul.1": 4.0}) == {
+        "Mul": 3.0,
+        "MatMul": 7.0,
+    }
+
+
+def test_torch_twin_has_the_same_losses():
+    pytest.importorskip("torch", reason="torch is not installed")
+    assert against_torch.differences(TINY) < against_torch.tolerance()
+
+
+def test_torch_twin_trains_the_right_variables():
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    from benchmarks import twin
+
+    one = twin.Twin(twin.weights_of(cases.cnn(TINY)))
+    images, noises = torch.rand(2, 1, 8, 8), [torch.zeros(2, 16, 10), torch.zeros(2, 4, 10)]
+    one.network.main_loss(images, torch.eye(10)[:2], noises).backward()
+    assert all(parameter.grad is not None for parameter in one.network.main_parameters)
+    assert all(parameter.grad is None for parameter in one.network.lea_parameters)
+    one.main_optimizer.zero_grad()
+    sum(one.network.lea_losses(images, noises)).backward()
+    assert all(parameter.grad is None for parameter in one.network.main_parameters)
+    assert all(parameter.grad is not None for parameter in one.network.lea_parameters)
+
+
+def test_without_torch_its_section_says_so(monkeypatch):
+    monkeypatch.setattr(against_torch.importlib.util, "find_spec", lambda name: None)
+    (row,) = against_torch.rows(settings.Settings(toy=True))
+    assert row.ratio is None and "not installed" in row.beside
