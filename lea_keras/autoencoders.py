@@ -207,7 +207,15 @@ class Autoencoder(layers.Layer):
         values = math.prod(self.windows_shape[1:])
         return loss, means | {"rln": metrics.normalized(means["rl"], values, *limits)} | more
 
-    def objective(self, windows: Any, training: bool = False, first: bool = True, *, features: Any = None) -> Objective:
+    def objective(
+        self,
+        windows: Any,
+        training: bool = False,
+        first: bool = True,
+        *,
+        features: Any = None,
+        limits: tuple[Any, Any] | None = None,
+    ) -> Objective:
         """Encodes and decodes windows and computes the loss to train on.
 
         Args:
@@ -216,6 +224,7 @@ class Autoencoder(layers.Layer):
             first: whether this is the first objective of its optimisation step, so that what counts steps (capacity,
                 warm-up) moves on once a step, however often the autoencoder is used in it.
             features: of these windows, where they are known already.
+            limits: their least and largest value, where those are known already.
 
         Returns:
             Codes, reconstructions, loss and measures.
@@ -224,7 +233,8 @@ class Autoencoder(layers.Layer):
         noise = self.draw_noise(ops.shape(windows)[0], training)
         parts = self.measure(windows, noise, training, features=features)
         means = {name: ops.mean(parts.measures[name]) for name in self.averaged}
-        loss, measures = self.conclude(means, (ops.min(windows), ops.max(windows)), self.advance(training, first))
+        limits = (ops.min(windows), ops.max(windows)) if limits is None else limits
+        loss, measures = self.conclude(means, limits, self.advance(training, first))
         return Objective(parts.codes, parts.reconstructions, loss, measures)
 
     def compute_output_shape(self, windows_shape: Any) -> tuple[Any, ...]:

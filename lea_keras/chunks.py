@@ -17,7 +17,7 @@ from keras import ops
 from lea_keras import differentiation
 from lea_keras.autoencoders import Autoencoder, Objective
 from lea_keras.checks import fail, is_integer
-from lea_keras.windows import extract, fit, grid, sides
+from lea_keras.windows import extract, fit, grid, sides, value_range
 
 _GPU_BYTES = 2**29
 _UNKNOWN_CACHE = 8 * 2**20  # bytes
@@ -104,11 +104,9 @@ class Strips(NamedTuple):
 
     def padded(self, images: Any) -> Any:
         """Images [b, h, w, c] with as many pixels on each side as windows cover: [b, height, width, c]."""
-        for axis, count in ((1, self.rows), (2, self.columns)):
-            size, window, stride = self.image_size[axis - 1], self.window_size[axis - 1], self.strides[axis - 1]
-            before = grid(size, window, stride, self.padding).before
-            images = fit(images, axis, before, size, (count - 1) * stride + window)
-        return images
+        counts = zip((self.rows, self.columns), self.window_size, self.strides, strict=True)
+        lengths = [(count - 1) * stride + window for count, window, stride in counts]
+        return fit(images, self.window_size, self.strides, self.padding, lengths)
 
     def pixels(self, images: Any, chosen: Any) -> Any:
         """The pixels below some rows of windows of padded images: [chunk, wh, width, c]."""
@@ -184,9 +182,9 @@ class Chunked:
 
     def objective(self, first: bool) -> Objective:
         """The objective of ``Autoencoder.objective``; going back as in ``codes``."""
-        codes, means, limits = self._differentiable(self.autoencoder.averaged)
+        codes, means = self._differentiable(self.autoencoder.averaged)
         step = self.autoencoder.advance(self.training, first)
-        return Objective(codes, None, *self.autoencoder.conclude(means, limits, step))
+        return Objective(codes, None, *self.autoencoder.conclude(means, self._limits(), step))
 
     def local(self, first: bool, scale: Any) -> tuple[Objective, list[Any]]:
         """The objective, and the gradients of ``scale`` times its loss with respect to the variables, both from
@@ -209,18 +207,17 @@ class Chunked:
             pixels, noise, kept = self._chunk(images, self.noise, i)
 
             def part(*values: Any) -> tuple[dict[str, Any], Any]:
-                outputs, limits = self._part(pixels, noise, kept, values, averaged)
+                outputs = self._part(pixels, noise, kept, values, averaged)
                 codes = outputs.pop("codes")
-                return outputs, (codes, limits)
+                return outputs, codes
 
-            outputs, (codes, limits), more = differentiation.vjp(part, values, slopes)
+            outputs, codes, more = differentiation.vjp(part, values, slopes)
             gradients = [a + b for a, b in zip(gradients, more, strict=True)]
-            return (_add(sums, outputs, limits), gradients), [codes]
+            return ({name: sums[name] + outputs[name] for name in sums}, gradients), [codes]
 
-        start = (self._start(averaged), [ops.zeros_like(value) for value in values])
+        start = ({name: ops.zeros(()) for name in averaged}, [ops.zeros_like(value) for value in values])
         (sums, gradients), (codes,) = differentiation.scan(body, start, self.strips.chunks, [self._kept()])
-        limits = sums.pop("low"), sums.pop("high")
-        loss, measures = self.autoencoder.conclude(self._means(sums), limits, step)
+        loss, measures = self.autoencoder.conclude(self._means(sums), self._limits(), step)
         return Objective(self._flat(codes), None, loss, measures), gradients
 
     def _slopes(self, means: dict[str, Any], step: Any, scale: Any) -> dict[str, Any]:
@@ -233,8 +230,8 @@ class Chunked:
         _, _, slopes = differentiation.vjp(loss, [means[name] for name in names], ops.ones(()))
         return {name: slope * scale / self._count() for name, slope in zip(names, slopes, strict=True)}
 
-    def _differentiable(self, measured: Sequence[str]) -> tuple[Any, dict[str, Any], tuple[Any, Any]]:
-        """Codes [n, code_length], means over windows and limits, with gradients for images and variables."""
+    def _differentiable(self, measured: Sequence[str]) -> tuple[Any, dict[str, Any]]:
+        """Codes [n, code_length] and means over windows, with gradients for images and variables."""
         given = [] if self.noise is None else [self.noise]
 
         def split(arguments: Sequence[Any]) -> tuple[Any, Any, Sequence[Any]]:
@@ -244,12 +241,12 @@ class Chunked:
         def function(*arguments: Any) -> tuple[Any, ...]:
             images, noise, values = split(arguments)
             codes, sums = self._run(self.strips.padded(images), noise, values, measured)
-            return codes, *sums.values()
+            return codes, *(sums[name] for name in measured)
 
         def gradient(arguments: Sequence[Any], upstream: Sequence[Any]) -> list[Any]:
             images, noise, values = split(arguments)
             strips = self.strips
-            codes, sums = upstream[0], dict(zip(measured, upstream[1:], strict=False))
+            codes, sums = upstream[0], dict(zip(measured, upstream[1:], strict=True))
             codes = ops.reshape(codes, (strips.count, strips.columns, -1))
             padded = strips.padded(images)
 
@@ -257,7 +254,7 @@ class Chunked:
                 pixels, own_noise, kept = self._chunk(padded, noise, i)
 
                 def part(pixels: Any, *values: Any) -> tuple[dict[str, Any], Any]:
-                    return self._part(pixels, own_noise, kept, values, measured)[0], ()
+                    return self._part(pixels, own_noise, kept, values, measured), ()
 
                 own_codes = ops.take(codes, strips.chosen(i)[0], axis=0) * ops.cast(kept, codes.dtype)[:, None, None]
                 _, _, (below, *more) = differentiation.vjp(part, [pixels, *values], sums | {"codes": own_codes})
@@ -271,21 +268,20 @@ class Chunked:
             _, _, (images,) = differentiation.vjp(lambda images: (strips.all_pixels(images), ()), [images], pixels)
             return [images, *(ops.zeros_like(noise) for noise in given), *gradients]
 
-        codes, *others = differentiation.with_gradient(function, gradient)(self.images, *given, *self.values)
-        sums, limits = dict(zip(measured, others, strict=False)), others[len(measured) :]
-        return codes, self._means(sums), tuple(ops.stop_gradient(limit) for limit in limits)
+        codes, *sums = differentiation.with_gradient(function, gradient)(self.images, *given, *self.values)
+        return codes, self._means(dict(zip(measured, sums, strict=True)))
 
     def _run(
         self, images: Any, noise: Any, values: Sequence[Any], measured: Sequence[str]
     ) -> tuple[Any, dict[str, Any]]:
-        """Codes [n, code_length] of padded images, and sums and limits by name."""
+        """Codes [n, code_length] of padded images, and sums by name."""
 
         def body(i: Any, sums: Any) -> tuple[Any, list[Any]]:
-            outputs, limits = self._part(*self._chunk(images, noise, i), values, measured)
-            codes = outputs.pop("codes")
-            return _add(sums, outputs, limits), [codes]
+            outputs = self._part(*self._chunk(images, noise, i), values, measured)
+            return {name: sums[name] + outputs[name] for name in sums}, [outputs["codes"]]
 
-        sums, (codes,) = differentiation.scan(body, self._start(measured), self.strips.chunks, [self._kept()])
+        start = {name: ops.zeros(()) for name in measured}
+        sums, (codes,) = differentiation.scan(body, start, self.strips.chunks, [self._kept()])
         return self._flat(codes), sums
 
     def _chunk(self, images: Any, noise: Any, i: Any) -> tuple[Any, Any, Any]:
@@ -296,8 +292,8 @@ class Chunked:
 
     def _part(
         self, pixels: Any, noise: Any, kept: Any, values: Sequence[Any], measured: Sequence[str]
-    ) -> tuple[dict[str, Any], tuple[Any, Any]]:
-        """One chunk: its codes and the sums of its measures, and the least and largest value of its windows."""
+    ) -> dict[str, Any]:
+        """One chunk: its "codes" and the sums of its measures."""
         length = self.autoencoder.code_length
         mapping = [*zip(self.variables, values, strict=True), *self.constants]
         with keras.StatelessScope(state_mapping=mapping):
@@ -307,12 +303,11 @@ class Chunked:
         counted = ops.repeat(kept, self.strips.columns)  # [chunk] -> [chunk·columns]
         outputs = {name: ops.sum(parts.measures[name] * counted) for name in measured}
         outputs["codes"] = ops.reshape(parts.codes, (-1, self.strips.columns, length))
-        windows = ops.stop_gradient(windows)
-        return outputs, (ops.cast(ops.min(windows), "float32"), ops.cast(ops.max(windows), "float32"))
+        return outputs
 
-    def _start(self, measured: Sequence[str]) -> dict[str, Any]:
-        limit = ops.convert_to_tensor(float("inf"), "float32")
-        return {name: ops.zeros(()) for name in measured} | {"low": limit, "high": -limit}
+    def _limits(self) -> tuple[Any, Any]:
+        strips = self.strips
+        return value_range(self.images, strips.window_size, strips.strides, strips.padding)
 
     def _means(self, sums: dict[str, Any]) -> dict[str, Any]:
         return {name: total / self._count() for name, total in sums.items() if name in self.autoencoder.averaged}
@@ -333,9 +328,3 @@ class Chunked:
 def _read(variable: keras.Variable) -> Any:
     """A variable's value in its own dtype, in which gradients are summed, also where the layer computes in another."""
     return ops.cast(ops.convert_to_tensor(variable.value), variable.dtype)
-
-
-def _add(sums: dict[str, Any], outputs: dict[str, Any], limits: tuple[Any, Any]) -> dict[str, Any]:
-    low, high = limits
-    added = {name: sums[name] + value for name, value in outputs.items()}
-    return added | {"low": ops.minimum(sums["low"], low), "high": ops.maximum(sums["high"], high)}

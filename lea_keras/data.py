@@ -1,19 +1,24 @@
-"""Data sets by name, as `tf.data` pipelines of (image, one-hot label): `load("sprites", "train", batch_size=64)`.
+"""Data sets by name, as pipelines of (image, one-hot label): `load("sprites", "train", batch_size=64)`.
 
 `sprites` is generated (see `lea_keras.sprites`) and needs no download; the others come through TensorFlow Datasets,
-which is imported when the first of them is loaded. Images stay in memory as uint8, once per process; the pipeline
-shuffles their indices and gathers, casts and scales whole batches.
+which is imported with TensorFlow when the first of them is loaded. Images stay in memory as uint8, once per process;
+the pipeline (see `lea_keras.pipelines`) shuffles their indices and gathers, casts and scales whole batches.
 """
 
+import contextlib
 import functools
-import itertools
+import importlib
 import os
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import keras
 import numpy as np
-import tensorflow as tf
 
-from lea_keras import checks, sprites
+from lea_keras import checks, pipelines, sprites
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 SPLITS = ("train", "test")
 
@@ -76,8 +81,11 @@ def load(
     first_epoch: int = 0,
     data_dir: str | os.PathLike | None = None,
     download: bool = False,
-) -> tf.data.Dataset:
-    """Returns a data set as a finite `tf.data.Dataset` of (image, label) that can be iterated any number of times.
+) -> "tf.data.Dataset | keras.utils.PyDataset":
+    """Returns a data set as finite batches of (image, label) that can be iterated any number of times.
+
+    On the TensorFlow backend they come as a `tf.data.Dataset`, on any other as a `keras.utils.PyDataset` of NumPy
+    arrays: the same batches in the same order. `batches` and `take` read either.
 
     Of the 737 280 images of `dsprites` and `sprites`, 69 978 are used: the first 59 972 of a fixed random choice to
     train, the other 10 006 to test. The choice does not depend on `seed` **(chosen)**. For `sprites`, it is a choice
@@ -86,12 +94,14 @@ def load(
     The order of a shuffled epoch depends on `seed` and on the number of the epoch alone: an iteration takes the next
     number when its first element is asked for, starting from `first_epoch`. Training that resumes at epoch k with
     `first_epoch=k` therefore sees the batches of an uninterrupted run. Looking at one batch counts as an epoch, too,
-    and `fit` looks at one before it starts if the model was made under a tf.distribute strategy.
+    and `fit` looks at one before it starts if the model was made under a tf.distribute strategy; what `fit` and
+    `evaluate` look at on other backends does not count. Pass `shuffle=False` to `fit`: the data are shuffled here.
 
     Args:
         name: "sprites" (generated), "mnist", "fashion_mnist", "cifar10" or "dsprites" (from TensorFlow Datasets).
         split: "train" or "test".
-        batch_size: how many samples make a batch; the last one may be smaller. `None` gives single samples.
+        batch_size: how many samples make a batch; the last one may be smaller. `None` gives single samples, which can
+            be iterated but not trained on.
         label: for `dsprites` and `sprites` the factor to classify: "shape" (3 classes), "scale" (6), "orientation"
             (40), "x" or "y" (32). The others have only their class.
         limit: use this many samples of the split (training or test) after a seeded shuffle. The samples of a smaller
@@ -104,11 +114,12 @@ def load(
 
     Returns:
         Pairs of an image, [rows, columns, channels] float32 in [0, 1], and its one-hot label, [classes] float32; with
-        a `batch_size`, both have a leading batch axis. `cardinality()` is known.
+        a `batch_size`, both have a leading batch axis. `len()` is the number of elements.
 
     Raises:
         ValueError: for an argument out of range, in one line that names it.
         FileNotFoundError: if the data set is not in `data_dir` and `download` is off.
+        ImportError: for any data set but `sprites` where TensorFlow or TensorFlow Datasets is not installed.
     """
     details = info(name, label)
     checks.check_choice("split", split, SPLITS)
@@ -139,8 +150,45 @@ def load(
         images, labels = _read(name, split, data_dir)
     column = list(sprites.FACTORS).index(label) if name in _WITH_FACTORS else 0
     scale = 1.0 if name in _WITH_FACTORS else 255.0  # both kinds of sprites come as 0 and 1
-    orders = _epoch_orders(chosen, shuffle, int(seed), first_epoch)
-    return _pipeline(images, labels[:, column], orders, len(chosen), batch_size, details.classes, scale)
+
+    def order(epoch: int) -> np.ndarray:
+        return chosen[_permutation(len(chosen), int(seed), epoch)] if shuffle else chosen
+
+    make = pipelines.tf_dataset if pipelines.on_tensorflow() else pipelines.Batches
+    return make(images, labels[:, column], order, len(chosen), first_epoch, batch_size, details.classes, scale)
+
+
+def batches(dataset: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields the elements of a data set that `load` returned, whatever the backend, as NumPy arrays.
+
+    It is an iteration like any other: in what order it goes, and which epoch the next one is, see `load`.
+    """
+    yield from dataset if isinstance(dataset, keras.utils.PyDataset) else dataset.as_numpy_iterator()
+
+
+def take(dataset: Any, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the first samples of batches that `load` returned, which counts as an epoch of them.
+
+    Args:
+        dataset: batches of images and labels.
+        count: how many samples.
+
+    Returns:
+        Images [n, h, w, c] and one-hot labels [n, classes]; n is `count`, or less if the data set has fewer.
+
+    Raises:
+        ValueError: for another count, or single samples instead of batches.
+    """
+    left, found = checks.check_positive_int("count", count), []
+    for images, labels in batches(dataset):
+        if images.ndim != 4:
+            raise checks.fail("dataset", "batches of images", f"elements of shape {images.shape}")
+        found.append((images[:left], labels[:left]))
+        left -= len(images)
+        if left <= 0:
+            break
+    images, labels = zip(*found, strict=True)
+    return np.concatenate(images), np.concatenate(labels)
 
 
 def selection(split: str) -> np.ndarray:
@@ -217,75 +265,47 @@ def _permutation(size: int, *seeds: int) -> np.ndarray:
     return np.random.RandomState(seeds).permutation(size).astype(np.int64)  # [size]
 
 
-def _epoch_orders(chosen: np.ndarray, shuffle: bool, seed: int, first_epoch: int) -> tf.data.Dataset:
-    """Returns a data set of one element, the order [n] of the epoch; every iteration takes that of the next epoch.
-
-    The epochs are counted outside the pipeline, when the first element is asked for and not when an iterator is made:
-    `fit` makes two iterators for each epoch and uses one.
-    """
-    epochs = itertools.count(first_epoch)
-
-    def next_order() -> np.ndarray:
-        return chosen[_permutation(len(chosen), seed, next(epochs))] if shuffle else chosen
-
-    def order(_: tf.Tensor) -> tf.Tensor:
-        return tf.ensure_shape(tf.numpy_function(next_order, [], tf.int64), [len(chosen)])
-
-    return tf.data.Dataset.range(1).map(order)
-
-
-def _pipeline(
-    images: tf.Tensor,
-    labels: tf.Tensor,
-    orders: tf.data.Dataset,
-    size: int,
-    batch_size: int | None,
-    classes: int,
-    scale: float,
-) -> tf.data.Dataset:
-    """Returns (image, label) pairs or batches of them in the order that each iteration takes from `orders`."""
-
-    def fetch(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:  # index: [b]
-        image = tf.cast(tf.gather(images, index), tf.float32) / scale  # [b, h, w, c]
-        return image, tf.one_hot(tf.gather(labels, index), classes)  # [b, classes]
-
-    cardinality = tf.data.experimental.assert_cardinality(size)
-    indices = orders.unbatch().apply(cardinality)
-    dataset = indices.batch(batch_size or 256).map(fetch).prefetch(2)
-    if batch_size is None:  # single samples are fetched in batches too, which is several times faster
-        dataset = dataset.unbatch().apply(cardinality)
-    options = tf.data.Options()
-    options.autotune.enabled = False  # on one core, it can stall at the end of an epoch
-    return dataset.with_options(options)
-
-
-def _tensors(images: np.ndarray, labels: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns uint8 images [n, h, w, c] and labels [n, k] as tensors in main memory, where the pipeline runs."""
-    with tf.device("CPU:0"):
-        return tf.constant(images), tf.constant(labels, tf.int32)
-
-
-def _draw_sprites(indices: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns sprites as uint8 [n, 64, 64, 1] and their factor labels [n, 5]."""
+def _draw_sprites(indices: np.ndarray) -> tuple[Any, Any]:
+    """Returns sprites as uint8 [n, 64, 64, 1] and their factor labels [n, 5], both as `pipelines.keep` has them."""
     labels = sprites.labels_from_indices(indices)
-    return _tensors(sprites.draw(labels), labels)
+    return pipelines.keep(sprites.draw(labels), labels)
 
 
 @functools.lru_cache(maxsize=2)
-def _all_sprites(split: str) -> tuple[tf.Tensor, tf.Tensor]:
+def _all_sprites(split: str) -> tuple[Any, Any]:
     """Returns a whole split of `sprites`; drawn once per process (246 MB to train, 41 MB to test)."""
     return _draw_sprites(selection(split))
 
 
+def _import(library: str, name: str) -> Any:
+    """Returns a library that reads data sets, or raises one line if it is not there."""
+    try:
+        return importlib.import_module(library)
+    except ImportError as error:
+        raise ImportError(
+            f"The data set {name!r} needs TensorFlow, through which TensorFlow Datasets reads it on every backend: "
+            f"pip install tensorflow tensorflow-datasets, or use the generated 'sprites'. Missing: {library}"
+        ) from error
+
+
+def _tensorflow(name: str) -> Any:
+    """Returns TensorFlow; where Keras runs on another backend, it only reads and leaves that one's GPUs alone."""
+    tf = _import("tensorflow", name)
+    if not pipelines.on_tensorflow():
+        with contextlib.suppress(RuntimeError):  # it is in use already
+            tf.config.set_visible_devices([], "GPU")
+    return tf
+
+
 def _builder(name: str, data_dir: str | None) -> Any:
     """Returns TensorFlow Datasets' builder of a data set, importing the library when it is needed."""
-    import tensorflow_datasets as tfds
+    _tensorflow(name)
+    return _import("tensorflow_datasets", name).builder(name, data_dir=data_dir)
 
-    return tfds.builder(name, data_dir=data_dir)
 
-
-def _open(name: str, split: str, data_dir: str | None) -> tf.data.Dataset:
+def _open(name: str, split: str, data_dir: str | None) -> "tf.data.Dataset":
     """Returns the records of a prepared data set in their stored order, or raises one line if it is not there."""
+    tf = _tensorflow(name)
     looked_for = None if data_dir is None else os.path.join(data_dir, name)
     if looked_for is None or tf.io.gfile.isdir(looked_for):
         builder = _builder(name, data_dir)
@@ -299,13 +319,14 @@ def _open(name: str, split: str, data_dir: str | None) -> tf.data.Dataset:
 
 
 @functools.lru_cache(maxsize=8)
-def _read(name: str, split: str, data_dir: str | None) -> tuple[tf.Tensor, tf.Tensor]:
+def _read(name: str, split: str, data_dir: str | None) -> tuple[Any, Any]:
     """Returns a split from TensorFlow Datasets as uint8 images [n, h, w, c] and labels [n, k]; read once per process.
 
-    `dsprites` has one split of its own, from which the images of `selection(split)` are taken by position, and
-    k = 5 labels, in the order of `sprites.FACTORS`. The others have k = 1.
+    Both come as `pipelines.keep` has them. `dsprites` has one split of its own, from which the images of
+    `selection(split)` are taken by position, and k = 5 labels, in the order of `sprites.FACTORS`. The others have
+    k = 1.
     """
-    details = _DATASETS[name]
+    details, tf = _DATASETS[name], _tensorflow(name)
     if name == "dsprites":
         fields = [f"label_{field}" for field in sprites.FIELD_NAMES.values()]
         places = np.full(sprites.GRID_SIZE, -1, np.int64)  # position in the records → position in the split
@@ -326,4 +347,4 @@ def _read(name: str, split: str, data_dir: str | None) -> tuple[tf.Tensor, tf.Te
         count += len(place)
     if count != len(wanted):
         raise ValueError(f"{name!r}, {split!r} must hold {len(wanted)} images. Received: {count} from {data_dir!r}")
-    return _tensors(images, labels)
+    return pipelines.keep(images, labels)

@@ -11,7 +11,7 @@ from keras import layers, ops
 from lea_keras import autoencoders, chunks, coders
 from lea_keras.checks import check_choice, check_number, fail
 from lea_keras.version import PACKAGE
-from lea_keras.windows import check_window_fits, check_windowing, extract_windows, grid, sides
+from lea_keras.windows import check_window_fits, check_windowing, extract_windows, grid, sides, value_range
 
 PASS_MODES = ("codes", "objectives", "local", "inspect")
 
@@ -242,7 +242,8 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
     def _objective(self, images: Any, training: bool, first: bool, chunked: bool = True) -> autoencoders.Objective:
         if self.chunk_windows is not None and chunked:
             return self._chunked(images, training, self.trainable_variables).objective(first)
-        return self.autoencoder.objective(self._windows(images), training, first)
+        limits = value_range(images, self.window_size, self.strides, self.padding)
+        return self.autoencoder.objective(self._windows(images), training, first, limits=limits)
 
     def _use(self, images: Any, size: tuple[Any, Any], training: bool, current: ForwardPass) -> Any:
         """Codes [n, code_length]; the objective is reported to the forward pass."""
@@ -254,9 +255,10 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
             objective, gradients = chunked.local(first, current.scale.get(id(self), 1.0))
         elif id(self) in current.encoded:
             windows, features = current.encoded[id(self)].pop(0)
-            objective = self.autoencoder.objective(windows, training, first, features=features)
+            limits = value_range(images, self.window_size, self.strides, self.padding)
+            objective = self.autoencoder.objective(windows, training, first, features=features, limits=limits)
         else:
-            objective = self.autoencoder.objective(ops.stop_gradient(self._windows(images)), training, first)
+            objective = self._objective(ops.stop_gradient(images), training, first)
         current.uses.append(Use(self, objective, images, size, gradients))
         current.count += 1
         if current.count == current.until:

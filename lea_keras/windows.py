@@ -6,6 +6,7 @@ extraction: it adds windows up where they overlap. It is both the gradient of ``
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -135,12 +136,11 @@ def extract(images: Any, window_size: tuple[int, int], strides: tuple[int, int],
         raise fail("images", "of known size where they are symbolic; inside a layer any will do", images.shape)
     _, height, width, channels = sides(images)
     sizes = (height, width)
-    counts = []
-    for axis, (size, window, stride) in enumerate(zip(sizes, window_size, strides, strict=True), start=1):
-        side = grid(size, window, stride, padding)
-        counts.append(side.count)
-        length = (side.count + _blocks(window, stride) - 1) * stride
-        images = fit(images, axis, side.before, size, length)
+    counts, lengths = [], []
+    for size, window, stride in zip(sizes, window_size, strides, strict=True):
+        counts.append(grid(size, window, stride, padding).count)
+        lengths.append((counts[-1] + _blocks(window, stride) - 1) * stride)
+    images = fit(images, window_size, strides, padding, lengths)
     blocks = [count + _blocks(w, s) - 1 for count, w, s in zip(counts, window_size, strides, strict=True)]
     images = ops.reshape(images, (-1, blocks[0], strides[0], blocks[1], strides[1] * channels))
     images = ops.transpose(images, (0, 1, 3, 2, 4))  # [b, rows + qr - 1, columns + qc - 1, sr, sc·c]
@@ -150,27 +150,60 @@ def extract(images: Any, window_size: tuple[int, int], strides: tuple[int, int],
     return ops.reshape(windows, (-1, *counts, *window_size, channels))
 
 
+def value_range(images: Any, window_size: tuple[int, int], strides: tuple[int, int], padding: str) -> tuple[Any, Any]:
+    """The least and the largest value of all windows, where possible without cutting them out.
+
+    Args:
+        images: [b, h, w, c].
+        window_size: (rows, columns), in pixels.
+        strides: (rows, columns), in pixels.
+        padding: "same" or "valid".
+
+    Returns:
+        Two scalars of the images' dtype, without a gradient. Zeros of the padding count.
+    """
+    images = ops.stop_gradient(images)
+    if any(stride > window for window, stride in zip(window_size, strides, strict=True)):
+        images = extract(images, window_size, strides, padding)  # gaps between windows: no more values than before
+        return ops.min(images), ops.max(images)
+    padded = False
+    for axis, (window, stride) in enumerate(zip(window_size, strides, strict=True), start=1):
+        size = sides(images)[axis]
+        side = grid(size, window, stride, padding)
+        if padding == "valid":
+            images = _cut(images, axis, 0, (side.count - 1) * stride + window)
+        else:
+            padded = padded | (side.before + side.after > 0)
+    low, high = ops.min(images), ops.max(images)
+    if isinstance(padded, bool):
+        return (ops.minimum(low, 0), ops.maximum(high, 0)) if padded else (low, high)
+    return ops.where(padded, ops.minimum(low, 0), low), ops.where(padded, ops.maximum(high, 0), high)
+
+
 def _blocks(window: int, stride: int) -> int:
     """Blocks of one stride that a window takes along one side."""
     return -(-window // stride)
 
 
-def fit(images: Any, axis: int, before: Any, size: Any, length: Any) -> Any:
-    """Brings an axis of ``size`` pixels to ``length``: ``before`` zeros come first, then the pixels, then zeros, or
-    fewer pixels."""
-    after = length - before - size
-    if not isinstance(after, int):
-        images = _pad(images, axis, before, ops.maximum(after, 0))
-        return _cut(images, axis, 0, length)
-    if before or after > 0:
-        images = _pad(images, axis, before, max(after, 0))
-    return _cut(images, axis, 0, length) if after < 0 else images
-
-
-def _pad(values: Any, axis: int, before: Any, after: Any) -> Any:
-    pads = [(0, 0)] * len(values.shape)
-    pads[axis] = (before, after)
-    return ops.pad(values, pads)
+def fit(
+    images: Any, window_size: tuple[int, int], strides: tuple[int, int], padding: str, lengths: Sequence[Any]
+) -> Any:
+    """Brings images [b, h, w, c] to (rows, columns) ``lengths``: first the zeros before the first window's pixels, then
+    the pixels, then zeros, or fewer pixels."""
+    pads, cuts = [], []
+    for axis, (window, stride, length) in enumerate(zip(window_size, strides, lengths, strict=True), start=1):
+        size = sides(images)[axis]
+        before = grid(size, window, stride, padding).before
+        after = length - before - size
+        known = isinstance(after, int)
+        pads.append((before, max(after, 0) if known else ops.maximum(after, 0)))
+        if not known or after < 0:
+            cuts.append((axis, length))
+    if not all(isinstance(n, int) and n == 0 for pair in pads for n in pair):
+        images = ops.pad(images, [(0, 0), *pads, (0, 0)])
+    for axis, length in cuts:
+        images = _cut(images, axis, 0, length)
+    return images
 
 
 def _cut(values: Any, axis: int, start: int, length: Any) -> Any:

@@ -1,15 +1,18 @@
 """Data sets by name: splits, seeds, scaling, and the order of epochs, also through `fit`."""
 
 import gc
+import importlib.util
 import os
 import pathlib
+import subprocess
+import sys
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from lea_keras import data, sprites
+from lea_keras import data, pipelines, sprites
 
 DATA = pathlib.Path(
     os.environ.get("LEA_KERAS_TEST_DATA") or pathlib.Path(__file__).parents[2].joinpath("shared", "data")
@@ -20,6 +23,21 @@ def arrays(dataset):
     """All samples of a batched data set: images [n, h, w, c] and labels [n, classes]."""
     images, labels = zip(*dataset.as_numpy_iterator(), strict=True)
     return np.concatenate(images), np.concatenate(labels)
+
+
+@pytest.fixture
+def use_numpy(monkeypatch):
+    """Called, it makes `load` return what it returns on other backends than TensorFlow."""
+    return lambda: monkeypatch.setattr(pipelines, "on_tensorflow", lambda: False)
+
+
+def check_same_batches(some, others):
+    """Two lists of (images, labels) must be equal, dtypes included."""
+    assert len(some) == len(others)
+    for one, other in zip(some, others, strict=True):
+        for array, expected in zip(one, other, strict=True):
+            assert array.dtype == expected.dtype == np.float32
+            np.testing.assert_array_equal(array, expected)
 
 
 def tfds_folder(name):
@@ -149,12 +167,16 @@ def fit_and_record(dataset, epochs, initial_epoch=0):
 
 
 @pytest.mark.parametrize("limit", [40, 16])  # with a smaller last batch, and a single full one
-def test_resumed_fit_sees_the_batches_of_an_uninterrupted_one(limit):
+@pytest.mark.parametrize("container", ["tf.data", "NumPy"])
+def test_resumed_fit_sees_the_batches_of_an_uninterrupted_one(limit, container, use_numpy):
+    if container == "NumPy":
+        use_numpy()
+
     def load(first_epoch=0):
         return data.load("sprites", batch_size=16, limit=limit, seed=7, first_epoch=first_epoch)
 
     uninterrupted = fit_and_record(load(), epochs=4)
-    expected = [batch for epoch in range(4) for batch, _ in load(epoch).as_numpy_iterator()]
+    expected = [batch for epoch in range(4) for batch, _ in data.batches(load(epoch))]
     resumed = fit_and_record(load(), epochs=2) + fit_and_record(load(2), epochs=4, initial_epoch=2)
     restarted = fit_and_record(load(), epochs=2) + fit_and_record(load(), epochs=4, initial_epoch=2)
 
@@ -180,6 +202,122 @@ def test_resumed_training_in_graph_mode_ends_with_the_same_weights():
     whole = train([(0, 4)])
     assert np.abs(whole).max() > 0.0
     np.testing.assert_array_equal(train([(0, 2), (2, 4)]), whole)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        dict(batch_size=16, limit=40),
+        dict(batch_size=16, limit=40, seed=5, first_epoch=3),
+        dict(batch_size=16, limit=32, shuffle=False, label="orientation"),
+        dict(batch_size=50, limit=20, split="test"),
+        dict(batch_size=20, limit=20, split="test", shuffle=True, label="x"),
+        dict(limit=300),  # single samples
+    ],
+    ids=repr,
+)
+def test_both_containers_hold_the_same(options, use_numpy):
+    reference = data.load("sprites", **options)
+    use_numpy()
+    dataset = data.load("sprites", **options)
+    assert isinstance(reference, tf.data.Dataset) and isinstance(dataset, keras.utils.PyDataset)
+    assert len(dataset) == len(reference) == dataset.num_batches
+    for _ in range(3):
+        check_same_batches(list(dataset), list(data.batches(reference)))
+    next(iter(dataset)), next(iter(reference))  # looking at one batch counts as an epoch
+    iter(dataset), iter(reference)  # an iterator that is not used does not
+    check_same_batches(list(data.batches(dataset)), list(reference.as_numpy_iterator()))
+
+
+def test_both_containers_divide_by_255_alike(use_numpy, monkeypatch):
+    stored = np.random.RandomState(0).randint(0, 256, (40, 28, 28, 1)).astype(np.uint8)
+    labels = np.arange(40)[:, np.newaxis] % 10
+    monkeypatch.setitem(data._DATASETS, "mnist", data.info("mnist")._replace(train_size=40))
+    with monkeypatch.context() as patch:
+        patch.setattr(data, "_read", lambda *_: pipelines.keep(stored, labels))
+        reference = list(data.batches(data.load("mnist", batch_size=16)))
+    use_numpy()
+    monkeypatch.setattr(data, "_read", lambda *_: pipelines.keep(stored, labels))
+    check_same_batches(list(data.load("mnist", batch_size=16)), reference)
+    assert {len(np.unique(image)) for image, _ in reference} == {256}
+
+
+def test_tfds_data_come_as_numpy_too(fake_dsprites, use_numpy):
+    use_numpy()
+    images, labels = zip(*data.load("dsprites", "test", batch_size=16, label="y"), strict=True)
+    chosen = data.selection("test")
+    np.testing.assert_array_equal(np.concatenate(images), fake_dsprites["image"][chosen])
+    np.testing.assert_array_equal(np.concatenate(labels).argmax(axis=1), fake_dsprites["label_y_position"][chosen])
+
+
+def test_batches_by_their_number_come_in_the_order_of_an_epoch(use_numpy):
+    """However they are asked for: `fit` shuffles the numbers if it is not told otherwise."""
+    use_numpy()
+
+    def load(first_epoch=0):
+        return data.load("sprites", batch_size=16, limit=40, first_epoch=first_epoch)
+
+    expected = [list(load(epoch)) for epoch in range(4)]
+    dataset = load()
+    check_same_batches([dataset[i] for i in (0, 1, 2)], expected[0])
+    check_same_batches([dataset[i] for i in (2, 0, 1)], expected[1])
+    check_same_batches([dataset[0], dataset[0]], [expected[2][0], expected[3][0]])  # asked again: another pass
+    with pytest.raises(IndexError):
+        dataset[3]
+
+
+def test_what_builds_a_model_is_no_epoch(use_numpy):
+    """As the JAX trainer goes about it, see `data_on_jax_checks.py`."""
+    use_numpy()
+    for limit, looks in ((40, 1), (40, 2), (16, 1), (32, 2)):  # two where Keras reads one batch ahead
+        dataset = data.load("sprites", batch_size=16, limit=limit)
+        expected = [list(data.load("sprites", batch_size=16, limit=limit, first_epoch=epoch)) for epoch in range(2)]
+        assert dataset.workers == 0  # which asks for no threads, and says that a reader begins
+        for i in range(looks):
+            dataset[i]
+        dataset.on_epoch_end()
+        for epoch in expected:
+            dataset.on_epoch_begin()
+            check_same_batches([dataset[i] for i in range(len(dataset))], epoch)
+            dataset.on_epoch_end()
+
+
+def test_data_under_jax_without_tensorflow():
+    if importlib.util.find_spec("jax") is None:
+        pytest.skip("jax is not installed")
+    root = pathlib.Path(__file__).parents[1]
+    environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": str(root)}
+    command = [sys.executable, str(pathlib.Path(__file__).with_name("data_on_jax_checks.py"))]
+    done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["done"]
+
+
+@pytest.mark.parametrize("library", ["tensorflow", "tensorflow_datasets"])
+@pytest.mark.parametrize("name", ["mnist", "dsprites"])
+@pytest.mark.parametrize("download", [False, True])
+def test_missing_libraries_are_one_line(library, name, download, monkeypatch):
+    monkeypatch.setitem(sys.modules, library, None)  # importing it now fails as if it were not installed
+    with pytest.raises(ImportError) as error:
+        data.load(name, download=download)
+    message = str(error.value)
+    assert message.startswith(f"The data set {name!r} needs TensorFlow") and "\n" not in message
+    assert message.endswith(f"Missing: {library}") and "pip install tensorflow tensorflow-datasets" in message
+
+
+@pytest.mark.parametrize("container", ["tf.data", "NumPy"])
+def test_take(container, use_numpy):
+    if container == "NumPy":
+        use_numpy()
+    options = dict(split="test", limit=40, seed=3)
+    images, labels = zip(*data.batches(data.load("sprites", batch_size=16, **options)), strict=True)
+    for count in (1, 16, 20, 40, 50):
+        some = data.take(data.load("sprites", batch_size=16, **options), count)
+        check_same_batches([some], [(np.concatenate(images)[:count], np.concatenate(labels)[:count])])
+    with pytest.raises(ValueError, match="Argument `dataset` must be batches of images"):
+        data.take(data.load("sprites", **options), 3)
+    with pytest.raises(ValueError, match="Argument `count`"):
+        data.take(data.load("sprites", batch_size=16, **options), 0)
 
 
 def test_dsprites_are_selected_by_position_and_not_divided(fake_dsprites):

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "lea_keras"
 LEVELS = [
     {"version"},
     {"checks"},
-    {"sprites", "windows", "differentiation"},
+    {"sprites", "windows", "differentiation", "pipelines"},
     {"data", "losses"},
     {"metrics"},
     {"coders"},

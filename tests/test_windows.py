@@ -129,6 +129,16 @@ def test_windows_equal_those_of_tensorflow(case):
 
 @EXAMPLES
 @given(windowings())
+def test_the_range_of_values_is_that_of_the_windows(case):
+    size, *arguments = case
+    images = make_images(size)
+    for values in (images, images + 5.0, images - 5.0):  # where zeros of the padding are the least or the largest
+        expected = loop_extract(values, *arguments)
+        assert [float(limit) for limit in windows.value_range(values, *arguments)] == [expected.min(), expected.max()]
+
+
+@EXAMPLES
+@given(windowings())
 def test_sizes_known_only_to_the_graph_give_the_same(case):
     """``fold`` and the cover counts take tensors for sizes too; here eagerly, so that nothing is traced."""
     size, window, strides, padding = case
