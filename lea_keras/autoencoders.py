@@ -361,7 +361,13 @@ class VariationalAutoencoder(Autoencoder):
 
     def posterior(self, features: Any) -> tuple[Any, Any]:
         """Mean μ and logarithmic standard deviation of the code: [n, features] → two of [n, code_length]."""
-        return self.mean(features), self.log_std(features)
+        # One matrix product for both heads: their gradients, as large as the features, then need not be added up.
+        features = ops.cast(features, self.mean.compute_dtype)
+        kernel, bias = (
+            ops.concatenate([ops.cast(weight, features.dtype) for weight in weights], axis=-1)
+            for weights in ((self.mean.kernel, self.log_std.kernel), (self.mean.bias, self.log_std.bias))
+        )
+        return tuple(ops.split(ops.matmul(features, kernel) + bias, 2, axis=-1))  # [n, 2·code_length]
 
     def draw_noise(self, count: Any, training: bool) -> Any:
         if not training:

@@ -20,6 +20,7 @@ from lea_keras.checks import fail, is_integer
 from lea_keras.windows import extract, fit, grid, sides, value_range
 
 _GPU_BYTES = 2**29
+_LARGE_BYTES = 2**29
 _UNKNOWN_CACHE = 8 * 2**20  # bytes
 
 
@@ -33,29 +34,48 @@ def check_chunk_windows(chunk_windows: Any) -> int | str | None:
 
 
 def automatic(autoencoder: Autoencoder) -> int:
-    """How many windows to take at once: as many as fit, with all that is made of them on the way there and back, into
-    half of the last cache of the CPU, or into 512 MiB of a GPU **(chosen)**.
+    """How many windows to take at once **(chosen)**: on a CPU as many that each layer's output for them fits into half
+    of the last cache; on a GPU as many that all outputs together take 512 MiB. Less is slower: matrix products become
+    too small, and gradients are added up too often (``benchmarks/RESULTS.md``).
 
     Args:
         autoencoder: built.
     """
-    size = _GPU_BYTES if keras.distribution.list_devices("gpu") else _last_cache() // 2
     itemsize = 2 if autoencoder.compute_dtype in ("float16", "bfloat16") else 4
-    # Everything is there twice: going forward and, as its gradient, coming back.
-    return max(1, size // (2 * itemsize * _values_per_window(autoencoder)))
+    values = _values_per_window(autoencoder)
+    if keras.distribution.list_devices("gpu"):
+        return max(1, _GPU_BYTES // (itemsize * sum(values)))
+    return max(1, _last_cache() // 2 // (itemsize * max(values)))
 
 
-def _values_per_window(autoencoder: Autoencoder) -> int:
-    """Values that an autoencoder makes of one window, with the window itself and its difference."""
-    values = 3 * math.prod(autoencoder.windows_shape[1:]) + autoencoder.code_length
+def is_large(autoencoder: Autoencoder, images: Any, windows: Any) -> bool:
+    """Whether what an encoder makes of all windows of a batch is worth being encoded twice to save its memory: from 512
+    MiB **(chosen)**. A batch of unknown size counts as 32 images, images of unknown size are large.
+
+    Args:
+        autoencoder: built.
+        images: [b, h, w, c].
+        windows: how many of them an image has; a tensor where it is unknown.
+    """
+    if not isinstance(windows, int):
+        return True
+    shape = autoencoder.windows_shape
+    values = math.prod(shape[1:]) + math.prod(autoencoder.encoder.compute_output_shape(shape)[1:])
+    return 4 * values * windows * (images.shape[0] or 32) >= _LARGE_BYTES
+
+
+def _values_per_window(autoencoder: Autoencoder) -> list[int]:
+    """How many values each layer of an autoencoder makes of one window, the window itself first."""
+    values = [math.prod(autoencoder.windows_shape[1:]), autoencoder.code_length]
     for coder, shape in ((autoencoder.encoder, autoencoder.windows_shape), (autoencoder.decoder, None)):
-        shape = shape or (None, autoencoder.code_length)
-        values += math.prod(coder.compute_output_shape(shape)[1:])
-        for layer in coder._flatten_layers(include_self=False):
+        found = []
+        for layer in coder._flatten_layers():
             if isinstance(layer, keras.layers.Dense):
-                values += layer.units
+                found.append(layer.units)
             elif hasattr(layer, "filters"):  # a convolution's output is never larger than the window
-                values += layer.filters * math.prod(autoencoder.windows_shape[1:3])
+                found.append(layer.filters * math.prod(autoencoder.windows_shape[1:3]))
+        shape = shape or (None, autoencoder.code_length)
+        values += found or [math.prod(coder.compute_output_shape(shape)[1:])]
     return values
 
 

@@ -135,8 +135,7 @@ def test_step(model: Any, state: Any, data: Any) -> tuple[dict[str, Any], Any]:
 
 
 def _objectives(model: Any, x: Any, y: Any, sample_weight: Any, phase: Phase, count: int) -> tuple[Any, Any]:
-    """Scaled objectives of a phase's steps, by name as text, since JAX sorts them; and what else is needed of its forward
-    pass."""
+    """Scaled objectives of a phase's steps, by name as text, since JAX sorts them; and more of the forward pass."""
     scales = {}
     if phase.mode == "local":
         one = keras.ops.ones(())

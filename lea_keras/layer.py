@@ -129,11 +129,12 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
             trained: the Decoder-free baseline of section 4.7.
         data_format: "channels_last", "channels_first" or None for Keras' setting.
         chunk_windows: how many windows to work on at once. None: on all. A number: on the whole rows of windows that it
-            has room for, at least one. "auto": as many as fit into the last cache of the CPU, or a sensible part of a
-            GPU's memory. Results are the same but for rounding; memory beyond input and code maps depends on the chunk
-            alone. In the alternate LEA step this costs nothing; wherever a gradient goes through the encoder to
-            earlier layers, that encodes (and, jointly, decodes) every chunk once more instead of keeping what was
-            computed. Encoder and decoder must then be without state of their own (batch normalisation, dropout).
+            has room for, at least one. "auto": as many as fit the last cache of the CPU, or a sensible part of a GPU's
+            memory. Results are the same but for rounding; memory beyond input and code maps depends on the chunk
+            alone. In the alternate LEA step nothing is computed twice for it. Wherever a gradient goes through the
+            encoder to earlier layers, every chunk is encoded (and, jointly, decoded) once more on the way back instead
+            of being kept; where only codes are asked for, "auto" does so from 512 MiB on **(chosen)**. Encoder and
+            decoder must be without state of their own (batch normalisation, dropout).
         **kwargs: Keras' own (name, dtype, …).
 
     Raises:
@@ -225,7 +226,7 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
         """Codes [n, code_length] of images [b, h, w, c]."""
         if current is not None and self.loss_weight:
             current.count += 1
-        if self.chunk_windows is not None:
+        if self._encodes_in_chunks(images):
             of_decoder = {id(variable) for variable in self.autoencoder.decoder.variables}
             mine = [variable for variable in self.trainable_variables if id(variable) not in of_decoder]
             # Between passes of a training step that only encodes, encoders stay fixed.
@@ -238,6 +239,13 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
         noise = self.autoencoder.draw_noise(ops.shape(windows)[0], training)
         # Only the phase that goes on with the features asks for gradients of what is before them.
         return ops.stop_gradient(self.autoencoder.encode_features(features, noise, training)[0])
+
+    def _encodes_in_chunks(self, images: Any) -> bool:
+        """Whether encoding alone is worth chunks, whose way back encodes once more."""
+        rows, columns = self._grid(images)
+        if self.chunk_windows == "auto":
+            return chunks.is_large(self.autoencoder, images, rows * columns)
+        return self.chunk_windows is not None
 
     def _objective(self, images: Any, training: bool, first: bool, chunked: bool = True) -> autoencoders.Objective:
         if self.chunk_windows is not None and chunked:

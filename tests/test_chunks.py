@@ -203,14 +203,28 @@ def test_the_mean_of_chunk_means_would_be_wrong():
 
 
 def test_automatic_chunks_fit_into_the_cache(monkeypatch):
+    """The widest layer, twice the 512 values of a window, in half of the cache; on a GPU all layers together."""
     monkeypatch.setattr(chunks, "_last_cache", lambda: 2**20)
     autoencoder = make_autoencoder(code_length=10)
     autoencoder.build((None, 4, 4, 32))
-    # 512 values in a window, thrice, hidden layers of 1024 and their outputs, ten in a code.
-    values = 3 * 512 + 10 + 1024 + 1024 + 1024 + 512 + 512
-    assert chunks.automatic(autoencoder) == 2**19 // (8 * values)
+    assert chunks.automatic(autoencoder) == 2**19 // (4 * 1024)
     monkeypatch.setattr(chunks, "_last_cache", lambda: 1)
     assert chunks.automatic(autoencoder) == 1
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda kind: ["gpu:0"])
+    # The window, the code, and hidden layers of both coders and the reconstruction.
+    assert chunks.automatic(autoencoder) == 2**29 // (4 * (512 + 10 + 1024 + 1024 + 512))
+
+
+@pytest.mark.parametrize(
+    ("batch", "size", "large"), [(8, 64, False), (None, 64, False), (None, 128, True), (1, 512, False), (2, 512, True)]
+)
+def test_only_a_large_encoder_is_run_twice(batch, size, large):
+    """4×4×32 windows with stride 2: 1536 values each, 6 KiB, a quarter of the image's pixels; 512 MiB are large."""
+    autoencoder = make_autoencoder()
+    autoencoder.build((None, 4, 4, 32))
+    images = keras.KerasTensor((batch, size, size, 32))
+    assert chunks.is_large(autoencoder, images, (size // 2) ** 2) == large
+    assert chunks.is_large(autoencoder, images, tf.constant(4))
 
 
 @pytest.mark.parametrize("chunk_windows", [0, -1, 2.5, "all", True])
