@@ -241,7 +241,8 @@ def test_time_left(monkeypatch, capsys, seconds, epoch, printed):
 def events(log_dir):
     """Tag → steps of all that was written below a folder."""
     loaded = EventAccumulator(str(log_dir), size_guidance={"tensors": 0}).Reload()
-    return {tag: [event.step for event in loaded.Tensors(tag)] for tag in loaded.Tags()["tensors"]}
+    # Files of one second are read in the order of their names, in which 10 comes before 9.
+    return {tag: sorted(event.step for event in loaded.Tensors(tag)) for tag in loaded.Tags()["tensors"]}
 
 
 def event_values(log_dir, tag):
