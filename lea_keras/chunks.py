@@ -81,12 +81,9 @@ def _values_per_window(autoencoder: Autoencoder) -> list[int]:
 
 def _last_cache() -> int:
     """Bytes of the largest cache of the first CPU core, where the system says so."""
-    found = [_UNKNOWN_CACHE]
-    for path in pathlib.Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size"):
-        text = path.read_text().strip()
-        if text.endswith("K") and text[:-1].isdigit():
-            found.append(int(text[:-1]) * 2**10)
-    return found[0] if len(found) == 1 else max(found[1:])
+    files = pathlib.Path("/sys/devices/system/cpu/cpu0/cache").glob("index*/size")
+    kilobytes = [text[:-1] for text in (file.read_text().strip() for file in files) if text.endswith("K")]
+    return max((int(number) * 2**10 for number in kilobytes), default=_UNKNOWN_CACHE)
 
 
 class Strips(NamedTuple):
