@@ -10,6 +10,7 @@ from keras import layers, ops
 
 from lea_keras import autoencoders, chunks, coders
 from lea_keras.checks import check_choice, check_number, fail
+from lea_keras.strips import lay_strips
 from lea_keras.version import PACKAGE
 from lea_keras.windows import check_window_fits, check_windowing, extract_windows, grid, sides, value_range
 
@@ -219,7 +220,7 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
     def _chunked(self, images: Any, training: bool, variables: Sequence[keras.Variable]) -> chunks.Chunked:
         size = self.chunk_windows
         size = chunks.automatic(self.autoencoder) if size == "auto" else size
-        strips = chunks.lay_strips(images, self.window_size, self.strides, self.padding, size)
+        strips = lay_strips(images, self.window_size, self.strides, self.padding, size)
         return chunks.Chunked(self.autoencoder, images, strips, training, variables)
 
     def _encode(self, images: Any, training: bool, current: ForwardPass | None = None) -> Any:

@@ -98,21 +98,6 @@ GRIDS = {
 
 
 @pytest.mark.parametrize("name", GRIDS)
-@pytest.mark.parametrize("chunk_windows", [1, 5, 10**6])
-def test_chunks_hold_the_windows_of_the_image(name, chunk_windows):
-    window_size, strides, padding = GRIDS[name]
-    strips = chunks.lay_strips(IMAGES, window_size, strides, padding, chunk_windows)
-    images, found = strips.padded(tf.constant(IMAGES)), []
-    for i in range(strips.chunks):
-        chosen, kept = strips.chosen(i)
-        cut = tf.reshape(strips.windows(strips.pixels(images, chosen)), (strips.chunk, strips.columns, *window_size, 2))
-        found.append(cut[: int(np.sum(kept))])
-    expected = windows.extract_windows(IMAGES, window_size, strides, padding)
-    np.testing.assert_array_equal(np.concatenate(found), np.reshape(expected, (-1, *expected.shape[2:])))
-    assert strips.chunk * strips.columns <= max(chunk_windows, strips.columns)
-
-
-@pytest.mark.parametrize("name", GRIDS)
 def test_gradient_reaches_every_pixel(name):
     window_size, strides, padding = GRIDS[name]
 

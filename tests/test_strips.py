@@ -1,0 +1,57 @@
+"""Rows of windows in their strips of pixels: the windows that ``extract_windows`` cuts out, chunk by chunk."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lea_keras import windows
+from lea_keras.strips import lay_strips
+
+IMAGES = np.random.default_rng(3).normal(size=(3, 9, 7, 2)).astype("float32")
+
+GRIDS = {
+    "overlap": ((4, 3), (2, 1), "same"),
+    "gaps": ((2, 2), (3, 3), "same"),
+    "valid": ((3, 2), (2, 3), "valid"),
+    "one_window": ((9, 7), (9, 7), "same"),
+    "larger_than_the_image": ((12, 9), (5, 4), "same"),
+}
+
+
+@pytest.mark.parametrize("name", GRIDS)
+@pytest.mark.parametrize("chunk_windows", [1, 5, 10**6])
+def test_chunks_hold_the_windows_of_the_image(name, chunk_windows):
+    window_size, strides, padding = GRIDS[name]
+    strips = lay_strips(IMAGES, window_size, strides, padding, chunk_windows)
+    images, found = strips.padded(tf.constant(IMAGES)), []
+    for i in range(strips.chunks):
+        chosen, kept = strips.chosen(i)
+        cut = tf.reshape(strips.windows(strips.pixels(images, chosen)), (strips.chunk, strips.columns, *window_size, 2))
+        found.append(cut[: int(np.sum(kept))])
+    expected = windows.extract_windows(IMAGES, window_size, strides, padding)
+    np.testing.assert_array_equal(np.concatenate(found), np.reshape(expected, (-1, *expected.shape[2:])))
+    assert strips.chunk * strips.columns <= max(chunk_windows, strips.columns)
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize(
+    ("batch", "chunk_windows", "chunk", "chunks"),
+    [(3, 10**6, 15, 1), (3, 40, 8, 2), (3, 1, 1, 15), (1, 16, 3, 2), (1, 24, 5, 1)],
+)
+def test_chunks_are_as_equal_as_rows_allow(batch, chunk_windows, chunk, chunks, known):
+    """Images have 5 rows of 4 windows: of 15 rows 10 fit into 40 windows, and 8 and 7 waste less than 10 and 5."""
+    found = []
+
+    def lay(images):
+        strips = lay_strips(images, (3, 3), (2, 2), "same", chunk_windows)
+        found.append(isinstance(strips.chunk, int))
+        return strips.chunk, strips.chunks
+
+    lay = tf.function(lay, input_signature=[tf.TensorSpec((batch if known else None, 9, 7, 2))])
+    assert [int(number) for number in lay(np.zeros((batch, 9, 7, 2), "float32"))] == [chunk, chunks]
+    assert found == [known]
+
+
+def test_no_images_have_no_chunks():
+    strips = lay_strips(tf.zeros((0, 9, 7, 2)), (3, 3), (2, 2), "same", 8)
+    assert (strips.chunk, strips.chunks) == (1, 0)
