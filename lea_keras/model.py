@@ -225,7 +225,8 @@ class LEAModel(keras.Model):
         """Hands the state of all optimizers to a step on JAX, where Keras knows of its own only."""
         state = super()._get_jax_state(optimizer_variables=optimizer_variables, **groups)
         if optimizer_variables:
-            of_leas = [variable.value for optimizer in self.lea_optimizers for variable in optimizer.variables]
+            known = len(self.optimizer.variables)
+            of_leas = [variable.value for variable in jax_step.optimizer_variables(self)[known:]]
             place = sum(groups.get(f"{name}_variables", False) for name in ("trainable", "non_trainable"))
             state = (*state[:place], [*state[place], *of_leas], *state[place + 1 :])
         return state
@@ -234,9 +235,8 @@ class LEAModel(keras.Model):
         """Takes the state of all optimizers back; the rest is Keras'."""
         state = getattr(self, "_jax_state", None)
         if state and not self._jax_state_synced and state.get("optimizer_variables"):
-            variables = [variable for optimizer in self.lea_optimizers for variable in optimizer.variables]
-            values = state["optimizer_variables"][len(self.optimizer.variables) :]
-            for variable, value in zip(variables, values, strict=True):
+            pairs = list(zip(jax_step.optimizer_variables(self), state["optimizer_variables"], strict=True))
+            for variable, value in pairs[len(self.optimizer.variables) :]:
                 variable.assign(value)
         super().jax_state_sync()
 

@@ -67,7 +67,7 @@ def attack(members: Sequence[Member], settings: Settings, results: Results) -> s
         batch_size = first.batch_size or lea_keras.data.info(first.dataset).batch_size
         images, labels = first_samples(evaluation.load_splits(first, ["test"])["test"], settings.samples)
         for run in found[1:]:  # before the first is attacked for hours
-            with parts.precision(run.config), series._nothing_kept():
+            with parts.precision(run.config), series.nothing_kept():
                 evaluation.load_model(run.path, run.config)
         pictures = [RAW] + [STANDARDISED] * (baseline is not None and len(groups) > 1)
         results.reserve([*FILES, *pictures])
@@ -149,7 +149,7 @@ def first_samples(data: tf.data.Dataset, count: int) -> tuple[np.ndarray, np.nda
 def _attack_one(
     run: Run, images: np.ndarray, labels: np.ndarray, names: Sequence[str], seed: int, output: pathlib.Path
 ) -> robustness.Robustness:
-    with parts.precision(run.config), series._nothing_kept(), many_models(), warnings.catch_warnings():
+    with parts.precision(run.config), series.nothing_kept(), many_models(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The model masks its gradients")  # which the notes below the table say
         try:
             model = evaluation.load_model(run.path, run.config)

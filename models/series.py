@@ -54,7 +54,7 @@ def train(members: Sequence[Member]) -> str:
 
 def _train_one(run_dir: pathlib.Path, config: RunConfig) -> None:
     resume = runs.exists(run_dir)
-    with _nothing_kept(), many_models():
+    with nothing_kept(), many_models():
         try:
             if not resume:
                 runs.claim(run_dir, config)
@@ -66,10 +66,10 @@ def _train_one(run_dir: pathlib.Path, config: RunConfig) -> None:
 
 
 @contextlib.contextmanager
-def _nothing_kept() -> Iterator[None]:
+def nothing_kept() -> Iterator[None]:
     """Nothing of former models is seen inside, and nothing of the ones made inside is kept: no state and no memory."""
-    # TensorFlow keeps a traced ``tf.custom_gradient`` (extracting windows is one, and Keras has some) registered for
-    # good, and with it the whole graph around it: 10 to 50 MB per run. It has no public way to let go of them.
+    # TensorFlow keeps a traced ``tf.custom_gradient`` (every update by a Keras optimizer makes one, a LEA's chunks do)
+    # registered for good, and with it the whole graph around it. It has no public way to let go of them.
     registered = getattr(getattr(ops, "gradient_registry", None), "_registry", {})
     before = set(registered)
     keras.utils.clear_session()

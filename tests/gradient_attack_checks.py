@@ -117,3 +117,18 @@ def check_arguments(attack_class, wrong):
         assert str(error.value).startswith(f"Argument `{name}` must be")
         assert str(error.value).endswith(f"Received: {name}={value!r}")
         assert "\n" not in str(error.value)
+
+
+def check_random_streams(attack, model=None, images=None, labels=None):
+    """NumPy's and TensorFlow's go on as if there had been no attack."""
+    if model is None:
+        model, images = network(), smooth_images(3)
+        labels = predictions(model, images)
+    states = []
+    for attacks in (False, True):
+        np.random.seed(3)
+        tf.random.set_seed(3)
+        if attacks:
+            attacked(attack, model, images, labels)
+        states.append((np.random.uniform(), float(tf.random.uniform(()))))
+    assert states[0] == states[1]

@@ -11,6 +11,14 @@ TYPES = tuple(autoencoders.AUTOENCODERS)
 OPTIMIZATIONS = ("joint", "independent", "alternate")
 IMAGE_SHAPE = (8, 8, 1)
 CLASSES = 3
+# Window size, strides and padding, for images of 9×7.
+GRIDS = {
+    "overlap": ((4, 3), (2, 1), "same"),
+    "gaps": ((2, 2), (3, 3), "same"),
+    "valid": ((3, 2), (2, 3), "valid"),
+    "one_window": ((9, 7), (9, 7), "same"),
+    "larger_than_the_image": ((12, 9), (5, 4), "same"),
+}
 
 
 def make_autoencoder(kind="standard", **arguments):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
-from layer_checks import TYPES, compile_model, fit, make_autoencoder, make_data, make_lea, make_model
+from layer_checks import GRIDS, TYPES, compile_model, fit, make_autoencoder, make_data, make_lea, make_model
 
 import lea_keras
 from lea_keras import chunks, windows
@@ -86,15 +86,6 @@ def test_evaluate_predict_and_inspect_are_the_same():
         found.append((list(evaluated.values()), model.predict(images, verbose=0), view.reconstructions))
     for whole, chunked in zip(*found, strict=True):
         np.testing.assert_allclose(chunked, whole, **CLOSE)
-
-
-GRIDS = {
-    "overlap": ((4, 3), (2, 1), "same"),
-    "gaps": ((2, 2), (3, 3), "same"),
-    "valid": ((3, 2), (2, 3), "valid"),
-    "one_window": ((9, 7), (9, 7), "same"),
-    "larger_than_the_image": ((12, 9), (5, 4), "same"),
-}
 
 
 @pytest.mark.parametrize("name", GRIDS)

@@ -133,7 +133,7 @@ def test_what_tensorflow_keeps_of_a_run_is_let_go(tmp_path):
 
     registered = ops.gradient_registry._registry
     before = {name for name in registered if name.startswith("CustomGradient-")}
-    with pytest.raises(ZeroDivisionError), series._nothing_kept():
+    with pytest.raises(ZeroDivisionError), series.nothing_kept():
         model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
         model.compile("sgd", "mse")
         model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0)

@@ -3,19 +3,12 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from layer_checks import GRIDS
 
 from lea_keras import windows
 from lea_keras.strips import lay_strips
 
 IMAGES = np.random.default_rng(3).normal(size=(3, 9, 7, 2)).astype("float32")
-
-GRIDS = {
-    "overlap": ((4, 3), (2, 1), "same"),
-    "gaps": ((2, 2), (3, 3), "same"),
-    "valid": ((3, 2), (2, 3), "valid"),
-    "one_window": ((9, 7), (9, 7), "same"),
-    "larger_than_the_image": ((12, 9), (5, 4), "same"),
-}
 
 
 @pytest.mark.parametrize("name", GRIDS)
