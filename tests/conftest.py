@@ -1,20 +1,34 @@
-"""What every test starts from: quiet TensorFlow, two logical devices, seeds set, no state left by the test before."""
+"""What every test starts from: a quiet backend, two logical devices, seeds set, no state left by the test before."""
 
 import os
+import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from backends import BACKEND, ON_JAX
+
+if BACKEND == "jax":
+    sys.modules["tensorflow"] = None  # importing it now fails as if it were not installed
+
 import keras
 import pytest
-import tensorflow as tf
 
 import lea_keras.callbacks
 import lea_keras.data
 
-# Two logical CPUs, so that MirroredStrategy has something to mirror; it must be said before TensorFlow starts.
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
-)
+if BACKEND == "tensorflow":
+    import tensorflow as tf
+
+    # Two logical CPUs, so that MirroredStrategy has something to mirror; it must be said before TensorFlow starts.
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+    )
+
+
+def pytest_ignore_collect(collection_path):
+    if BACKEND == "jax" and collection_path.suffix == ".py" and collection_path.name.startswith("test_"):
+        return all(collection_path.name not in files for files in ON_JAX)
+    return None
 
 
 @pytest.fixture(autouse=True)

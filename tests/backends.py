@@ -1,0 +1,19 @@
+"""Which tests run under which backend, and why the others do not.
+
+`pytest` alone runs everything under TensorFlow, and `test_on_jax.py` runs the files in `ON_JAX` once more in processes of
+their own, under JAX and without TensorFlow. `KERAS_BACKEND=jax pytest` does the same directly.
+"""
+
+import os
+
+import pytest
+
+BACKEND = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+# Files that share a process, which takes seconds to start.
+ON_JAX = (
+    ("test_coders.py",),
+    ("test_plots.py", "test_sprites.py", "test_models.py"),
+)
+
+needs_tensorflow = pytest.mark.skipif(BACKEND != "tensorflow", reason="about TensorFlow itself")
