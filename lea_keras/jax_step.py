@@ -5,9 +5,10 @@ from typing import Any
 
 import keras
 
+from lea_keras import steps
 from lea_keras.autoencoders import Objective
 from lea_keras.layer import Use, forward_pass
-from lea_keras.optimizations import JOINT, MAIN, Phase, Step, total
+from lea_keras.optimizations import Phase, Step, total
 
 
 class _Values:
@@ -81,15 +82,15 @@ def _phase(
     model: Any, batch: tuple[Any, Any, Any], values: _Values, phase: Phase, count: int
 ) -> tuple[dict[str, Any], list[tuple[Step, list[Any]]]]:
     """Runs a phase's forward pass and takes the gradients of its steps; state that the pass moved is taken over."""
-    import jax
-
-    variables = list({id(v): v for step in phase.steps for v in step.variables}.values())
-
-    def forward(*primals: Any) -> tuple[Any, Any]:
-        (scaled, results), after = values.run(lambda: _objectives(model, *batch, phase, count), variables, primals)
-        return scaled, (results, after)
-
-    scaled, pull, (results, after) = jax.vjp(forward, *values.of(variables), has_aux=True)
+    # Where an objective depends on what another one trains, each has a backward pass of its own; the compiler sees that
+    # their forward passes are one. Elsewhere the sum of all has the gradients of each.
+    groups = [[step] for step in phase.steps] if phase.mode == "objectives" else [phase.steps]
+    results, after, found = None, None, {}
+    for group in groups:
+        gradients, *others = _gradients(model, batch, values, phase, group, count)
+        found |= gradients
+        if results is None:
+            results, after = others
     results["uses"] = [
         Use(model.lea_layers[index], Objective(None, None, loss, measures), None, None, gradients)
         for index, loss, measures, gradients in results["uses"]
@@ -103,18 +104,34 @@ def _phase(
         values.move(after, lambda v: id(v) not in trained)
     updates = []
     for step in phase.steps:
-        if str(step.objective) not in scaled or not step.variables:
-            continue
-        lea = None if step.objective in (MAIN, JOINT) else model.lea_layers[step.objective]
-        taken = [use.gradients for use in results["uses"] if use.layer is lea and use.gradients is not None]
-        if taken:
-            gradients = [total(parts) for parts in zip(*taken, strict=True)]
-        else:
-            chosen = {name: keras.ops.cast(name == str(step.objective), one.dtype) for name, one in scaled.items()}
-            by_variable = dict(zip(map(id, variables), pull(chosen), strict=True))
-            gradients = [by_variable[id(variable)] for variable in step.variables]
-        updates.append((step, gradients))
+        if step.objective in found and step.variables:
+            taken = steps.taken_gradients(model, step, results["uses"])
+            updates.append((step, found[step.objective] if taken is None else taken))
     return results, updates
+
+
+def _gradients(
+    model: Any, batch: tuple[Any, Any, Any], values: _Values, phase: Phase, group: Sequence[Step], count: int
+) -> tuple[dict[str | int, list[Any]], dict[str, Any], list[Any]]:
+    """Gradients by objective, of those steps of a group that have one; results of the forward pass; all values after
+    it."""
+    import jax
+
+    variables = list({id(v): v for step in group for v in step.variables}.values())
+
+    def forward(primals: Sequence[Any]) -> tuple[Any, Any]:
+        results, after = values.run(lambda: _objectives(model, batch, phase, count), variables, primals)
+        of_group = [results["scaled"].get(str(step.objective)) for step in group]
+        return total([keras.ops.zeros(()), *of_group]), (results, after)
+
+    (_, (results, after)), taken = jax.value_and_grad(forward, has_aux=True)(values.of(variables))
+    by_variable = dict(zip(map(id, variables), taken, strict=True))
+    gradients = {
+        step.objective: [by_variable[id(variable)] for variable in step.variables]
+        for step in group
+        if str(step.objective) in results["scaled"]
+    }
+    return gradients, results, after
 
 
 def test_step(model: Any, state: Any, data: Any) -> tuple[dict[str, Any], Any]:
@@ -134,29 +151,20 @@ def test_step(model: Any, state: Any, data: Any) -> tuple[dict[str, Any], Any]:
     return logs, tuple(values.of(group) for group in groups)
 
 
-def _objectives(model: Any, x: Any, y: Any, sample_weight: Any, phase: Phase, count: int) -> tuple[Any, Any]:
-    """Scaled objectives of a phase's steps, by name as text, since JAX sorts them; and more of the forward pass."""
-    scales = {}
-    if phase.mode == "local":
-        one = keras.ops.ones(())
-        scales = {
-            id(lea): model._optimizer_of(i).scale_loss(one * lea.loss_weight) for i, lea in enumerate(model.lea_layers)
-        }
-    y_pred = None
-    with forward_pass(phase.mode, until=count if phase.mode == "local" else None, scale=scales) as current:
-        y_pred = model(x, training=True)
-    losses = {i: model._lea_loss(current.uses, i, 1) for i in range(len(model.lea_layers))}
-    results = {"y_pred": y_pred, "count": current.count, "main_loss": None}
-    if phase.mode != "local":
-        results["main_loss"] = losses[MAIN] = model._main_loss(x, y, y_pred, sample_weight, training=True)
-        losses[JOINT] = total(losses.values())
-    results["uses"] = [
-        (model.lea_layers.index(use.layer), use.objective.loss, use.objective.measures, use.gradients)
-        for use in current.uses
-    ]
-    scaled = {
-        str(step.objective): model._optimizer_of(step.objective).scale_loss(losses[step.objective])
-        for step in phase.steps
-        if losses[step.objective] is not None
+def _objectives(model: Any, batch: tuple[Any, Any, Any], phase: Phase, count: int) -> dict[str, Any]:
+    """What a phase's forward pass makes, and its "scaled" objectives, by name as text, since JAX sorts them."""
+    y_pred, local = None, phase.mode == "local"
+    options = {"until": count, "scale": steps.scales(model)} if local else {}
+    with forward_pass(phase.mode, **options) as current:
+        y_pred = model(batch[0], training=True)
+    main_loss, scaled = steps.losses(model, batch, y_pred, current.uses, phase)
+    return {
+        "scaled": {str(objective): loss for objective, loss in scaled.items()},
+        "main_loss": main_loss,
+        "y_pred": y_pred,
+        "count": current.count,
+        "uses": [
+            (model.lea_layers.index(use.layer), use.objective.loss, use.objective.measures, use.gradients)
+            for use in current.uses
+        ],
     }
-    return scaled, results

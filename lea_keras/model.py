@@ -204,6 +204,16 @@ class LEAModel(keras.Model):
     def metrics(self) -> list[keras.metrics.Metric]:
         return super().metrics + (self._state.metrics() if self._state is not None else [])
 
+    def _symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Builds a subclassed model from its data, on backends where this does not wait for the first step."""
+        # Keras goes on and builds an optimizer that is not built, on all variables; ours have variables of their own.
+        optimizer, self.optimizer = self.optimizer, None
+        try:
+            super()._symbolic_build(iterator=iterator, data_batch=data_batch)
+        finally:
+            self.optimizer = optimizer
+        self._prepare()
+
     def make_train_function(self, force: bool = False) -> Any:
         with _scope(self):
             self._prepare()
@@ -230,6 +240,12 @@ class LEAModel(keras.Model):
             place = sum(groups.get(f"{name}_variables", False) for name in ("trainable", "non_trainable"))
             state = (*state[:place], [*state[place], *of_leas], *state[place + 1 :])
         return state
+
+    def _get_state_sharding_spec(self) -> tuple[Any, ...]:
+        """On which devices the state of a step on JAX is, in the order of that state."""
+        trainable, non_trainable, _, metrics = super()._get_state_sharding_spec()
+        optimizers = [variable.value.sharding for variable in jax_step.optimizer_variables(self)]
+        return trainable, non_trainable, optimizers, metrics
 
     def jax_state_sync(self) -> None:
         """Takes the state of all optimizers back; the rest is Keras'."""

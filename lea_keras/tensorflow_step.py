@@ -4,8 +4,9 @@ from typing import Any
 
 import keras
 
+from lea_keras import steps
 from lea_keras.layer import ForwardPass, forward_pass
-from lea_keras.optimizations import JOINT, MAIN, Phase, Step, total
+from lea_keras.optimizations import Phase
 
 
 def train_step(model: Any, data: Any) -> dict[str, Any]:
@@ -30,21 +31,17 @@ def train_step(model: Any, data: Any) -> dict[str, Any]:
                 watched += [variable for lea in front for variable in lea.trainable_variables]
             tape.watch([variable.value for variable in {id(v): v for v in watched}.values()])
             outputs, current = _forward(model, x, phase, before)
-            losses = {i: model._lea_loss(current.uses, i, replicas) for i in range(len(model.lea_layers))}
-            if phase.mode != "local":
-                y_pred, before = outputs, current
-                main_loss = losses[MAIN] = model._main_loss(x, y, outputs, sample_weight, training=True)
-                losses[JOINT] = total(losses.values())
-            scaled = {
-                step.objective: model._optimizer_of(step.objective).scale_loss(losses[step.objective])
-                for step in phase.steps
-                if losses[step.objective] is not None
-            }
+            main, scaled = steps.losses(model, (x, y, sample_weight), outputs, current.uses, phase, replicas)
+        if phase.mode != "local":
+            y_pred, before, main_loss = outputs, current, main
         uses = current.uses or uses
         updates = []
         for step in phase.steps:
             if step.objective in scaled and step.variables:
-                gradients = _gradients(model, tape, scaled, step, current)
+                gradients = steps.taken_gradients(model, step, current.uses)
+                if gradients is None:
+                    values = [variable.value for variable in step.variables]
+                    gradients = tape.gradient(scaled[step.objective], values)  # None where it depends on no such value
                 pairs = [(g, v) for g, v in zip(gradients, step.variables, strict=True) if g is not None]
                 updates.append((model._optimizer_of(step.objective), pairs))
         for optimizer, pairs in updates:
@@ -76,7 +73,8 @@ def _forward(model: Any, x: Any, phase: Phase, before: ForwardPass | None) -> tu
         return None, ForwardPass(phase.mode)
     # The pass ends with the last LEA. State of main layers that the pass before moved, such as moving averages, must
     # not move again; random seeds and the LEAs' own state go on.
-    options = {"until": before.count, "encoded": before.kept, "scale": _scales(model)}
+    scales = steps.scales(model, model.distribute_strategy.num_replicas_in_sync)
+    options = {"until": before.count, "encoded": before.kept, "scale": scales}
     with keras.StatelessScope() as scope, forward_pass(phase.mode, **options) as current:
         model(x, training=True)
     kept = {id(v) for lea in model.lea_layers for v in lea.variables}
@@ -85,22 +83,3 @@ def _forward(model: Any, x: Any, phase: Phase, before: ForwardPass | None) -> tu
         if value is not None and (id(variable) in kept or not keras.backend.is_float_dtype(variable.dtype)):
             variable.assign(value)
     return None, current
-
-
-def _scales(model: Any) -> dict[int, Any]:
-    """What the loss of each LEA is multiplied by before its gradients are taken."""
-    one = keras.ops.ones(())
-    replicas = model.distribute_strategy.num_replicas_in_sync
-    return {
-        id(lea): model._optimizer_of(i).scale_loss(one * lea.loss_weight / replicas)
-        for i, lea in enumerate(model.lea_layers)
-    }
-
-
-def _gradients(model: Any, tape: Any, scaled: dict[Any, Any], step: Step, current: ForwardPass) -> list[Any]:
-    """Gradients of the scaled objective of a step, None where it does not depend on a variable."""
-    lea = None if step.objective in (MAIN, JOINT) else model.lea_layers[step.objective]
-    taken = [use.gradients for use in current.uses if use.layer is lea and use.gradients is not None]
-    if not taken:
-        return tape.gradient(scaled[step.objective], [variable.value for variable in step.variables])
-    return [total(gradients) for gradients in zip(*taken, strict=True)]

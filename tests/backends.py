@@ -13,6 +13,7 @@ BACKEND = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 # Files that share a process, which takes seconds to start.
 ON_JAX = (
     ("test_coders.py",),
+    ("test_steps.py",),
     ("test_plots.py", "test_sprites.py", "test_models.py"),
 )
 

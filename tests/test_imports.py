@@ -24,7 +24,8 @@ LEVELS = [
     {"chunks"},
     {"layer", "functional"},
     {"optimizations"},
-    {"influences", "jax_step", "tensorflow_step"},
+    {"influences", "steps"},
+    {"jax_step", "tensorflow_step"},
     {"model"},
     {"maps", "export"},
     {"plots"},
@@ -51,6 +52,7 @@ WITHOUT_TENSORFLOW = (
     "chunks",
     "layer",
     "optimizations",
+    "steps",
     "export",
 )
 

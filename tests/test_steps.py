@@ -1,0 +1,80 @@
+"""Every backend takes the steps of TensorFlow, and goes on with models that another one has saved.
+
+The numbers are in `golden/`, see `step_cases.py`. Under every backend they must be met to half of what backends may
+differ by among each other.
+"""
+
+import keras
+import numpy as np
+import pytest
+import step_cases
+from layer_checks import OPTIMIZATIONS, TYPES, make_data
+from step_cases import CASES, GOLDEN
+
+
+@pytest.fixture(scope="module")
+def golden():
+    """Arrays of every case, by name."""
+    found = {}
+    with np.load(GOLDEN / "steps.npz") as file:
+        for key in file.files:
+            case, _, name = key.partition("|")
+            found.setdefault(case, {})[name] = file[key]
+    return found
+
+
+def check_close(found, expected, tolerance):
+    """Up to a tolerance that is relative to what is larger than 1."""
+    assert found.keys() == expected.keys()
+    for name in expected:
+        allowed = tolerance * np.maximum(1, np.abs(expected[name]))
+        assert np.all(np.abs(found[name] - expected[name]) <= allowed), name
+
+
+def test_every_optimisation_of_every_type_is_there(golden):
+    assert {f"{optimization} {kind}" for optimization in OPTIMIZATIONS for kind in TYPES} < set(CASES)
+    assert golden.keys() == {*CASES, "curve"}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_step_without_noise(golden, case):
+    check_close(step_cases.step(case), golden[case], 5e-6)
+
+
+def test_chunks_change_no_step(golden):
+    for case in CASES:
+        if case.endswith(" chunks"):
+            check_close(golden[case], golden[case.removesuffix(" chunks")], 5e-6)
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_optimisations_differ_by_more_than_what_is_allowed(golden, kind):
+    steps = [golden[f"{optimization} {kind}"] for optimization in OPTIMIZATIONS]
+    for i, one in enumerate(steps):
+        for other in steps[:i]:
+            assert max(np.abs(one[name] - other[name]).max() for name in one if "encoder" in name) > 1e-3
+
+
+def test_twenty_steps_of_cnn_lea(golden):
+    found = step_cases.curve()
+    check_close(found, golden["curve"], 5e-4)
+    assert all(np.ptp(values) > 0.05 for values in found.values())  # which no flat line would show
+
+
+@pytest.mark.parametrize("writer", ["tensorflow", "jax"])
+def test_models_of_another_backend_predict_and_go_on(writer):
+    """The state of all optimizers comes along: without it the next step is another one."""
+    expected = dict(np.load(GOLDEN / f"{writer}.npz"))
+    model = step_cases.load(writer)
+    predictions = model.predict(make_data(8)[0], verbose=0)
+    np.testing.assert_allclose(predictions, expected.pop("predictions"), rtol=0, atol=1e-5)
+    assert [int(optimizer.iterations) for optimizer in (model.optimizer, *model.lea_optimizers)] == [2, 2, 2]
+    check_close(step_cases.arrays(step_cases.trained(model, 1)), expected, 1e-5)
+
+    forgetful = step_cases.load(writer)
+    for optimizer in (forgetful.optimizer, *forgetful.lea_optimizers):
+        for variable in optimizer.variables[2:]:
+            variable.assign(keras.ops.zeros(variable.shape, variable.dtype))
+    found = step_cases.arrays(step_cases.trained(forgetful, 1))
+    for part in ("dense", "lea_1", "lea_2"):
+        assert max(np.abs(found[name] - expected[name]).max() for name in expected if part in name) > 1e-4
