@@ -8,13 +8,11 @@ import time
 import traceback
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # a process with JAX takes turns with this one
 
-from benchmarks import table  # noqa: E402
+from benchmarks import results, table  # noqa: E402
 from benchmarks.sections import SECTIONS, load  # noqa: E402
 from benchmarks.settings import Settings, to_stderr  # noqa: E402
-
-# What follows this line in an existing file stays when the table is measured anew.
-NOTES = "## Notes"
 
 
 def main(arguments: list[str]) -> int:
@@ -84,8 +82,7 @@ def _save(path: pathlib.Path | None, head: str, rows: list[tuple[str, table.Row]
     if path is None:
         return
     former = path.read_text(encoding="utf-8") if path.exists() else ""
-    notes = former[former.index(NOTES) :] if NOTES in former else f"{NOTES}\n\nNone yet.\n"
-    text = f"{head}\n{table.draw(rows, judge=not options.toy)}\n{notes}"
+    text = f"{head}\n{table.draw(rows, judge=not options.toy)}\n{results.kept(former)}"
     path.write_text(text, encoding="utf-8")
 
 

@@ -1,6 +1,6 @@
 """The models that are measured."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import keras
@@ -59,6 +59,17 @@ def cnn(
             lea.chunk_windows = chunk_windows  # no flag of train.py; read whenever a layer is called
     parts.compile_model(model, config)
     return model
+
+
+def compiled_step(case: Sequence, chunk_windows: int | str | None = None) -> Callable[[], dict[str, float]]:
+    """A step of ``cnn_lea`` compiled by XLA, whatever the backend; for a ``Worker``, who asks in JSON.
+
+    Args:
+        case: the fields of a ``Case``.
+        chunk_windows: as in ``cnn``.
+    """
+    case = Case(*case)
+    return step(cnn(case, chunk_windows=chunk_windows, xla=True), case)
 
 
 def step(model: keras.Model, case: Case) -> Callable[[], dict[str, float]]:

@@ -57,7 +57,7 @@ def _caches() -> str:
 def _versions() -> list[str]:
     versions = [f"lea_keras {lea_keras.__version__}", f"keras {keras.__version__} on {keras.backend.backend()}"]
     versions += [backend.VERSION, f"python {platform.python_version()}"]
-    for name in ("numpy", "torch"):
+    for name in ("numpy", "jax", "torch") if keras.backend.backend() == "tensorflow" else ("numpy",):
         try:
             versions.append(f"{name} {importlib.metadata.version(name)}")
         except importlib.metadata.PackageNotFoundError:

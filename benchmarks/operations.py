@@ -17,11 +17,11 @@ def convolution(size: int, kernel_size: int, channels: int, filters: int) -> int
 
 
 class Lea(NamedTuple):
-    """Multiply-adds, in one direction, of the parts of an fc VAE that goes over windows.
+    """Multiply-adds, in one direction, of the parts of an fc autoencoder that goes over windows.
 
     Attributes:
         encoder: windows → features.
-        heads: features → mean and logarithmic standard deviation.
+        heads: features → mean and logarithmic standard deviation, or the code.
         decoder: codes → hidden → windows.
     """
 
@@ -30,12 +30,12 @@ class Lea(NamedTuple):
     decoder: int
 
 
-def lea(windows: int, values: int, code_length: int = 10) -> Lea:
-    """The parts of a LEA: so many windows of so many values."""
+def lea(windows: int, values: int, code_length: int = 10, heads: int = 2) -> Lea:
+    """The parts of a LEA: so many windows of so many values; a standard autoencoder has one head, the code."""
     hidden = 2 * values
     return Lea(
         encoder=windows * values * hidden,
-        heads=windows * 2 * hidden * code_length,
+        heads=windows * heads * hidden * code_length,
         decoder=windows * (code_length * hidden + hidden * values),
     )
 
@@ -61,7 +61,9 @@ _RUNS = {
 }
 
 
-def cnn_step(optimization: str, size: int, batch: int, filters: tuple[int, int] = (32, 64)) -> int:
+def cnn_step(
+    optimization: str, size: int, batch: int, filters: tuple[int, int] = (32, 64), classes: int = CLASSES
+) -> int:
     """Multiply-adds of a training step of ``cnn_lea`` with fc VAEs (4×4 windows, stride 2, codes of 10), or "classic".
 
     Args:
@@ -69,6 +71,7 @@ def cnn_step(optimization: str, size: int, batch: int, filters: tuple[int, int] 
         size: pixels of an image's side, divisible by four.
         batch: images.
         filters: of the two convolutions.
+        classes: that are told apart.
     """
     depth = filters[0] if optimization == "classic" else 10
     half, quarter = size // 2, size // 4
@@ -76,8 +79,26 @@ def cnn_step(optimization: str, size: int, batch: int, filters: tuple[int, int] 
     parts = {
         "conv_1": convolution(size, 5, 1, filters[0]),
         "conv_2": convolution(half, 3, depth, filters[1]),
-        "dense": features * HIDDEN + HIDDEN * CLASSES,
+        "dense": features * HIDDEN + HIDDEN * classes,
     }
     for i, (side, channels) in enumerate(zip((half, quarter), filters, strict=True), start=1):
         parts |= {f"{name}_{i}": cost for name, cost in lea(side**2, 16 * channels)._asdict().items()}
     return batch * sum(runs * parts[name] for name, runs in _RUNS[optimization].items())
+
+
+def lea_fc_step(size: int, batch: int, window: int = 8, classes: int = CLASSES) -> int:
+    """Multiply-adds of an alternate step of ``lea_fc`` with a standard fc autoencoder, window beside window.
+
+    Its LEA is on the image itself: both phases have the same windows, whose features are computed once; codes are made
+    of them in each.
+
+    Args:
+        size: pixels of an image's side, divisible by the window's.
+        batch: images.
+        window: pixels of a window's side.
+        classes: that are told apart.
+    """
+    windows = (size // window) ** 2
+    parts = lea(windows, window**2, heads=1)
+    hidden, logits = 10 * windows * HIDDEN, HIDDEN * classes
+    return batch * (2 * parts.encoder + 4 * parts.heads + 3 * parts.decoder + 2 * hidden + 3 * logits)

@@ -34,6 +34,9 @@ SEVEN = (
     Product("decoder, gradient of its weights", "h", "x", transpose_left=True),
 )
 
+# On images themselves, the windows stay the same: they are encoded once, and no gradient goes back to them.
+AT_THE_FRONT = tuple(product for i, product in enumerate(SEVEN) if i not in (1, 2))
+
 
 def shapes(windows: int, values: int) -> dict[str, tuple[int, int]]:
     """Shapes of the factors."""
@@ -60,10 +63,28 @@ def floor(leas: Sequence[tuple[int, int]], xla: bool = False) -> Callable[[], No
         xla: each product compiled by XLA, which has matrix products of its own on the CPU, and not as the framework
             computes it at once.
     """
+    launch = launching(leas, xla)
+    return lambda: backend.wait(launch())
+
+
+def launching(
+    leas: Sequence[tuple[int, int]],
+    xla: bool = False,
+    products: Sequence[Product] = SEVEN,
+    random: Callable[[tuple[int, int]], Any] = backend.random,
+) -> Callable[[], Any]:
+    """A function that asks for the products of each LEA, one after the other, and returns the last.
+
+    Args:
+        leas: as in ``floor``.
+        xla: as in ``floor``.
+        products: some of the seven.
+        random: makes a factor of a given shape.
+    """
     calls: list[tuple[Callable[..., Any], Any, Any]] = []
     for windows, values in leas:
-        factors = {name: backend.random(shape) for name, shape in shapes(windows, values).items()}
-        for product in SEVEN:
+        factors = {name: random(shape) for name, shape in shapes(windows, values).items()}
+        for product in products:
 
             def compute(a: Any, b: Any, product: Product = product) -> Any:
                 return backend.product(a, b, product.transpose_left, product.transpose_right)
@@ -71,9 +92,9 @@ def floor(leas: Sequence[tuple[int, int]], xla: bool = False) -> Callable[[], No
             function = backend.compiled(compute, xla=True) if xla else compute
             calls.append((function, factors[product.left], factors[product.right]))
 
-    def run() -> None:
+    def run() -> Any:
         for function, a, b in calls:
             output = function(a, b)
-        backend.wait(output)
+        return output
 
     return run

@@ -1,7 +1,7 @@
 """Rows of results and the Markdown that shows them. No other module draws."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from benchmarks.timing import Ratio
@@ -38,6 +38,8 @@ class Row:
         ratio: of the two times; None where nothing was measured.
         goal: for the ratio, or None.
         beside: anything else, in words.
+        column: of a table that has rows with the same ``what`` and ``over`` beside each other; "": none, a line of
+            its own.
     """
 
     what: str
@@ -45,31 +47,53 @@ class Row:
     ratio: Ratio | None = None
     goal: Goal | None = None
     beside: str = ""
+    column: str = ""
 
 
 def draw(rows: Iterable[tuple[str, Row]], judge: bool = True) -> str:
-    """A Markdown table, aligned for reading as plain text, too.
+    """Markdown tables: of rows that stand beside each other, and of those with a line of their own.
 
     Args:
         rows: (section, row).
         judge: whether to say if goals are reached, which means nothing at toy sizes.
     """
-    lines = [HEADER, *(_cells(section, row, judge) for section, row in rows)]
-    widths = [max(3, *(len(line[i]) for line in lines)) for i in range(len(HEADER))]
+    rows = list(rows)
+    single = [_cells(section, row, judge) for section, row in rows if not row.column]
+    beside = [(section, row) for section, row in rows if row.column]
+    tables = [_beside(beside, judge)] if beside else []
+    return "\n".join(tables + ([markdown(HEADER, single)] if single or not beside else []))
+
+
+def markdown(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A Markdown table, aligned for reading as plain text, too."""
+    every = [tuple(" ".join(cell.replace("|", "/").split()) for cell in line) for line in (header, *lines)]
+    widths = [max(3, *(len(line[i]) for line in every)) for i in range(len(header))]
 
     def line(cells: Iterable[str]) -> str:
         return "| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)) + " |\n"
 
-    return line(lines[0]) + line("-" * width for width in widths) + "".join(line(cells) for cells in lines[1:])
+    return line(every[0]) + line("-" * width for width in widths) + "".join(line(cells) for cells in every[1:])
+
+
+def _beside(rows: Sequence[tuple[str, Row]], judge: bool) -> str:
+    columns = list(dict.fromkeys(row.column for _, row in rows))
+    found: dict[tuple[str, ...], dict[str, str]] = {}
+    for section, row in rows:
+        ratio, quartiles = _ratio(row)
+        parts = (f"{ratio} ({quartiles})" if ratio else "", row.beside, _goal(row, judge))
+        found.setdefault((section, row.what, row.over), {})[row.column] = "; ".join(part for part in parts if part)
+    lines = [(*key, *(cells.get(column, "") for column in columns)) for key, cells in found.items()]
+    return markdown((*HEADER[:3], *columns), lines)
 
 
 def _cells(section: str, row: Row, judge: bool) -> tuple[str, ...]:
-    ratio = quartiles = ""
-    if row.ratio is not None:
-        ratio = number(row.ratio.median)
-        quartiles = f"{number(row.ratio.low)} to {number(row.ratio.high)}"
-    cells = (section, row.what, row.over, ratio, quartiles, _goal(row, judge), row.beside)
-    return tuple(" ".join(cell.replace("|", "/").split()) for cell in cells)
+    return (section, row.what, row.over, *_ratio(row), _goal(row, judge), row.beside)
+
+
+def _ratio(row: Row) -> tuple[str, str]:
+    if row.ratio is None:
+        return "", ""
+    return number(row.ratio.median), f"{number(row.ratio.low)} to {number(row.ratio.high)}"
 
 
 def _goal(row: Row, judge: bool) -> str:

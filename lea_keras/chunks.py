@@ -44,7 +44,7 @@ def automatic(autoencoder: Autoencoder) -> int:
     """
     itemsize = 2 if autoencoder.compute_dtype in ("float16", "bfloat16") else 4
     values = _values_per_window(autoencoder)
-    if keras.distribution.list_devices("gpu"):
+    if any(device.startswith("gpu") for device in keras.distribution.list_devices()):
         return max(1, _GPU_BYTES // (itemsize * sum(values)))
     return max(1, _last_cache() // 2 // (itemsize * max(values)))
 

@@ -1,6 +1,8 @@
 """The benchmark works, and what it divides by is right. Nothing here is timed."""
 
+import io
 import itertools
+import json
 import os
 import pathlib
 import re
@@ -12,8 +14,24 @@ import pytest
 import tensorflow as tf
 
 from benchmarks import __main__ as command
-from benchmarks import backend, cases, memory, operations, products, profile, sections, settings, table, timing
-from benchmarks.sections import against_torch, coders, windows
+from benchmarks import (
+    backend,
+    cases,
+    gpu,
+    memory,
+    operations,
+    products,
+    profile,
+    results,
+    sections,
+    settings,
+    table,
+    timing,
+    worker,
+)
+from benchmarks.sections import against_torch, coders, step, windows
+from models import parts, registry
+from models.configs import CONFIGS
 
 ROOT = pathlib.Path(__file__).parents[1]
 TINY = cases.Case(8, 2, (4, 6))
@@ -21,18 +39,22 @@ TINY = cases.Case(8, 2, (4, 6))
 
 def test_everything_runs_at_toy_size(tmp_path):
     file = tmp_path / "results.md"
-    file.write_text("old table\n## Notes\n\nWhy something is slow.\n", encoding="utf-8")
+    file.write_text("old table\n## GPU\n\nQuick.\n\n## Notes\n\nWhy something is slow.\n", encoding="utf-8")
     arguments = [sys.executable, "-m", "benchmarks", "--toy", f"--output={file}"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
     done = subprocess.run(arguments, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "to go, about" in done.stderr
     whole = done.stdout.split("# All\n")[1]
-    found = [line.split("|")[1].strip() for line in whole.splitlines() if line.startswith("|")][2:]
+    found = [line.split("|")[1].strip() for line in whole.splitlines() if line.startswith("|")]
+    found = [name for name in found if name != "section" and name.strip("-")]
     assert [name for name, _ in itertools.groupby(found)] == list(sections.SECTIONS)
     assert "failed" not in whole and "missed" not in whole
     text = file.read_text(encoding="utf-8")
-    assert whole.strip() in text and text.endswith("## Notes\n\nWhy something is slow.\n") and "old table" not in text
+    assert whole.strip() in text and "old table" not in text
+    assert text.endswith("\n\n## GPU\n\nQuick.\n\n## Notes\n\nWhy something is slow.\n")
+    steps = [line.split("|")[4:-1] for line in whole.splitlines() if line.startswith("| step")]
+    assert len(steps) == 7 and all(re.match(r" \d", cell) or not has_jax() for line in steps for cell in line)
     assert "CPU" in text and "keras 3" in text and "`python -m benchmarks --toy --output=results.md`" in text
     assert str(tmp_path) not in text
 
@@ -85,7 +107,7 @@ def test_toy_turns_are_few():
     assert len(calls) == 3 and told == ["  this: a"]
 
 
-# The table
+# The tables
 
 
 def test_goals():
@@ -105,6 +127,183 @@ def test_table():
     assert "missed" not in table.draw(rows, judge=False)
 
 
+def test_rows_beside_each_other():
+    one, two = timing.Ratio(1.0, 1.0, 1.0), timing.Ratio(2.0, 1.5, 2.5)
+    rows = [
+        ("a", table.Row("x", "y", one, table.Goal(at_most=1.2), "3 ms", "here")),
+        ("a", table.Row("x", "y", two, column="there")),
+        ("a", table.Row("z", "y", beside="left out", column="there")),
+    ]
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.draw(rows).splitlines()]
+    assert lines[0] == ["section", "what", "over", "here", "there"]
+    assert lines[2] == ["a", "x", "y", "1.00 (1.00 to 1.00); 3 ms; at most 1.20: reached", "2.00 (1.50 to 2.50)"]
+    assert lines[3:] == [["a", "z", "y", "", "left out"]]
+    both = table.draw([*rows, ("b", table.Row("alone"))])
+    assert both.startswith(table.draw(rows) + "\n| section | what") and "| b " in both
+
+
+def test_sections_of_the_file():
+    first = results.put("", results.GPU, "one")
+    assert first == "## GPU\n\none\n"
+    assert results.put("# All\n\n## Notes\n\nn\n", results.GPU, "one") == "# All\n\n## GPU\n\none\n\n## Notes\n\nn\n"
+    text = "# All\n\nold\n\n## GPU\n\none\n\n## Notes\n\n## GPUs\n\nn\n"
+    assert results.put(text, results.GPU, "two\n") == text.replace("one", "two")
+    assert results.kept(text) == text[text.index("## GPU\n") :]
+    assert results.kept("# All\n\nold ## Notes\n") == "## Notes\n\nNone yet.\n"
+    assert results.kept("old\n" + first) == first + "\n## Notes\n\nNone yet.\n"
+    assert results.kept("old\n## Notes\n\nn\n\n## GPU\n\none\n") == "## Notes\n\nn\n\n## GPU\n\none\n"
+
+
+# Another process
+
+
+def test_worker():
+    with worker.Worker("jax", EXAMPLE="1") as one:
+        assert one.ask("json:dumps", obj=[1, "é"]) == '[1, "\\u00e9"]'
+        assert one.ask("os:getenv", key="KERAS_BACKEND") == "jax" and one.ask("os:getenv", key="EXAMPLE") == "1"
+        with pytest.raises(worker.WorkerError, match="^ModuleNotFoundError: import of tensorflow halted") as raised:
+            one.ask("importlib:import_module", name="tensorflow")
+        assert "Traceback" in raised.value.__notes__[0]
+        assert one.ask("json:loads", 60, s="[2]") == [2]
+        with pytest.raises(worker.WorkerTimeout, match="not done within 0 s"):
+            one.ask("subprocess:call", 0.1, args=["sleep", "1"])
+        with pytest.raises(worker.WorkerError, match="process of json:loads ended with status -9"):
+            one.ask("json:loads", s="[2]")
+
+
+def test_worker_keeps_functions():
+    asked = [
+        {"function": "test_benchmarks:make_counter", "arguments": {"start": 4}, "keep": True},
+        {"run": 0},
+        {"run": 0},
+        {"run": 1},
+    ]
+    answers = io.StringIO()
+    worker.serve(io.StringIO("\n".join(map(json.dumps, asked))), answers)
+    answers = [json.loads(line) for line in answers.getvalue().splitlines()]
+    assert answers[:3] == [{"result": 0}, {"result": None}, {"result": None}] and COUNTED == [4, 5]
+    assert answers[3]["error"] == "IndexError: list index out of range"
+
+
+COUNTED = []
+
+
+def make_counter(start):
+    counter = itertools.count(start)
+    return lambda: COUNTED.append(next(counter))
+
+
+def test_without_jax_its_column_says_so(monkeypatch):
+    monkeypatch.setattr(step.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(step.cases, "cnn", lambda *_, **__: None)
+    monkeypatch.setattr(step.cases, "step", lambda *_: lambda: sum(range(1000)))
+    rows = step.rows(settings.Settings(toy=True, say=lambda _: None))
+    found = [row for row in rows if row.column == step.JAX]
+    assert [row.what.split(",")[0] for row in found] == ["alternate step"] * 2
+    assert all(row.ratio is None and "not installed" in row.beside for row in found)
+
+
+# On a GPU
+
+
+def test_gpu_command_at_toy_size(tmp_path):
+    if not has_jax():
+        pytest.skip("jax is not installed")
+    file = tmp_path / "results.md"
+    file.write_text("# All\n\n## GPU\n\nold\n\n## Notes\n\nWhy.\n", encoding="utf-8")
+    arguments = [sys.executable, "benchmarks/gpu.py", "--toy", f"--output={file}"]
+    environment = os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # it is not about what is timed
+    done = subprocess.run(arguments, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert re.match(r"\[0 s, at most 420 s left\] starting JAX\n", done.stderr) and "1 to go" in done.stderr
+    assert re.match(r"No GPU found: toy sizes on the CPU\.\n|GPU: ", done.stdout)
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines() if "|" in line]
+    assert lines[0] == list(gpu.HEADER)
+    assert [line[:2] for line in lines[2:]] == [list(pair) for pair in itertools.product(gpu.MODELS, gpu.PRECISIONS)]
+    column = gpu.HEADER.index("GFLOP per step")
+    for line in lines[2:]:
+        assert all(re.match(r"[\d–]", cell) for cell in line[2:])
+        # XLA counts what is not a product, too, and nothing twice.
+        assert 1.0 < float(line[column + 1]) / float(line[column]) < (1.2 if line[0] == "cnn_lea" else 2.0)
+    assert "keras 3" in done.stdout and "jax 0." in done.stdout and str(tmp_path) not in done.stdout
+    text = file.read_text(encoding="utf-8")
+    assert text.startswith("# All\n\n## GPU\n\n- CPU: ") and text.endswith("\n\n## Notes\n\nWhy.\n")
+    assert "\n".join(done.stdout.splitlines()[2:]) in text and "old" not in text.split("## Notes")[0]
+
+
+class Instead:
+    """In place of a worker: a GPU on which some of the steps fail."""
+
+    started = 0
+
+    def __init__(self, backend):
+        Instead.started += 1
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def ask(self, function, within, /, **arguments):
+        assert within > 0
+        if function.endswith(":device"):
+            return {"gpus": ["H1"], "facts": f"- command: `{arguments['command']}`\n"}
+        if function.endswith(":rate"):
+            return 4e12
+        assert not arguments["toy"] and 0 < arguments["seconds"] <= gpu.STEPPING
+        if arguments["precision"] == "TF32":
+            raise worker.WorkerError("XlaRuntimeError: no memory")
+        if arguments["model"] == "lea_fc":
+            raise worker.WorkerTimeout("not done within 1 s")
+        times = {"step": [0.5, 0.25, 1.0], "products": [0.25, 0.25, 0.25], "compiled": 3.2}
+        return times | {"needed": 1e12, "counted": None, "peak": 3 * 2**20}
+
+
+def test_gpu_command_on_a_gpu(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(gpu, "Worker", Instead)
+    monkeypatch.setattr(Instead, "started", 0)
+    assert gpu.main([f"--output={tmp_path}", "--seconds=300"]) == 1
+    assert Instead.started == 7
+    shown = capsys.readouterr()
+    assert shown.out.startswith("GPU: H1.\n")
+    failures = shown.err.splitlines()[-1]
+    assert "cnn_lea, TF32: XlaRuntimeError: no memory; lea_fc, TF32" in failures and "--output: " in failures
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in shown.out.splitlines() if "|" in line][2:]
+    expected = "cnn_lea float32 2.00 1.00 to 4.00 500 1e+03 – 2.00 4.00 50.0% 3 250 2.00 3"
+    assert " ".join(lines[0]) == expected
+    assert [line[2] for line in lines[3:]] == [
+        "left out: the time was over",
+        "failed: XlaRuntimeError: no memory",
+        "left out: the time was over",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--seconds=0"], "argument --seconds: must be a number above 0. Received: '0'"),
+        (["--fast"], "unrecognized arguments: --fast"),
+        (["--output=/not/here.md"], "--output must be a file in a folder that exists. Received: /not/here.md"),
+    ],
+)
+def test_gpu_command_says_in_one_line_what_is_wrong(arguments, expected):
+    with pytest.raises(SystemExit) as raised:
+        gpu.main(arguments)
+    assert raised.value.code == f"gpu.py: {expected}"  # a text: printed as an error, exit status 1
+
+
+def test_gpu_command_needs_jax(monkeypatch):
+    monkeypatch.setattr(gpu.importlib.util, "find_spec", lambda name: None if name == "jax" else name)
+    with pytest.raises(SystemExit) as raised:
+        gpu.main([])
+    assert raised.value.code == "gpu.py: needs jax and keras (pip install jax keras). Received: no jax"
+
+
+def has_jax():
+    return step.importlib.util.find_spec("jax") is not None
+
+
 # What is counted
 
 
@@ -116,6 +315,10 @@ def test_seven_products():
     assert cases.Case(64, 8).leas == [(8 * 32 * 32, 4 * 4 * 32), (8 * 16 * 16, 4 * 4 * 64)]
     for xla in (False, True):
         products.floor([(3, 5), (2, 4)], xla=xla)()
+    assert [product.of for product in products.SEVEN if product not in products.AT_THE_FRONT] == [
+        "encoder, gradient of its input",
+        "encoder forward, phase 2",
+    ]
 
 
 def test_products_are_what_they_are_called(monkeypatch):
@@ -148,6 +351,14 @@ def test_operations_by_hand():
 def test_operations_are_those_of_the_step(name):
     model = cases.cnn(TINY, "classic") if name == "classic" else cases.cnn(TINY, optimization=name)
     assert multiply_adds_of(model, TINY) == operations.cnn_step(name, TINY.size, TINY.batch, TINY.filters)
+
+
+def test_operations_are_those_of_lea_fc():
+    config = CONFIGS["lea_fc"].replace(jit_compile=False)
+    case = cases.Case(16, 2)
+    model = registry.build(config, (case.size, case.size, 1), cases.CLASSES, steps_per_epoch=1)
+    parts.compile_model(model, config)
+    assert multiply_adds_of(model, case) == operations.lea_fc_step(case.size, case.batch)
 
 
 def multiply_adds_of(model, case):

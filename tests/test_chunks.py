@@ -186,7 +186,7 @@ def test_automatic_chunks_fit_into_the_cache(monkeypatch):
     assert chunks.automatic(autoencoder) == 2**19 // (4 * 1024)
     monkeypatch.setattr(chunks, "_last_cache", lambda: 1)
     assert chunks.automatic(autoencoder) == 1
-    monkeypatch.setattr(keras.distribution, "list_devices", lambda kind: ["gpu:0"])
+    monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["gpu:0"])
     # The window, the code, and hidden layers of both coders and the reconstruction.
     assert chunks.automatic(autoencoder) == 2**29 // (4 * (512 + 10 + 1024 + 1024 + 512))
 
