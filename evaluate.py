@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from models import commandline, runs
+from models import backends, commandline, runs
 from models.commandline import Flag
-from models.configs import RunConfig, checks
+from models.configs import BACKENDS, RunConfig, checks
 from models.results import Results
 from models.runs import RunError
 from models.startup import quiet_import
@@ -38,6 +38,7 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
             "the same, put side by side: medians and ranges over runs that differ in their seeds alone, of the "
             "evaluations if all were measured before, else of the last epochs",
         ),
+        Flag("backend", "NAME", f"{' or '.join(BACKENDS)}, on which Keras runs [that of the first run]"),
     ),
     "Data": (
         Flag("splits", "NAMES", f"which to measure [{','.join(SPLITS)}]"),
@@ -121,7 +122,7 @@ def _unusable(error: OSError) -> RunError:
 
 
 def _evaluation(given: dict[str, Any]) -> Callable[[], str]:
-    """Checks everything that can be checked before TensorFlow is imported, of all runs; returns what is to be done."""
+    """Checks everything that can be checked before Keras is imported, of all runs; returns what is to be done."""
     needless = [name for name in given if name in ("baseline", "attack_samples", "attack_seed")]
     if needless:
         raise RunError(f"Add --attacks to --{needless[0]}, which is of no use without it")
@@ -140,6 +141,7 @@ def _evaluation(given: dict[str, Any]) -> Callable[[], str]:
     if probes and any(config.dataset not in WITH_FACTORS for _, config, _ in tasks):
         found = next(config.dataset for _, config, _ in tasks if config.dataset not in WITH_FACTORS)
         raise checks.fail("probes", f"left out for runs on other data than {' and '.join(WITH_FACTORS)}", found)
+    backends.use(given.get("backend", tasks[0][1].backend))
     return lambda: _evaluate(tasks, splits, images, probes)
 
 
@@ -167,7 +169,7 @@ def _evaluate(
     images: int,
     probes: dict[str, Any] | None,
 ) -> str:
-    evaluation = quiet_import("models.evaluation")  # only now, since importing TensorFlow takes seconds
+    evaluation = quiet_import("models.evaluation")  # only now, since importing Keras takes seconds
     for i, (folder, config, results) in enumerate(tasks):
         print(f"Run folder: {folder}" + (f" ({i + 1} of {len(tasks)})" if len(tasks) > 1 else ""), flush=True)
         settings = evaluation.probing.Settings(**probes) if probes else None
@@ -178,8 +180,8 @@ def _evaluate(
 
 
 def _attack(given: dict[str, Any]) -> Callable[[], str]:
-    """Checks what can be checked before TensorFlow is imported; returns what is to be done."""
-    known = ("run_dir", "data_dir", "download", "output_dir", "attacks", "baseline", "attack_samples", "attack_seed")
+    """Checks what can be checked before Keras is imported; returns what is to be done."""
+    known = {flag.name for flag in GROUPS["Attacks"]} | {"run_dir", "backend", "data_dir", "download", "output_dir"}
     for name in given:
         if name not in known:
             raise checks.fail(name, "left out with --attacks, which measures nothing else", given[name])
@@ -196,6 +198,7 @@ def _attack(given: dict[str, Any]) -> Callable[[], str]:
     own = folders[0] / OUTPUT if len(folders) == 1 else _beside(named, ROBUSTNESS)
     results = Results(pathlib.Path(given.get("output_dir", own)), folders if len(folders) == 1 else named)
     settings = {"attacks": given["attacks"], "baseline": given.get("baseline"), "samples": samples, "seed": seed}
+    backends.use(given.get("backend", members[0][1].backend))
 
     def work() -> str:
         attacking = quiet_import("models.attacking")
@@ -219,6 +222,7 @@ def _comparison(given: dict[str, Any]) -> Callable[[], str]:
     named, folders = _split("compare", given["compare"]), _folders("compare", given["compare"])
     output = pathlib.Path(given.get("output_dir", _beside(named, COMPARISON)))
     results = Results(output, named)
+    backends.use_any()
     return lambda: quiet_import("models.comparison").compare(folders, results) + f"\nResults: {output}"
 
 

@@ -5,9 +5,19 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from models import commandline, runs
+from models import backends, commandline, runs
 from models.commandline import Flag
-from models.configs import AUTOENCODERS, CONFIGS, DECODERS, ENCODERS, IMAGE_SIZES, OPTIMIZATIONS, PRECISIONS, RunConfig
+from models.configs import (
+    AUTOENCODERS,
+    BACKENDS,
+    CONFIGS,
+    DECODERS,
+    ENCODERS,
+    IMAGE_SIZES,
+    OPTIMIZATIONS,
+    PRECISIONS,
+    RunConfig,
+)
 from models.runs import RunError
 from models.startup import quiet_import
 
@@ -56,6 +66,12 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag("chunk_windows", "N or auto", "windows that a LEA works on at once, for less memory", "all"),
         Flag("jit_compile", "", "compile with XLA; --nojit_compile: never", "Keras decides"),
         Flag("mixed_precision", "NAME", f"{', '.join(PRECISIONS)}"),
+        Flag(
+            "backend",
+            "NAME",
+            f"{' or '.join(BACKENDS)}, on which Keras runs; without the flag, what the environment variable "
+            "KERAS_BACKEND names if it is set, and on resuming that of the run",
+        ),
     ),
     "Run": (
         Flag("run_dir", "FOLDER", "folder of the run, never overwritten [runs/<model>_<dataset>_<seed>]"),
@@ -115,11 +131,14 @@ def run(argv: Sequence[str]) -> str:
     if count is not None:
         return _run_series(argv, given, run_dir, count, resume)
     try:
+        if not resume:
+            given = _with_backend(given)
         config = None if resume and run_dir else runs.new_config(given)
         run_dir = pathlib.Path(run_dir) if run_dir else runs.default_run_dir(config)
         if resume:
             config = runs.resumed_config(run_dir, given)
-        else:
+        backends.use(config.backend)
+        if not resume:
             runs.claim(run_dir, config)
     except ValueError as error:
         raise RunError(str(error)) from None
@@ -141,9 +160,10 @@ def _run_series(argv: Sequence[str], given: dict[str, Any], run_dir: str | None,
     if resume:
         raise RunError("Argument `resume` must be left out with --runs, which goes on by itself. Received: resume=True")
     try:
-        config = runs.new_config(given)
+        config = runs.new_config(_with_backend(given))
         folder = pathlib.Path(run_dir) if run_dir else runs.default_series_dir(config)
         members = runs.series(folder, config, count)
+        backends.use(config.backend)
     except ValueError as error:
         raise RunError(str(error)) from None
     except OSError as error:
@@ -157,9 +177,14 @@ def _run_series(argv: Sequence[str], given: dict[str, Any], run_dir: str | None,
         raise KeyboardInterrupt(f"Continue with: {commandline.command('train.py', *argv[1:])}") from None
 
 
+def _with_backend(given: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a new run, with the backend that a flag or else the environment names."""
+    return given if "backend" in given else given | {"backend": backends.default()}
+
+
 def _train(config: RunConfig, run_dir: pathlib.Path, resume: bool) -> str:
     print(f"Run folder: {run_dir}", flush=True)
-    training = quiet_import("models.training")  # only now, since importing TensorFlow takes seconds
+    training = quiet_import("models.training")  # only now, since importing Keras takes seconds
     return training.train(config, run_dir, resume)
 
 

@@ -10,7 +10,7 @@ import functools
 import importlib
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import keras
 import numpy as np
@@ -19,6 +19,9 @@ from lea_keras import checks, pipelines, sprites
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+#: What `load` returns.
+Dataset: TypeAlias = "tf.data.Dataset | keras.utils.PyDataset"
 
 SPLITS = ("train", "test")
 
@@ -81,7 +84,7 @@ def load(
     first_epoch: int = 0,
     data_dir: str | os.PathLike | None = None,
     download: bool = False,
-) -> "tf.data.Dataset | keras.utils.PyDataset":
+) -> Dataset:
     """Returns a data set as finite batches of (image, label) that can be iterated any number of times.
 
     On the TensorFlow backend they come as a `tf.data.Dataset`, on any other as a `keras.utils.PyDataset` of NumPy

@@ -5,13 +5,13 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import keras
 import numpy as np
-import tensorflow as tf
 
 import lea_keras
 import lea_keras.data
 from lea_keras import callbacks, robustness, robustness_plot
-from models import attack_tables, comparison, evaluation, parts, runs, series
+from models import attack_tables, comparison, evaluation, failures, parts, runs, series
 from models.attack_tables import COLUMNS, Row
 from models.comparison import Group, Run
 from models.configs import RunConfig, checks
@@ -81,7 +81,8 @@ def attack(members: Sequence[Member], settings: Settings, results: Results) -> s
         output = run.path / evaluation.FOLDER / FOLDER / folder
         attacked[run.path] = _attack_one(run, images, labels, names, settings.seed, output)
     rows = _standardised(_medians(groups, attacked, names), baseline.name if baseline else None)
-    about = {"dataset": first.dataset, "batch_size": batch_size} | settings._asdict()
+    about = {"backend": keras.backend.backend(), "dataset": first.dataset, "batch_size": batch_size}
+    about |= settings._asdict()
     about["baseline"] = baseline.name if baseline else None
     notes = _notes(found, attacked)
     results.write_json(FILES[0], _described(about, groups, attacked, rows))
@@ -129,14 +130,14 @@ def _baseline(groups: Sequence[Group], name: str | None) -> Group | None:
     return None
 
 
-def first_samples(data: tf.data.Dataset, count: int) -> tuple[np.ndarray, np.ndarray]:
+def first_samples(data: lea_keras.data.Dataset, count: int) -> tuple[np.ndarray, np.ndarray]:
     """The first ``PER_BATCH`` samples of each batch, in order, until there are ``count``.
 
     Raises:
         ValueError: one line, if there are fewer.
     """
     images, labels, found = [], [], 0
-    for batch_images, batch_labels in data.as_numpy_iterator():
+    for batch_images, batch_labels in lea_keras.data.batches(data):
         take = min(PER_BATCH, count - found)
         images.append(batch_images[:take])
         labels.append(batch_labels[:take])
@@ -156,8 +157,10 @@ def _attack_one(
             return robustness.evaluate(model, images, labels, names, seed=seed, output_dir=output)
         except ValueError as error:
             raise RunError(f"The run {run.path} cannot be attacked: {error}") from error
-        except tf.errors.ResourceExhaustedError as error:
-            raise RunError(f"Memory does not suffice: {error.message.splitlines()[0]}") from error
+        except failures.backend_errors() as error:
+            if reason := failures.of_memory(error):
+                raise RunError(f"Memory does not suffice: {reason}") from error
+            raise
 
 
 def _medians(

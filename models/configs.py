@@ -14,7 +14,7 @@ from typing import Any
 
 
 def _load_checks() -> ModuleType:
-    """``lea_keras.checks`` alone: importing it by name would import ``lea_keras``, and with it TensorFlow."""
+    """``lea_keras.checks`` alone: importing it by name would import ``lea_keras``, and with it Keras."""
     package = importlib.util.find_spec("lea_keras")
     if package is None or not package.submodule_search_locations:
         raise ImportError("models needs lea_keras: install it with `pip install -e .` or run from the repository")
@@ -41,6 +41,7 @@ ENCODERS = ("fc", "conv")
 DECODERS = ("fc", "conv", "sb")
 OPTIMIZATIONS = ("alternate", "joint", "independent")
 PRECISIONS = ("none", "float16", "bfloat16")
+BACKENDS = ("tensorflow", "jax")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +82,7 @@ class RunConfig:
         chunk_windows: windows that a LEA works on at once; "auto": as many as fit the cache; None: all.
         jit_compile: whether XLA compiles the training step; None: Keras decides.
         mixed_precision: "none", "float16" or "bfloat16".
+        backend: what Keras runs on, "tensorflow" or "jax".
     """
 
     dataset: str = "sprites"
@@ -112,6 +114,7 @@ class RunConfig:
     chunk_windows: int | str | None = None
     jit_compile: bool | None = None
     mixed_precision: str = "none"
+    backend: str = "tensorflow"
 
     def __post_init__(self) -> None:
         """Checks every field and brings it into its one form.
@@ -225,7 +228,7 @@ def _chunk_windows(name: str, value: Any) -> int | str:
 
 
 # Fields that runs of earlier versions lack, with what those runs did.
-_ADDED_LATER = {"chunk_windows": None}
+_ADDED_LATER = {"chunk_windows": None, "backend": "tensorflow"}
 
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "dataset": _choice(*IMAGE_SIZES),
@@ -257,6 +260,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "chunk_windows": _optional(_chunk_windows),
     "jit_compile": _optional(_bool),
     "mixed_precision": _choice(*PRECISIONS),
+    "backend": _choice(*BACKENDS),
 }
 
 # One per reference model (thesis sections 4.7 and A.1). Chosen here for ``lea_fc`` and ``pool_fc``, which the thesis

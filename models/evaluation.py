@@ -10,7 +10,6 @@ from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 from keras import ops
 
 import lea_keras
@@ -18,7 +17,7 @@ import lea_keras.data
 from lea_keras import callbacks, losses, metrics, windows
 from lea_keras.layer import Use, forward_pass
 from lea_keras.model import find_leas
-from models import parts, pictures, probing, runs, tables, training
+from models import compiling, failures, parts, pictures, probing, runs, tables, training
 from models.configs import RunConfig
 from models.results import Results
 from models.runs import RunError
@@ -67,10 +66,12 @@ def evaluate(
             raise RunError(str(error)) from error
         try:
             values = {split: measure(model, data[split], split) for split in splits}
-        except tf.errors.ResourceExhaustedError as error:
-            raise RunError(f"Memory does not suffice: {error.message.splitlines()[0]}") from error
+        except failures.backend_errors() as error:
+            if reason := failures.of_memory(error):
+                raise RunError(f"Memory does not suffice: {reason}") from error
+            raise
         store(results, run_dir, len(rows), values)
-        pictures.of_run(model, pictures.first_images(data["test"], images), rows, results)
+        pictures.of_run(model, lea_keras.data.take(data["test"], images)[0], rows, results)
         text = tables.of_splits(values)
         if probes:
             print(text, flush=True)  # the probes take much longer
@@ -101,19 +102,19 @@ def load_model(run_dir: pathlib.Path, config: RunConfig) -> keras.Model:
     return model
 
 
-def load_splits(config: RunConfig, splits: Sequence[str]) -> dict[str, tf.data.Dataset]:
+def load_splits(config: RunConfig, splits: Sequence[str]) -> dict[str, lea_keras.data.Dataset]:
     """The data of a run as ``training.load_splits`` returns it.
 
     Raises:
-        RunError: one line, if it is not there.
+        RunError: one line, if it is not there, or what reads it is not installed.
     """
     try:
         return training.load_splits(config, splits=splits)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         raise RunError(str(error)) from error
 
 
-def measure(model: keras.Model, data: tf.data.Dataset, split: str = "test") -> dict[str, float]:
+def measure(model: keras.Model, data: lea_keras.data.Dataset, split: str = "test") -> dict[str, float]:
     """Runs a whole split through a model, once, and measures the main task and every LEA that was trained.
 
     The names are those of ``metrics.csv``. Of every LEA:
@@ -140,7 +141,6 @@ def measure(model: keras.Model, data: tf.data.Dataset, split: str = "test") -> d
     leas = [lea for lea in find_leas(model) if lea.loss_weight]
     rln = {lea.name: metrics.NormalizedReconstructionLoss() for lea in leas}
 
-    @tf.function(input_signature=data.element_spec)
     def step(images: Any, labels: Any) -> dict[str, Any]:
         with forward_pass("objectives") as current:
             logits = model(images, training=False)
@@ -151,6 +151,7 @@ def measure(model: keras.Model, data: tf.data.Dataset, split: str = "test") -> d
             found[lea.name] = _of_lea([use for use in current.uses if use.layer is lea], rln[lea.name])
         return found
 
+    step = compiling.compiled(step, [*model.variables, *(v for metric in rln.values() for v in metric.variables)], data)
     sums: dict[str, Any] = collections.defaultdict(float)
     errors: dict[str, list[np.ndarray]] = {lea.name: [] for lea in leas}
     bar = keras.utils.Progbar(len(data), verbose=1 if sys.stdout.isatty() else 0)
@@ -160,10 +161,10 @@ def measure(model: keras.Model, data: tf.data.Dataset, split: str = "test") -> d
         size = len(images)
         sums["samples"] += size
         for name in ("loss", "right", "labels"):
-            sums[name] += found[name].numpy().astype(np.float64)
+            sums[name] += found[name].astype(np.float64)
         for lea in leas:
             of_lea = found[lea.name]
-            errors[lea.name].append(of_lea.pop("errors").numpy())
+            errors[lea.name].append(of_lea.pop("errors"))
             for name, value in of_lea.items():
                 sums[f"{lea.name}_{name}"] += float(value) * size
 
@@ -217,6 +218,7 @@ def store(results: Results, run_dir: pathlib.Path, epochs: int, values: dict[str
     stored = runs.load_config(run_dir)  # not with the data elsewhere
     about = {
         "lea_keras": lea_keras.__version__,
+        "backend": keras.backend.backend(),
         "run": run_dir.resolve().name,
         "epochs": epochs,
         "config": json.loads(stored.to_json()),

@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
-import numpy as np
-import tensorflow as tf
 
 import lea_keras
 from lea_keras import plots
@@ -18,11 +16,6 @@ OF_LEAS = ("code_maps.png", "histograms.png")
 OF_DECODERS = ("reconstructions.png", "windows.png", "confidence.png")
 
 Rows = Sequence[Mapping[str, float]]  # of metrics.csv
-
-
-def first_images(data: tf.data.Dataset, count: int) -> np.ndarray:
-    """The first images of a data set, fewer if there are fewer."""
-    return np.stack(list(data.unbatch().map(lambda image, _: image).take(count).as_numpy_iterator()))
 
 
 def names(model: keras.Model) -> list[str]:

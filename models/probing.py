@@ -34,7 +34,8 @@ def load(config: RunConfig, settings: Settings) -> dict[str, Any]:
     """Images of a run with all their factors, "train" and "test", as ``probes.measure`` takes them.
 
     Raises:
-        RunError: one line, if the data has no known factors, has fewer images, or is not there.
+        RunError: one line, if the data has no known factors, has fewer images, or is not there, or what reads it is
+            not installed.
     """
     if settings.limit and config.limit and settings.limit > config.limit:
         allowed = f"at most {config.limit}, the images that the run was trained on"
@@ -43,7 +44,7 @@ def load(config: RunConfig, settings: Settings) -> dict[str, Any]:
     shared = {"seed": config.seed, "name": config.dataset, "data_dir": config.data_dir}
     try:
         return {split: probes.sprites_data(split, limit, **shared) for split, limit in limits.items()}
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         raise RunError(str(error)) from error
 
 

@@ -13,8 +13,8 @@ from models.configs import CONFIGS, RunConfig, checks
 CONFIG_FILE = "config.json"
 # A folder that holds nothing but this was claimed by a run that never started, and is free.
 _CLAIM = f"{CONFIG_FILE}.tmp"
-# A run may go on for longer, and find its data elsewhere.
-CHANGEABLE = ("epochs", "data_dir", "download")
+# A run may go on for longer, find its data elsewhere, and compute with another backend.
+CHANGEABLE = ("epochs", "data_dir", "download", "backend")
 
 
 class RunError(Exception):
@@ -61,7 +61,7 @@ def series(folder: pathlib.Path, config: RunConfig, count: int) -> list[tuple[pa
 
     Raises:
         ValueError: one line, for a count that is not positive, a seed out of range, a run of another configuration, or
-            a numbered folder that holds something else.
+            a numbered folder that holds something else. All runs have one backend, since they are compared.
         OSError: if a folder cannot be read.
     """
     count = checks.check_positive_int("runs", count)
@@ -79,7 +79,10 @@ def series(folder: pathlib.Path, config: RunConfig, count: int) -> list[tuple[pa
 
 def _check_member(run_dir: pathlib.Path, config: RunConfig) -> None:
     if exists(run_dir):
-        load_config(run_dir)  # which says what is damaged
+        stored = load_config(run_dir)
+        if stored.backend != config.backend:
+            allowed = f"{stored.backend!r}, that of the run in {run_dir}, since all runs of a series have one backend"
+            raise checks.fail("backend", allowed, config.backend)
         fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
         try:
             resumed_config(run_dir, fields)
@@ -168,7 +171,7 @@ def resumed_config(run_dir: pathlib.Path, given: dict[str, Any]) -> RunConfig:
 
     Args:
         run_dir: the run's folder.
-        given: fields given again; ``epochs`` may be higher and ``data_dir`` and ``download`` different.
+        given: fields given again; those that are ``CHANGEABLE`` may be different, ``epochs`` only higher.
 
     Raises:
         ValueError: one line, if there is no run to resume or a field contradicts it.

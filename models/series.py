@@ -5,10 +5,9 @@ import pathlib
 from collections.abc import Iterator, Sequence
 
 import keras
-from tensorflow.python.framework import ops
 
 from lea_keras import callbacks
-from models import commandline, comparison, runs, training
+from models import commandline, comparison, compiling, runs, training
 from models.configs import RunConfig
 from models.runs import DivergedError, RunError
 from models.startup import many_models
@@ -68,17 +67,11 @@ def _train_one(run_dir: pathlib.Path, config: RunConfig) -> None:
 @contextlib.contextmanager
 def nothing_kept() -> Iterator[None]:
     """Nothing of former models is seen inside, and nothing of the ones made inside is kept: no state and no memory."""
-    # TensorFlow keeps a traced ``tf.custom_gradient`` (every update by a Keras optimizer makes one, a LEA's chunks do)
-    # registered for good, and with it the whole graph around it. It has no public way to let go of them.
-    registered = getattr(getattr(ops, "gradient_registry", None), "_registry", {})
-    before = set(registered)
     keras.utils.clear_session()
     try:
-        yield
+        with compiling.graphs_let_go():
+            yield
     finally:
-        for name in set(registered) - before:
-            if name.startswith("CustomGradient-"):
-                del registered[name]
         keras.utils.clear_session()
 
 

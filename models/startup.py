@@ -1,4 +1,4 @@
-"""TensorFlow without the notices that are of no use to who trains or evaluates a run."""
+"""Keras' backend without the notices that are of no use to who trains or evaluates a run."""
 
 import contextlib
 import importlib
@@ -11,7 +11,7 @@ from types import ModuleType
 
 
 def quiet_import(name: str) -> ModuleType:
-    """Imports what imports TensorFlow; what goes to the standard error meanwhile is shown only if the import fails.
+    """Imports what imports Keras; what goes to the standard error meanwhile is shown only if the import fails.
 
     ``TF_CPP_MIN_LOG_LEVEL`` alone is not enough: some notices come before TensorFlow looks at it.
     """
@@ -22,8 +22,7 @@ def quiet_import(name: str) -> ModuleType:
         os.dup2(notices.fileno(), 2)
         try:
             module = importlib.import_module(name)
-            # TensorFlow looks for a GPU at first use, and says so at length where there is none.
-            sys.modules["tensorflow"].config.list_physical_devices("GPU")
+            _look_for_devices(sys.modules["keras"].backend.backend())
             return module
         except BaseException:
             notices.seek(0)
@@ -32,6 +31,14 @@ def quiet_import(name: str) -> ModuleType:
         finally:
             os.dup2(original, 2)
             os.close(original)
+
+
+def _look_for_devices(backend: str) -> None:
+    """Does at once what a backend does at first use: look for a GPU, and say so at length where there is none."""
+    if backend == "tensorflow":
+        sys.modules["tensorflow"].config.list_physical_devices("GPU")
+    else:
+        sys.modules["jax"].devices()
 
 
 @contextlib.contextmanager

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 import lea_keras.data
 from lea_keras import callbacks, plots
-from models import parts, pictures, registry, runs, tables
+from lea_keras.callbacks.scalars import EpochScalars
+from lea_keras.data import Dataset
+from models import failures, parts, registry, runs, tables
 from models.configs import RunConfig
 from models.runs import DivergedError, RunError
 
@@ -49,18 +50,10 @@ def train(config: RunConfig, run_dir: pathlib.Path, resume: bool = False) -> str
             return tables.of_epoch(callbacks.read_metrics(run_dir)[-1], majority_accuracy(splits["test"]))
         except callbacks.NaNLossError as error:
             raise DivergedError(f"{error}. {_kept(run_dir)}") from error
-        except tf.errors.OpError as error:
-            raise _explained(error, run_dir) from error
-
-
-def _explained(error: tf.errors.OpError, run_dir: pathlib.Path) -> Exception:
-    """What TensorFlow reports of a disk or of memory that is full, as one line; any other error as it is."""
-    if str(run_dir / LOG_FOLDER) in error.message:
-        reason = error.message.partition("; ")[2] or error.message
-        return OSError(f"its {LOG_FOLDER} cannot be written: {reason.splitlines()[0]}")
-    if isinstance(error, tf.errors.ResourceExhaustedError):
-        return RunError(f"Memory does not suffice for this model and batch size: {error.message.splitlines()[0]}")
-    return error
+        except failures.backend_errors() as error:
+            if reason := failures.of_memory(error):
+                raise RunError(f"Memory does not suffice for this model and batch size: {reason}") from error
+            raise
 
 
 def _kept(run_dir: pathlib.Path) -> str:
@@ -71,33 +64,34 @@ def _kept(run_dir: pathlib.Path) -> str:
     return f"The model after epoch {finished}, the last good one, is in {run_dir / callbacks.MODEL_FILE}."
 
 
-def _prepare(config: RunConfig, resumed: pathlib.Path | None) -> tuple[int, keras.Model, dict[str, tf.data.Dataset]]:
+def _prepare(config: RunConfig, resumed: pathlib.Path | None) -> tuple[int, keras.Model, dict[str, Dataset]]:
     """Returns the number of finished epochs, the compiled model after them, and both splits of the data."""
     keras.utils.set_random_seed(config.seed)
     try:
         finished, checkpoint = callbacks.last_checkpoint(resumed) if resumed else (0, None)
         splits = load_splits(config, finished)
         if checkpoint is not None:
-            return finished, _load(checkpoint), splits
+            return finished, _load(checkpoint, config), splits
         details = lea_keras.data.info(config.dataset)
         model = registry.build(config, details.image_shape, details.classes, steps_per_epoch=len(splits["train"]))
-    except (ValueError, OSError) as error:  # what arguments, data sets and folders are refused with
+    except (ValueError, OSError, ImportError) as error:  # what arguments, data sets and folders are refused with
         raise RunError(str(error)) from error
     parts.compile_model(model, config)
     return 0, model, splits
 
 
-def _load(checkpoint: pathlib.Path) -> keras.Model:
+def _load(checkpoint: pathlib.Path, config: RunConfig) -> keras.Model:
     """Loads a checkpoint with its optimizers."""
     try:
-        return keras.models.load_model(checkpoint)
+        model = keras.models.load_model(checkpoint)
     except Exception as error:  # a damaged file fails in whatever library meets the damage first
         raise RunError(f"The checkpoint {checkpoint} cannot be loaded: {error}") from error
+    # Stored is what Keras decided for the backend and the machine that the run was on before; None: it decides anew.
+    model.jit_compile = config.jit_compile
+    return model
 
 
-def load_splits(
-    config: RunConfig, first_epoch: int = 0, splits: Sequence[str] = tables.SPLITS
-) -> dict[str, tf.data.Dataset]:
+def load_splits(config: RunConfig, first_epoch: int = 0, splits: Sequence[str] = tables.SPLITS) -> dict[str, Dataset]:
     """Returns the "train" and "test" data of a run, batched as in it, the training data from an epoch on."""
     batch_size = config.batch_size or lea_keras.data.info(config.dataset).batch_size
     shared = {"batch_size": batch_size, "seed": config.seed}
@@ -114,16 +108,14 @@ def _confirm(config: RunConfig, run_dir: pathlib.Path, resume: bool) -> None:
 
 
 def _fit(
-    model: keras.Model, splits: dict[str, tf.data.Dataset], config: RunConfig, run_dir: pathlib.Path, finished: int
+    model: keras.Model, splits: dict[str, Dataset], config: RunConfig, run_dir: pathlib.Path, finished: int
 ) -> None:
     """Trains and, after each epoch, tests (thesis section 4.1) and stores what ``RunCheckpoint`` says.
 
     TensorBoard finds the metrics of every epoch and what the LEAs make of a few test images, the latter about five
     times in a run.
     """
-    board = keras.callbacks.TensorBoard(str(run_dir / LOG_FOLDER), write_graph=False)
-    board.async_safe = True  # it writes once an epoch; without this Keras waits for every step's metrics to show them
-    logs, images = run_dir / LOG_FOLDER, pictures.first_images(splits["test"], PICTURE_IMAGES)
+    logs, images = run_dir / LOG_FOLDER, lea_keras.data.take(splits["test"], PICTURE_IMAGES)[0]
     model.fit(
         splits["train"],
         validation_data=splits["test"],
@@ -134,7 +126,7 @@ def _fit(
         verbose=1 if sys.stdout.isatty() else 2,
         callbacks=[
             callbacks.StopOnNaN(),
-            board,
+            EpochScalars(logs),
             callbacks.LEAPictures(images, logs, every=max(1, config.epochs // PICTURED_EPOCHS)),
             callbacks.CapacityReadout(images, logs),
             callbacks.RunCheckpoint(run_dir),
@@ -143,15 +135,15 @@ def _fit(
     )
 
 
-def _draw(model: keras.Model, data: tf.data.Dataset, run_dir: pathlib.Path) -> None:
+def _draw(model: keras.Model, data: Dataset, run_dir: pathlib.Path) -> None:
     """Stores the picture of inputs, code maps and reconstructions; a model without LEAs has none."""
     if not plots.lea_layers(model):
         return
     temporary = run_dir / f"{PICTURE_FILE}.tmp"
-    plots.code_maps(model, pictures.first_images(data, PICTURE_IMAGES)).savefig(temporary, format="png")
+    plots.code_maps(model, lea_keras.data.take(data, PICTURE_IMAGES)[0]).savefig(temporary, format="png")
     temporary.replace(run_dir / PICTURE_FILE)
 
 
-def majority_accuracy(data: tf.data.Dataset) -> float:
+def majority_accuracy(data: Dataset) -> float:
     """The share of the most frequent class: what a model that ignores its input can reach."""
-    return float(np.max(np.mean(np.concatenate([labels for _, labels in data.as_numpy_iterator()]), axis=0)))
+    return float(np.max(np.mean(np.concatenate([labels for _, labels in lea_keras.data.batches(data)]), axis=0)))

@@ -117,7 +117,7 @@ def test_csv_and_markdown_hold_the_same(attacked):
 
 def test_first_samples_of_every_batch(trained):
     data = lea_keras.data.load("sprites", "test", batch_size=40, seed=0)  # a hundred: batches of 40, 40 and 20
-    images, labels = (np.concatenate(parts) for parts in zip(*data.as_numpy_iterator(), strict=True))
+    images, labels = (np.concatenate(parts) for parts in zip(*lea_keras.data.batches(data), strict=True))
     found = attacking.first_samples(data, 50)
     places = [*range(20), *range(40, 60), *range(80, 90)]
     np.testing.assert_array_equal(found[0], images[places])
@@ -126,7 +126,8 @@ def test_first_samples_of_every_batch(trained):
         ValueError, match="`attack_samples` must be at most 60, the first 20 of every batch of test data"
     ):
         attacking.first_samples(data, 61)
-    small = attacking.first_samples(data.unbatch().batch(8), 30)[0]  # smaller batches are taken whole
+    data = lea_keras.data.load("sprites", "test", batch_size=8, seed=0)
+    small = attacking.first_samples(data, 30)[0]  # smaller batches are taken whole
     np.testing.assert_array_equal(small, images[:30])
 
 

@@ -11,6 +11,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+from backends import needs_tensorflow
 
 import evaluate
 import lea_keras.data
@@ -324,7 +325,9 @@ DAMAGED = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGED)
+@pytest.mark.parametrize(
+    "damage", [pytest.param(name, marks=needs_tensorflow) if name == "no data" else name for name in DAMAGED]
+)
 def test_damaged_run(damage, copy, capsys):
     act, message = DAMAGED[damage]
     act(copy)
@@ -398,7 +401,7 @@ def test_help_and_interrupt(run_dir, monkeypatch, capsys):
     assert capsys.readouterr().err == "\nevaluate.py: Interrupted.\n"
 
 
-def test_mistakes_are_answered_before_tensorflow_is_imported(tmp_path):
+def test_mistakes_are_answered_before_keras_is_imported(tmp_path):
     code = "import sys, evaluate; s = evaluate.main(['evaluate.py', '--run_dir=/x']); print(s, 'keras' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout == "1 False\n"

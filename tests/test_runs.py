@@ -7,6 +7,7 @@ import pathlib
 import keras
 import numpy as np
 import pytest
+from backends import needs_tensorflow
 
 import evaluate
 import train
@@ -128,6 +129,7 @@ def test_an_unfinished_run_is_resumed(folder, tmp_path, capsys):
         np.testing.assert_array_equal(one, other)
 
 
+@needs_tensorflow
 def test_what_tensorflow_keeps_of_a_run_is_let_go(tmp_path):
     from tensorflow.python.framework import ops
 

@@ -1,7 +1,4 @@
-"""What LEAs make of a fixed batch, epoch by epoch, for TensorBoard: pictures, histograms, capacity, KL.
-
-TensorFlow's summary writers are imported with TensorFlow, inside functions: only here is it needed.
-"""
+"""What LEAs make of a fixed batch, epoch by epoch, for TensorBoard: pictures, histograms, capacity, KL."""
 
 import io
 import os
@@ -18,6 +15,7 @@ from keras import ops
 from lea_keras import plots
 from lea_keras.autoencoders import CapacityControlledAutoencoder, VariationalAutoencoder
 from lea_keras.callbacks.checkpoints import write_atomically
+from lea_keras.callbacks.events import EventFile
 from lea_keras.checks import check_positive_int, fail
 from lea_keras.losses import kl_divergence
 from lea_keras.maps import Inspection, inspect
@@ -47,10 +45,11 @@ class _OnFixedBatch(keras.callbacks.Callback):
         self.images = images
         self.log_dir = pathlib.Path(log_dir) / folder
         self.every = check_positive_int("every", every)
-        self._writer: Any = None
+        self.events = EventFile(self.log_dir)
         self._epoch = self._written = -1
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self.events = EventFile(self.log_dir)
         self._epoch = self._written = -1
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -65,9 +64,6 @@ class _OnFixedBatch(keras.callbacks.Callback):
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         if self._written != self._epoch:  # whatever ended training, a stop before its time included
             self._write(self._epoch)
-        if self._writer is not None:
-            self._writer.close()
-        self._writer = None
 
     def begin(self, finished: int) -> None:
         """Is called before the first epoch of a training that goes on after so many finished ones."""
@@ -77,21 +73,14 @@ class _OnFixedBatch(keras.callbacks.Callback):
         return bool(plots.lea_layers(self.model))
 
     def write(self, views: list[Inspection], epoch: int) -> None:
-        """Writes the summaries of an epoch."""
+        """Adds an epoch to ``events``; the first one is step 0, also after a resume, as in Keras' own callback."""
         raise NotImplementedError
 
     def _write(self, epoch: int) -> None:
-        import tensorflow as tf
-
         self._written = epoch
-        if not self.shows():
-            return
-        if self._writer is None:
-            self._writer = tf.summary.create_file_writer(str(self.log_dir))
-        # As Keras' own callback writes its metrics: the first epoch is step 0, also after a resume.
-        with self._writer.as_default(epoch):
+        if self.shows():
             self.write(inspect(self.model, self.images), epoch)
-        self._writer.flush()
+            self.events.flush()
 
 
 class LEAPictures(_OnFixedBatch):
@@ -136,22 +125,20 @@ class LEAPictures(_OnFixedBatch):
         self._confidence = {epoch: maps for epoch, maps in self._read_confidence().items() if epoch <= finished}
 
     def write(self, views: list[Inspection], epoch: int) -> None:
-        import tensorflow as tf
-
         self._views = views
         self._keep_confidence(epoch + 1)
         for i, (name, view) in enumerate(zip(plots.names(views), views, strict=True)):
             count = len(view.inputs)
             figures = {"code_maps": plots.code_maps(view, max_images=count)}
-            tf.summary.histogram(f"{name}/values/inputs", view.inputs)
-            tf.summary.histogram(f"{name}/values/codes", view.code_maps)
+            self.events.histogram(f"{name}/values/inputs", view.inputs, epoch)
+            self.events.histogram(f"{name}/values/codes", view.code_maps, epoch)
             if view.layer.loss_weight:
                 figures["reconstructions"] = plots.reconstructions(view, max_images=count)
                 figures["confidence"] = plots.confidence_maps(self._by_epoch([i]), max_images=count)
                 figures |= _traversal(view, name)
-                tf.summary.histogram(f"{name}/values/reconstructions", view.windows)
+                self.events.histogram(f"{name}/values/reconstructions", view.windows, epoch)
             for kind, figure in figures.items():
-                tf.summary.image(f"{name}/{kind}", plots.pixels(figure)[None])
+                self.events.image(f"{name}/{kind}", plots.pixels(figure), epoch)
 
     def _by_epoch(self, indices: Iterable[int]) -> dict[int, list[Inspection]]:
         """Some of the last inspections, with the confidence of every epoch."""
@@ -169,6 +156,7 @@ class LEAPictures(_OnFixedBatch):
         arrays = {f"{e}_{i}": own for e, found in self._confidence.items() for i, own in enumerate(found)}
         file = io.BytesIO()
         np.savez_compressed(file, **arrays)
+        self.log_dir.mkdir(parents=True, exist_ok=True)
         write_atomically(self.log_dir / CONFIDENCE_FILE, file.getvalue())
 
     def _read_confidence(self) -> dict[int, list[np.ndarray]]:
@@ -206,16 +194,13 @@ class CapacityReadout(_OnFixedBatch):
         return any(isinstance(lea.autoencoder, VariationalAutoencoder) for lea in plots.lea_layers(self.model))
 
     def write(self, views: list[Inspection], epoch: int) -> None:
-        import tensorflow as tf
-
-        del epoch
         for name, view in zip(plots.names(views), views, strict=True):
             autoencoder = view.layer.autoencoder
             if isinstance(autoencoder, CapacityControlledAutoencoder):
-                tf.summary.scalar(f"{name}/capacity", float(autoencoder.current_capacity))
+                self.events.scalar(f"{name}/capacity", float(autoencoder.current_capacity), epoch)
             if isinstance(autoencoder, VariationalAutoencoder):
                 for i, kl in enumerate(_kl_per_code(view)):
-                    tf.summary.scalar(f"{name}/kl/code_{i + 1:02}", kl)
+                    self.events.scalar(f"{name}/kl/code_{i + 1:02}", kl, epoch)
 
 
 def _traversal(view: Inspection, name: str) -> dict[str, "Figure"]:

@@ -1,0 +1,52 @@
+"""The metrics of every epoch for TensorBoard, on every backend."""
+
+import os
+import pathlib
+from typing import Any
+
+import keras
+
+from lea_keras.callbacks.events import EventFile
+
+
+class EpochScalars(keras.callbacks.Callback):
+    """Writes what ``keras.callbacks.TensorBoard(log_dir, write_graph=False)`` writes, which needs TensorFlow for it.
+
+    Below ``train`` every epoch's training metrics and the learning rate, below ``validation`` the validation metrics
+    without their "val_", each as ``epoch_<name>`` with the epoch from 0 as its step; below ``validation`` these once
+    more, as ``evaluation_<name>_vs_iterations``, with the optimizer's steps.
+
+    Args:
+        log_dir: TensorBoard's folder.
+
+    Raises:
+        OSError: from ``fit``, if a file cannot be written; it names the file.
+    """
+
+    def __init__(self, log_dir: str | os.PathLike[str]) -> None:
+        super().__init__()
+        self.log_dir = pathlib.Path(log_dir)
+        self._begin()
+
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self._begin()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        if not logs:
+            return
+        for name, value in logs.items():
+            file = self._validation if name.startswith("val_") else self._train
+            file.scalar(f"epoch_{name.removeprefix('val_')}", value, epoch)
+        rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
+        self._train.scalar("epoch_learning_rate", rate, epoch)
+        self._train.flush()
+        self._validation.flush()
+
+    def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
+        steps = int(self.model.optimizer.iterations)
+        for name, value in (logs or {}).items():
+            self._validation.scalar(f"evaluation_{name}_vs_iterations", value, steps)
+        self._validation.flush()
+
+    def _begin(self) -> None:
+        self._train, self._validation = EventFile(self.log_dir / "train"), EventFile(self.log_dir / "validation")
