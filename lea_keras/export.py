@@ -59,10 +59,11 @@ def export_encoder(model: keras.Model) -> keras.Model:
     ``lea_keras`` is not installed; a user's own layers need their classes as ever, and so do this package's
     autoencoders or coders that stand in the model outside any LEA. A model without LEAs is just copied **(chosen)**.
 
-    Limits of what is underneath (Keras 3.15, TensorFlow 2.21): TFLite has no float16 convolutions, so a model of
-    policy ``mixed_float16`` converts to one that needs TensorFlow's own operations; a Python ``lambda`` in a layer is
-    refused, as by ``keras.models.clone_model``; a layer that a model and a model nested in it share does not survive
-    Keras' own saving, before the export or after it.
+    Limits of what is underneath (Keras 3.15, TensorFlow 2.21): under JAX, Keras writes a SavedModel only where
+    TensorFlow is installed, and no TFLite (save the export as ``.keras`` and load it under TensorFlow for that). TFLite
+    has no float16 convolutions, so a model of policy ``mixed_float16`` converts to one that needs TensorFlow's own
+    operations; a Python ``lambda`` in a layer is refused, as by ``keras.models.clone_model``; a layer that a model and
+    a model nested in it share does not survive Keras' own saving, before the export or after it.
 
     Args:
         model: a functional or Sequential model, built, an ``LEAModel`` or not.

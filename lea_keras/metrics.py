@@ -78,7 +78,9 @@ def reconstruction_confidence(windows: Any, reconstructions: Any) -> Any:
     """
     errors = window_errors(windows, reconstructions)
     worst = ops.max(errors)
-    return 1.0 - errors / ops.where(worst > 0, worst, 1.0)
+    confidence = 1.0 - errors / ops.where(worst == 0, 1.0, worst)
+    # XLA multiplies by 1/worst instead, which brings the worst window's share next to 1, not always to it.
+    return ops.where(errors >= worst, ops.cast(worst == 0, "float32"), confidence)
 
 
 class _Accumulated(keras.metrics.Metric):

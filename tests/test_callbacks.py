@@ -1,18 +1,26 @@
 """Callbacks: what a run folder holds after every epoch and every interruption, the stop at NaN, the time left, and what
 TensorBoard shows of LEAs."""
 
+import io
 import math
 import os
+import pathlib
+import shutil
+import time
 
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from backends import needs_tensorflow
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.util import tensor_util
 
 import lea_keras
 from lea_keras import callbacks, plots
+from lea_keras.callbacks.events import EventFile
+from lea_keras.callbacks.scalars import EpochScalars
 
 
 def make_model(learning_rate=1e-3, lea=False):
@@ -38,7 +46,7 @@ def make_data(value=None):
     return images, np.eye(3, dtype="float32")[rng.integers(0, 3, 12)]
 
 
-def fit(model, run_dir, epochs, finished=0, data=None):
+def fit(model, run_dir, epochs, finished=0, data=None, more=()):
     images, labels = data or make_data()
     return model.fit(
         images,
@@ -49,7 +57,7 @@ def fit(model, run_dir, epochs, finished=0, data=None):
         epochs=epochs,
         initial_epoch=finished,
         verbose=0,
-        callbacks=[callbacks.StopOnNaN(), callbacks.RunCheckpoint(run_dir)],
+        callbacks=[callbacks.StopOnNaN(), callbacks.RunCheckpoint(run_dir), *more],
     )
 
 
@@ -93,13 +101,20 @@ def test_folder_holds_the_last_epoch_and_all_metrics(tmp_path):
 
 def test_resumed_run_equals_uninterrupted_one(tmp_path):
     whole, first = make_model(lea=True), make_model(lea=True)
-    fit(whole, tmp_path / "whole", 3)
+    kept, folder = tmp_path / "kept.keras", tmp_path / "whole"
+    keep = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: epoch == 1 and copy_model(folder, kept))
+    fit(whole, folder, 3, more=[keep])
     fit(first, tmp_path / "parts", 1)
     finished, path = callbacks.last_checkpoint(tmp_path / "parts")
     second = keras.models.load_model(path)
+    assert_equal(second, keras.models.load_model(kept))  # stored while training went on
     fit(second, tmp_path / "parts", 3, finished)
     assert without_seconds(tmp_path / "whole") == without_seconds(tmp_path / "parts")
     assert_equal(whole, second)
+
+
+def copy_model(run_dir, path):
+    shutil.copyfile(run_dir / "model.keras", path)
 
 
 class Kill(BaseException):
@@ -195,6 +210,20 @@ def test_nan_stops_at_once_and_keeps_the_last_good_epoch(tmp_path):
     assert len(callbacks.read_metrics(tmp_path)) == 2
 
 
+def test_nan_stops_at_its_batch():
+    """The third of a thousand, or while the next ones are under way; the weights are those of the last step taken."""
+    images, labels = (np.tile(array, (334,) + (1,) * (array.ndim - 1)) for array in make_data())
+    images[8:12] = np.nan
+    model, seen = make_model(), []
+    count = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(logs["loss"]))
+    count.async_safe = True
+    with pytest.raises(callbacks.NaNLossError, match="epoch 1: loss became nan"):
+        model.fit(images, labels, batch_size=4, shuffle=False, verbose=0, callbacks=[callbacks.StopOnNaN(), count])
+    assert all(map(math.isfinite, seen)) and len(seen) <= 2
+    assert 3 <= int(model.optimizer.iterations) < 500
+    assert all(np.isnan(np.array(weight)).all() for weight in model.layers[-1].weights)
+
+
 def test_weights_spoilt_by_the_last_step_are_not_kept(tmp_path):
     """One step an epoch: its loss is still good, what it makes of the weights shows in the validation alone."""
     images, labels = make_data()
@@ -235,19 +264,148 @@ def test_time_left(monkeypatch, capsys, seconds, epoch, printed):
     assert capsys.readouterr().out == printed
 
 
-# TensorBoard: what LEAs make of a fixed batch.
+# TensorBoard: what is in event files.
 
 
 def events(log_dir):
     """Tag → steps of all that was written below a folder."""
     loaded = EventAccumulator(str(log_dir), size_guidance={"tensors": 0}).Reload()
-    # Files of one second are read in the order of their names, in which 10 comes before 9.
-    return {tag: sorted(event.step for event in loaded.Tensors(tag)) for tag in loaded.Tags()["tensors"]}
+    return {tag: [event.step for event in loaded.Tensors(tag)] for tag in loaded.Tags()["tensors"]}
 
 
 def event_values(log_dir, tag):
     loaded = EventAccumulator(str(log_dir), size_guidance={"tensors": 0}).Reload()
     return [tensor_util.make_ndarray(event.tensor_proto) for event in loaded.Tensors(tag)]
+
+
+def summaries(folder):
+    """Every summary in the event files of a folder, in the order in which they were added, with its step."""
+    paths = sorted(folder.glob("*tfevents*"))
+    found = [event for path in paths for event in EventFileLoader(str(path)).Load()]
+    return [(event.step, value) for event in found for value in event.summary.value]
+
+
+def test_an_event_file_holds_what_was_flushed(tmp_path):
+    before, file = time.time(), EventFile(tmp_path / "logs" / "train")
+    file.flush()
+    file.scalar("a", 0.1, 0)
+    assert not (tmp_path / "logs").exists()
+    file.flush()
+    file.scalar("a", np.float64("nan"), np.int64(7))
+    file.scalar("b", 2, 1)
+    file.flush()
+    (path,) = (tmp_path / "logs" / "train").iterdir()
+    version, *loaded = EventFileLoader(str(path)).Load()
+    assert version.file_version == "brain.Event:2"
+    assert [(event.summary.value[0].tag, event.step) for event in loaded] == [("a", 0), ("a", 7), ("b", 1)]
+    assert before <= version.wall_time and loaded[0].wall_time <= loaded[1].wall_time <= time.time()
+    first, second = event_values(tmp_path / "logs" / "train", "a")
+    assert first == np.float32(0.1) and first.dtype == np.float32 and np.isnan(second)
+
+
+def test_event_files_are_read_in_the_order_in_which_they_were_made(tmp_path):
+    for step in range(12):
+        file = EventFile(tmp_path)
+        file.scalar("a", step, step)
+        file.flush()
+    assert [step for step, _ in summaries(tmp_path)] == list(range(12))
+
+
+def test_a_histogram_of_what_is_not_finite(tmp_path):
+    with pytest.raises(ValueError, match="`values` must be finite to have the histogram 'a'. Received: .*inf") as error:
+        EventFile(tmp_path).histogram("a", [0.0, np.inf], 0)
+    assert "\n" not in str(error.value)
+
+
+def test_a_full_disk_is_an_error_that_names_the_event_file(tmp_path, monkeypatch):
+    file = EventFile(tmp_path)
+    file.scalar("a", 1, 0)
+    file.flush()
+    file.scalar("a", 1, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(pathlib.Path, "open", lambda *_, **__: open("/dev/full", "wb"))
+        with pytest.raises(OSError, match="No space left on device: '.*tfevents") as error:
+            file.flush()
+    assert error.value.errno == 28 and str(tmp_path) in error.value.filename
+    (tmp_path / "file").touch()
+    callback = EpochScalars(tmp_path / "file")
+    with pytest.raises(NotADirectoryError, match="train"):
+        make_model().fit(*make_data(), verbose=0, callbacks=[callback])
+
+
+@needs_tensorflow
+def test_summaries_are_those_of_tensorflow(tmp_path):
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    ours, images = EventFile(tmp_path / "ours"), rng.integers(0, 256, (3, 5, 4, 3)).astype("uint8")
+    with tf.summary.create_file_writer(str(tmp_path / "theirs")).as_default() as writer:
+        for step, scale in enumerate((1e-3, 1.0, 0.0)):
+            values = (scale * rng.normal(size=(7, 11))).astype("float32")
+            tf.summary.scalar("a/scalar", scale, step)
+            tf.summary.histogram("a/histogram", values, step)
+            tf.summary.image("a/image", images[step : step + 1], step)
+            ours.scalar("a/scalar", scale, step)
+            ours.histogram("a/histogram", values, step)
+            ours.image("a/image", images[step], step)
+        writer.close()
+    ours.flush()
+    pairs = list(zip(summaries(tmp_path / "ours"), summaries(tmp_path / "theirs"), strict=True))
+    assert len(pairs) == 9
+    for (step, own), (their_step, their) in pairs:
+        assert (step, own.tag, own.metadata) == (their_step, their.tag, their.metadata)
+        own, their = tensor_util.make_ndarray(own.tensor), tensor_util.make_ndarray(their.tensor)
+        assert own.shape == their.shape and own.dtype == their.dtype
+        if own.dtype == object:
+            assert own[:2].tolist() == their[:2].tolist() == [b"4", b"5"]
+            assert np.array_equal(np.array(Image.open(io.BytesIO(own[2]))), tf.image.decode_png(their[2]))
+        else:
+            np.testing.assert_allclose(own, their, rtol=1e-12, atol=1e-15)
+
+
+# TensorBoard: metrics.
+
+
+def test_every_metric_of_every_epoch(tmp_path):
+    model, callback = make_model(), EpochScalars(tmp_path)
+    arguments = {"validation_data": make_data(), "batch_size": 4, "verbose": 0, "callbacks": [callback]}
+    first = model.fit(*make_data(), epochs=2, **arguments).history
+    second = model.fit(*make_data(), epochs=3, initial_epoch=2, **arguments).history
+    history = {name: values + second[name] for name, values in first.items()}
+    assert set(history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
+    tags = {"epoch_loss": [0, 1, 2], "epoch_accuracy": [0, 1, 2]}
+    assert events(tmp_path / "train") == tags | {"epoch_learning_rate": [0, 1, 2]}
+    steps = {f"evaluation_{name}_vs_iterations": [3, 6, 9] for name in ("loss", "accuracy")}
+    assert events(tmp_path / "validation") == tags | steps
+    for name, values in history.items():
+        folder, name = ("validation", name[4:]) if name.startswith("val_") else ("train", name)
+        assert event_values(tmp_path / folder, f"epoch_{name}") == [np.float32(value) for value in values]
+        if folder == "validation":
+            shown = event_values(tmp_path / folder, f"evaluation_{name}_vs_iterations")
+            assert shown == [np.float32(value) for value in values]
+    assert event_values(tmp_path / "train", "epoch_learning_rate") == [np.float32(1e-3)] * 3
+
+
+def test_metrics_without_validation(tmp_path):
+    make_model().fit(*make_data(), epochs=2, verbose=0, callbacks=[EpochScalars(tmp_path)])
+    assert events(tmp_path / "train")["epoch_loss"] == [0, 1]
+    assert [path.name for path in tmp_path.iterdir()] == ["train"]
+
+
+@needs_tensorflow
+def test_metrics_are_written_as_by_keras(tmp_path):
+    board = keras.callbacks.TensorBoard(str(tmp_path / "theirs"), write_graph=False)
+    both = [board, EpochScalars(tmp_path / "ours")]
+    make_model(lea=True).fit(*make_data(), validation_data=make_data(), epochs=2, verbose=0, callbacks=both)
+    for folder in ("train", "validation"):
+        ours, theirs = (summaries(tmp_path / name / folder) for name in ("ours", "theirs"))
+        assert len(ours) == (2 * 9 if folder == "train" else 2 * 16)
+        for (step, own), (their_step, their) in zip(ours, theirs, strict=True):
+            assert (step, own.tag, own.metadata) == (their_step, their.tag, their.metadata)
+            assert np.array_equal(tensor_util.make_ndarray(own.tensor), tensor_util.make_ndarray(their.tensor))
+
+
+# TensorBoard: what LEAs make of a fixed batch.
 
 
 def drive(callback, model, epochs, finished=0):
@@ -290,7 +448,7 @@ def test_tensorboard_shows_pictures_histograms_and_capacity(logged):
     width, height, png = event_values(log_dir / "pictures", "lea/confidence")[-1]
     drawn = plots.pixels(pictures.confidence_maps())
     assert (int(height), int(width)) == drawn.shape[:2]
-    assert np.array_equal(tf.image.decode_png(png), drawn)
+    assert np.array_equal(np.array(Image.open(io.BytesIO(png))), drawn)
     assert shown_epochs(pictures) == [2, 4, 5]
 
 
@@ -372,7 +530,7 @@ def test_nested_and_decoder_free_leas_and_models_without(tmp_path):
     inner = keras.Model(inputs, free(plain(inputs)))
     model = keras.Sequential([inner, keras.layers.Flatten(), keras.layers.Dense(3)])
     draw(model, tmp_path, 1)
-    drive(callbacks.CapacityReadout(make_data()[0], tmp_path), model, 1)
+    drive(callbacks.CapacityReadout(make_data()[0][:2], tmp_path), model, 1)
     of_plain = {f"plain/{kind}" for kind in ("code_maps", "reconstructions", "confidence")}
     values = {"plain/values/codes", "plain/values/inputs", "plain/values/reconstructions"}
     of_free = {"free/code_maps", "free/values/codes", "free/values/inputs"}

@@ -309,7 +309,7 @@ def test_sprites_are_those_of_the_run(split):
     assert images.shape == (20, 64, 64, 1) and images.dtype == np.uint8
     for factor in probes.FACTORS:
         of_run = data.load("sprites", split, label=factor, limit=20, seed=3, shuffle=False, batch_size=20)
-        run_images, run_labels = next(of_run.as_numpy_iterator())
+        ((run_images, run_labels),) = data.batches(of_run)
         np.testing.assert_array_equal(images, run_images)
         np.testing.assert_array_equal(labels[factor], run_labels.argmax(1))
 
