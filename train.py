@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from models import backends, commandline, runs
+from models import backends, commandline, jobs, runs
 from models.commandline import Flag
 from models.configs import (
     AUTOENCODERS,
@@ -73,6 +73,18 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
             "KERAS_BACKEND names if it is set, and on resuming that of the run",
         ),
     ),
+    "Devices": (
+        Flag(
+            "distribution",
+            "NAME",
+            f"{' or '.join(jobs.DISTRIBUTIONS)}: each batch is divided among all devices of this host, and of the "
+            "others with the three flags below; needs --backend=jax",
+            "one device",
+        ),
+        Flag("coordinator", "HOST:PORT", "where process 0 is; start the same command once per process"),
+        Flag("processes", "N", "how many processes train together"),
+        Flag("process", "N", "which of them this is, from 0; process 0 alone writes and shows progress"),
+    ),
     "Run": (
         Flag("run_dir", "FOLDER", "folder of the run, never overwritten [runs/<model>_<dataset>_<seed>]"),
         Flag("resume", "", "continue an interrupted run after its last finished epoch; --epochs may be raised"),
@@ -128,8 +140,9 @@ def run(argv: Sequence[str]) -> str:
     resume = given.pop("resume", False)
     run_dir = given.pop("run_dir", None)
     count = given.pop("runs", None)
+    devices = {name: given.pop(name) for name in jobs.FLAGS if name in given}
     if count is not None:
-        return _run_series(argv, given, run_dir, count, resume)
+        return _run_series(argv, given, devices, run_dir, count, resume)
     try:
         if not resume:
             given = _with_backend(given)
@@ -137,26 +150,37 @@ def run(argv: Sequence[str]) -> str:
         run_dir = pathlib.Path(run_dir) if run_dir else runs.default_run_dir(config)
         if resume:
             config = runs.resumed_config(run_dir, given)
+        job = jobs.from_flags(devices, config.backend)
         backends.use(config.backend)
-        if not resume:
-            runs.claim(run_dir, config)
     except ValueError as error:
         raise RunError(str(error)) from None
     except OSError as error:
         raise _unusable(run_dir, error) from None
-    try:
-        return _train(config, run_dir, resume)
-    except OSError as error:
-        raise _unusable(run_dir, error) from error
-    except KeyboardInterrupt:
-        again = commandline.command("train.py", f"--run_dir={run_dir}", "--resume")
-        raise KeyboardInterrupt(f"Continue with: {again}" if runs.exists(run_dir) else "") from None
-    finally:
-        runs.release(run_dir)
+    again = [f"--run_dir={run_dir}", "--resume"]
+    if job is None:
+        return _train(config, run_dir, resume, None, again)
+    distribution = quiet_import("models.distribution", look_for_devices=False)  # which would come too early for JAX
+    again += [f"--{name}={value}" for name, value in devices.items()]
+    command = commandline.command("train.py", *again)
+    watch = distribution.join(job, f"Continue with --resume in every process, here: {command}")
+    text = _train(config, run_dir, resume, job, again)
+    if watch is not None:
+        watch.done()
+    return text
 
 
-def _run_series(argv: Sequence[str], given: dict[str, Any], run_dir: str | None, count: int, resume: bool) -> str:
+def _run_series(
+    argv: Sequence[str],
+    given: dict[str, Any],
+    devices: dict[str, Any],
+    run_dir: str | None,
+    count: int,
+    resume: bool,
+) -> str:
     """Trains runs that differ in their seeds alone and returns the table of their medians and ranges."""
+    if devices:
+        first = next(iter(devices))
+        raise RunError(f"Argument `{first}` must be left out with --runs. Received: {first}={devices[first]!r}")
     if resume:
         raise RunError("Argument `resume` must be left out with --runs, which goes on by itself. Received: resume=True")
     try:
@@ -182,10 +206,30 @@ def _with_backend(given: dict[str, Any]) -> dict[str, Any]:
     return given if "backend" in given else given | {"backend": backends.default()}
 
 
-def _train(config: RunConfig, run_dir: pathlib.Path, resume: bool) -> str:
-    print(f"Run folder: {run_dir}", flush=True)
-    training = quiet_import("models.training")  # only now, since importing Keras takes seconds
-    return training.train(config, run_dir, resume)
+def _train(config: RunConfig, run_dir: pathlib.Path, resume: bool, job: jobs.Job | None, again: list[str]) -> str:
+    writes = job is None or job.process == 0
+    try:
+        if writes and not resume:
+            _claim(run_dir, config)
+        if writes:
+            print(f"Run folder: {run_dir}", flush=True)
+        training = quiet_import("models.training")  # only now, since importing Keras takes seconds
+        return training.train(config, run_dir, resume, job)
+    except OSError as error:
+        raise _unusable(run_dir, error) from error
+    except KeyboardInterrupt:
+        command = commandline.command("train.py", *again)
+        raise KeyboardInterrupt(f"Continue with: {command}" if runs.exists(run_dir) else "") from None
+    finally:
+        if writes:
+            runs.release(run_dir)
+
+
+def _claim(run_dir: pathlib.Path, config: RunConfig) -> None:
+    try:
+        runs.claim(run_dir, config)
+    except ValueError as error:
+        raise RunError(str(error)) from None
 
 
 def _unusable(run_dir: pathlib.Path, error: OSError) -> RunError:
@@ -194,7 +238,10 @@ def _unusable(run_dir: pathlib.Path, error: OSError) -> RunError:
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command line and returns the exit status; whatever a user can get wrong is one line on stderr."""
-    return commandline.main(argv, "train.py", run, help_text)
+    status = commandline.main(argv, "train.py", run, help_text)
+    if status and jobs.is_joined():
+        jobs.end(status)
+    return status
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from types import ModuleType
 
 
-def quiet_import(name: str) -> ModuleType:
+def quiet_import(name: str, look_for_devices: bool = True) -> ModuleType:
     """Imports what imports Keras; what goes to the standard error meanwhile is shown only if the import fails.
 
     ``TF_CPP_MIN_LOG_LEVEL`` alone is not enough: some notices come before TensorFlow looks at it.
@@ -22,7 +22,8 @@ def quiet_import(name: str) -> ModuleType:
         os.dup2(notices.fileno(), 2)
         try:
             module = importlib.import_module(name)
-            _look_for_devices(sys.modules["keras"].backend.backend())
+            if look_for_devices:
+                _look_for_devices(sys.modules["keras"].backend.backend())
             return module
         except BaseException:
             notices.seek(0)

@@ -11,8 +11,9 @@ import lea_keras.data
 from lea_keras import callbacks, plots
 from lea_keras.callbacks.scalars import EpochScalars
 from lea_keras.data import Dataset
-from models import failures, parts, registry, runs, tables
+from models import distribution, failures, parts, registry, runs, tables
 from models.configs import RunConfig
+from models.jobs import Job
 from models.runs import DivergedError, RunError
 
 LOG_FOLDER = "logs"
@@ -21,32 +22,45 @@ PICTURE_IMAGES = 4
 PICTURED_EPOCHS = 5
 
 
-def train(config: RunConfig, run_dir: pathlib.Path, resume: bool = False) -> str:
+def train(config: RunConfig, run_dir: pathlib.Path, resume: bool = False, job: Job | None = None) -> str:
     """Trains a run to its last epoch and stores its results.
 
     Args:
         config: of the run; for a resumed one what ``runs.resumed_config`` returned.
         run_dir: a folder that ``runs.claim`` has claimed or, to resume, one that holds a run.
         resume: whether to continue after the last finished epoch.
+        job: what this process has to do with it; None: everything, on one device.
 
     Returns:
-        The table of results.
+        The table of results; of a process that writes none, who it is.
 
     Raises:
         RunError: if data or checkpoint are missing or do not fit, if memory does not suffice, or if a loss becomes NaN
             (the last good epoch is kept).
         OSError: if the run folder cannot be written to.
     """
-    with parts.precision(config):
+    with parts.precision(config), distribution.devices(job):
         try:
             finished, model, splits = _prepare(config, run_dir if resume else None)
+            shown = model
+            if job is not None:
+                distribution.divide_batches(model)
+                with distribution.alone():
+                    shown = _build(config, splits)
+            if job is not None and job.process:
+                if finished < config.epochs:
+                    _fit(model, splits, config, finished, [])
+                return f"Process {job.process} of {job.processes} has finished."
             _confirm(config, run_dir, resume)
             if finished < config.epochs:
-                _fit(model, splits, config, run_dir, finished)
+                _fit(model, splits, config, finished, _writers(model, shown, splits["test"], config, run_dir))
             else:
                 callbacks.publish_model(run_dir)
                 print(f"All {finished} epochs of this run are done; a higher --epochs trains it further.")
-            _draw(model, splits["test"], run_dir)
+            with distribution.alone():
+                if shown is not model:
+                    shown.set_weights(model.get_weights())
+                _draw(shown, splits["test"], run_dir)
             return tables.of_epoch(callbacks.read_metrics(run_dir)[-1], majority_accuracy(splits["test"]))
         except callbacks.NaNLossError as error:
             raise DivergedError(f"{error}. {_kept(run_dir)}") from error
@@ -72,12 +86,16 @@ def _prepare(config: RunConfig, resumed: pathlib.Path | None) -> tuple[int, kera
         splits = load_splits(config, finished)
         if checkpoint is not None:
             return finished, _load(checkpoint, config), splits
-        details = lea_keras.data.info(config.dataset)
-        model = registry.build(config, details.image_shape, details.classes, steps_per_epoch=len(splits["train"]))
+        model = _build(config, splits)
     except (ValueError, OSError, ImportError) as error:  # what arguments, data sets and folders are refused with
         raise RunError(str(error)) from error
     parts.compile_model(model, config)
     return 0, model, splits
+
+
+def _build(config: RunConfig, splits: dict[str, Dataset]) -> keras.Model:
+    details = lea_keras.data.info(config.dataset)
+    return registry.build(config, details.image_shape, details.classes, steps_per_epoch=len(splits["train"]))
 
 
 def _load(checkpoint: pathlib.Path, config: RunConfig) -> keras.Model:
@@ -108,31 +126,47 @@ def _confirm(config: RunConfig, run_dir: pathlib.Path, resume: bool) -> None:
 
 
 def _fit(
-    model: keras.Model, splits: dict[str, Dataset], config: RunConfig, run_dir: pathlib.Path, finished: int
+    model: keras.Model,
+    splits: dict[str, Dataset],
+    config: RunConfig,
+    finished: int,
+    writers: Sequence[keras.callbacks.Callback],
 ) -> None:
-    """Trains and, after each epoch, tests (thesis section 4.1) and stores what ``RunCheckpoint`` says.
-
-    TensorBoard finds the metrics of every epoch and what the LEAs make of a few test images, the latter about five
-    times in a run.
-    """
-    logs, images = run_dir / LOG_FOLDER, lea_keras.data.take(splits["test"], PICTURE_IMAGES)[0]
+    """Trains and, after each epoch, tests (thesis section 4.1)."""
+    verbose = 1 if sys.stdout.isatty() else 2  # a bar that redraws itself is of use on a terminal only
     model.fit(
         splits["train"],
         validation_data=splits["test"],
         epochs=config.epochs,
         initial_epoch=finished,
         shuffle=False,  # the data does that
-        # A bar that redraws itself is of use on a terminal only.
-        verbose=1 if sys.stdout.isatty() else 2,
-        callbacks=[
-            callbacks.StopOnNaN(),
-            EpochScalars(logs),
-            callbacks.LEAPictures(images, logs, every=max(1, config.epochs // PICTURED_EPOCHS)),
-            callbacks.CapacityReadout(images, logs),
-            callbacks.RunCheckpoint(run_dir),
-            callbacks.TimeLeft(),
-        ],
+        verbose=verbose if writers else 0,
+        callbacks=[callbacks.StopOnNaN(), *writers],
     )
+
+
+def _writers(
+    model: keras.Model, shown: keras.Model, data: Dataset, config: RunConfig, run_dir: pathlib.Path
+) -> list[keras.callbacks.Callback]:
+    """What writes during training: what ``RunCheckpoint`` says, and for TensorBoard the metrics of every epoch and,
+    about five times in a run, what the LEAs make of a few test images.
+
+    Args:
+        model: that is trained.
+        shown: the same model, or a copy of it on one device.
+        data: of the images.
+        config: of the run.
+        run_dir: where to.
+    """
+    logs, images = run_dir / LOG_FOLDER, lea_keras.data.take(data, PICTURE_IMAGES)[0]
+    pictured = [
+        callbacks.LEAPictures(images, logs, every=max(1, config.epochs // PICTURED_EPOCHS)),
+        callbacks.CapacityReadout(images, logs),
+    ]
+    others = [callbacks.RunCheckpoint(run_dir), callbacks.TimeLeft()]
+    if shown is model:
+        return [EpochScalars(logs), *pictured, *others]
+    return [distribution.OnlyHere([EpochScalars(logs), *others], pictured, shown)]
 
 
 def _draw(model: keras.Model, data: Dataset, run_dir: pathlib.Path) -> None:

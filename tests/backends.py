@@ -12,9 +12,10 @@ BACKEND = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 # Files that share a process, which takes seconds to start.
 ON_JAX = (
-    ("test_coders.py",),
+    ("test_coders.py", "test_distribution.py"),
     ("test_steps.py",),
     ("test_plots.py", "test_sprites.py", "test_models.py"),
+    ("test_callbacks.py", "test_maps.py", "test_losses.py", "test_metrics.py"),
 )
 
 needs_tensorflow = pytest.mark.skipif(BACKEND != "tensorflow", reason="about TensorFlow itself")

@@ -9,6 +9,7 @@ from backends import BACKEND, ON_JAX
 
 if BACKEND == "jax":
     sys.modules["tensorflow"] = None  # importing it now fails as if it were not installed
+    os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
 
 import keras
 import pytest
