@@ -2,47 +2,78 @@
 
 import eagerpy as ep
 import foolbox
+import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from backends import BACKEND
+from keras import ops
+
+from lea_keras.robustness.victim import compiled
+
+if BACKEND == "tensorflow":
+    import tensorflow as tf
+else:
+    import jax
+
+slow_on_jax = pytest.mark.skipif(
+    BACKEND == "jax", reason="asks about the algorithm, in many sizes of batches; what JAX has to do others ask"
+)
+
+
+def tensor(values, dtype=None):
+    """Values as the backend's own tensor."""
+    return ops.convert_to_tensor(values, dtype)
 
 
 def foolbox_model(function, bounds=(0, 1)):
-    """A foolbox model of a function from images to logits, both TensorFlow tensors."""
-    return foolbox.TensorFlowModel(function, bounds=bounds, device="/CPU:0")
+    """A foolbox model of a function from images to logits, both the backend's own tensors.
+
+    JAX compiles it as it does the models that are attacked: else each size of a batch would compile each operation.
+    """
+    if BACKEND == "jax":
+        forward = compiled(lambda _, images: (function(images), {}), dict, lambda _: None, lambda _: None)
+        return model_around(forward, bounds)
+    return model_around(function, bounds)
+
+
+def model_around(function, bounds=(0, 1)):
+    """The same of a function that calls another foolbox model, or does something that is not to be compiled."""
+    if BACKEND == "tensorflow":
+        return foolbox.TensorFlowModel(function, bounds=bounds, device="/CPU:0")
+    return foolbox.JAXModel(function, bounds, data_format=keras.config.image_data_format())
 
 
 def linear_model(weights, biases, bounds=(0, 1)):
     """Logits = images · weights [d, classes] + biases [classes], of images flattened to [n, d]."""
-    weights, biases = tf.constant(weights, tf.float32), tf.constant(biases, tf.float32)
+    weights, biases = tensor(weights, "float32"), tensor(biases, "float32")
 
     def logits(images):
-        return tf.reshape(images, (tf.shape(images)[0], weights.shape[0])) @ weights + biases
+        return ops.reshape(images, (ops.shape(images)[0], weights.shape[0])) @ weights + biases
 
     return foolbox_model(logits, bounds)
 
 
-def network(shape=(6, 6, 1), classes=4, units=12, seed=0, bounds=(0, 1), activation=tf.nn.relu):
+def network(shape=(6, 6, 1), classes=4, units=12, seed=0, bounds=(0, 1), activation=ops.relu):
     """A random network with one hidden layer."""
     rng = np.random.default_rng(seed)
     size = int(np.prod(shape))
-    first = tf.constant(rng.normal(size=(size, units)) * 2 / np.sqrt(size), tf.float32)
-    second = tf.constant(rng.normal(size=(units, classes)), tf.float32)
+    first = tensor(rng.normal(size=(size, units)) * 2 / np.sqrt(size), "float32")
+    second = tensor(rng.normal(size=(units, classes)), "float32")
 
     def logits(images):
-        return activation(tf.reshape(images - 0.5, (tf.shape(images)[0], size)) @ first) @ second
+        return activation(ops.reshape(images - 0.5, (ops.shape(images)[0], size)) @ first) @ second
 
     return foolbox_model(logits, bounds)
 
 
 def predictions(model, images):
-    return np.argmax(np.array(model(tf.constant(images))), axis=1)
+    return np.argmax(np.array(model(tensor(images))), axis=1)
 
 
 def attacked(attack, model, images, labels):
     """The attack's results and successes, as arrays."""
-    criterion = labels if isinstance(labels, foolbox.criteria.Criterion) else tf.constant(labels)
-    raw, clipped, success = attack(model, tf.constant(images), criterion, epsilons=None)
+    criterion = labels if isinstance(labels, foolbox.criteria.Criterion) else tensor(labels)
+    raw, clipped, success = attack(model, tensor(images), criterion, epsilons=None)
     np.testing.assert_array_equal(raw, clipped)
     return np.array(raw), np.array(success)
 
@@ -90,22 +121,21 @@ def check_attack(attack):
     others = np.concatenate([images[:4], 1.5 - images[4:]])
     np.testing.assert_allclose(attacked(attack, model, others, labels)[0][:4], results[:4], atol=1e-3)
 
-    flat = foolbox_model(lambda x: tf.zeros((len(x), 3)) + 0 * tf.reduce_sum(x, (1, 2, 3))[:, None], (lower, upper))
+    flat = foolbox_model(lambda x: ops.zeros((len(x), 3)) + 0 * ops.sum(x, (1, 2, 3))[:, None], (lower, upper))
     results, success = attacked(attack, flat, images, np.zeros(9, int))  # nothing to go by
     np.testing.assert_array_equal(results, images)
     assert not np.any(success)
 
-    named = foolbox.Misclassification(tf.constant(labels))
+    named = foolbox.Misclassification(tensor(labels))
     np.testing.assert_array_equal(attacked(attack, model, images, named)[0], again)
     both = named & named
     with pytest.raises(ValueError, match="Argument `criterion` must be"):
-        attack(model, tf.constant(images), both, epsilons=None)
+        attack(model, tensor(images), both, epsilons=None)
     with pytest.raises(ValueError, match="Argument `criterion` must be"):
-        attack(model, tf.constant(images), tf.constant(labels, tf.float32), epsilons=None)
+        attack(model, tensor(images), tensor(labels, "float32"), epsilons=None)
     with pytest.raises(TypeError, match="unexpected keyword"):
-        attack(model, tf.constant(images), tf.constant(labels), epsilons=None, steps=3)
-    tensor = ep.astensor(tf.constant(images))
-    assert isinstance(attack.run(model, tensor, named), ep.Tensor)
+        attack(model, tensor(images), tensor(labels), epsilons=None, steps=3)
+    assert isinstance(attack.run(model, ep.astensor(tensor(images)), named), ep.Tensor)
     assert type(attack).__name__ in repr(attack)
 
 
@@ -119,16 +149,33 @@ def check_arguments(attack_class, wrong):
         assert "\n" not in str(error.value)
 
 
+def seed_streams(seed):
+    """Seeds NumPy's stream and those of the backend, from which ``draw`` draws."""
+    np.random.seed(seed)
+    if BACKEND == "tensorflow":
+        tf.random.set_seed(seed)
+    else:  # JAX has no stream of its own, but Keras and eagerpy do on it
+        keras.utils.set_random_seed(seed)
+        ep.JAXTensor.key = jax.random.PRNGKey(seed)
+
+
+def draw():
+    """The next numbers of these streams."""
+    if BACKEND == "tensorflow":
+        return np.random.uniform(), float(tf.random.uniform(()))
+    of_eagerpy = ep.uniform(ep.astensor(ops.zeros(1)), 1).item()
+    return np.random.uniform(), float(keras.random.uniform(())), of_eagerpy
+
+
 def check_random_streams(attack, model=None, images=None, labels=None):
-    """NumPy's and TensorFlow's go on as if there had been no attack."""
+    """NumPy's and the backend's go on as if there had been no attack."""
     if model is None:
         model, images = network(), smooth_images(3)
         labels = predictions(model, images)
     states = []
     for attacks in (False, True):
-        np.random.seed(3)
-        tf.random.set_seed(3)
+        seed_streams(3)
         if attacks:
             attacked(attack, model, images, labels)
-        states.append((np.random.uniform(), float(tf.random.uniform(()))))
+        states.append(draw())
     assert states[0] == states[1]

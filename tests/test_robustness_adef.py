@@ -4,7 +4,6 @@ import gradient_attack_checks as checks
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from lea_keras.robustness.adef import ADefAttack, deform, linearised_field
 
@@ -19,11 +18,11 @@ def blob(row=MIDDLE, column=MIDDLE, width=1.5):
 
 
 def centre(images):
-    """Centres of mass [n, 2] of images [n, SIZE, SIZE, 1], as (row, column), NumPy or TensorFlow."""
+    """Centres of mass [n, 2] of images [n, SIZE, SIZE, 1], as (row, column), of NumPy or the backend."""
     positions = np.stack(np.meshgrid(np.arange(SIZE), np.arange(SIZE), indexing="ij"), axis=-1).astype("float32")
-    xp = tf if tf.is_tensor(images) else np
-    total = (tf.reduce_sum if xp is tf else np.sum)(images, (1, 2, 3))
-    moments = (tf.reduce_sum if xp is tf else np.sum)(images * positions, (1, 2))  # [n, h, w, 1]·[h, w, 2]
+    xp = np if isinstance(images, np.ndarray) else keras.ops
+    total = xp.sum(images, (1, 2, 3))
+    moments = xp.sum(images * positions, (1, 2))  # [n, h, w, 1]·[h, w, 2]
     return moments / total[:, None]
 
 
@@ -32,8 +31,10 @@ def position_model(*directions):
 
     def logits(images):
         shift = centre(images) - float(MIDDLE)
-        others = [tf.linalg.matvec(shift, [float(r), float(c)]) - distance for (r, c), distance in directions]
-        return tf.stack([tf.zeros_like(others[0]), *others], axis=1)
+        others = [
+            keras.ops.matmul(shift, checks.tensor([float(r), float(c)])) - distance for (r, c), distance in directions
+        ]
+        return keras.ops.stack([keras.ops.zeros_like(others[0]), *others], axis=1)
 
     return checks.foolbox_model(logits)
 
@@ -79,7 +80,7 @@ def test_the_field_solves_the_linearised_difference(smooth):
 @pytest.mark.parametrize("direction", [(0, 1), (0, -1), (1, 0), (-1, 0)])
 def test_the_blob_moves_the_right_way(direction):
     image, model = blob(), position_model((direction, 1.0))
-    fields, success = ADefAttack().deformations(model, tf.constant(image), tf.constant([0]))
+    fields, success = ADefAttack().deformations(model, checks.tensor(image), checks.tensor([0]))
     results, found = checks.attacked(ADefAttack(), model, image, np.array([0]))
     assert success[0] and found[0]
     np.testing.assert_allclose(results, deform(image, fields), atol=1e-6)
@@ -97,7 +98,7 @@ def test_the_field_is_smooth():
     image, model = blob(), position_model(((0, 1), 0.5))
     rough = {}
     for smooth in (0, 1, 2):
-        fields, success = ADefAttack(smooth=smooth).deformations(model, tf.constant(image), tf.constant([0]))
+        fields, success = ADefAttack(smooth=smooth).deformations(model, checks.tensor(image), checks.tensor([0]))
         assert success[0]
         rough[smooth] = roughness(fields)
     assert rough[2] < rough[1] < 0.7 * rough[0]
@@ -105,13 +106,13 @@ def test_the_field_is_smooth():
 
 def test_a_shift_larger_than_the_derivatives_reach_takes_several_steps():
     image, model = blob(), position_model(((0, 1), 2.5))
-    fields, success = ADefAttack().deformations(model, tf.constant(image), tf.constant([0]))
+    fields, success = ADefAttack().deformations(model, checks.tensor(image), checks.tensor([0]))
     assert success[0]
     assert np.max(np.linalg.norm(fields, axis=-1)) > 1.0
-    assert not ADefAttack(max_iter=1).deformations(model, tf.constant(image), tf.constant([0]))[1][0]
+    assert not ADefAttack(max_iter=1).deformations(model, checks.tensor(image), checks.tensor([0]))[1][0]
     results, _ = checks.attacked(ADefAttack(max_iter=1), model, image, np.array([0]))
     np.testing.assert_array_equal(results, image)
-    one, _ = ADefAttack(max_iter=1, max_step=0.25).deformations(model, tf.constant(image), tf.constant([0]))
+    one, _ = ADefAttack(max_iter=1, max_step=0.25).deformations(model, checks.tensor(image), checks.tensor([0]))
     assert np.max(np.linalg.norm(one, axis=-1)) == pytest.approx(0.25)
 
 
@@ -130,8 +131,8 @@ def test_the_class_with_the_smallest_field_wins():
 
 def test_shrinking_finds_the_smallest_multiple():
     image, model = blob(), position_model(((0, 1), 0.5))
-    large, _ = ADefAttack(overshoot=1.0, shrink_steps=0).deformations(model, tf.constant(image), tf.constant([0]))
-    small, success = ADefAttack(overshoot=1.0).deformations(model, tf.constant(image), tf.constant([0]))
+    large, _ = ADefAttack(overshoot=1.0, shrink_steps=0).deformations(model, checks.tensor(image), checks.tensor([0]))
+    small, success = ADefAttack(overshoot=1.0).deformations(model, checks.tensor(image), checks.tensor([0]))
     factor = np.linalg.norm(small) / np.linalg.norm(large)
     assert success[0] and factor < 0.9
     np.testing.assert_allclose(small, factor * large)
@@ -144,13 +145,13 @@ def test_channels_first():
     model = checks.network((6, 6, 3))
     labels = checks.predictions(model, images)
     results, success = checks.attacked(ADefAttack(), model, images, labels)
-    fields, _ = ADefAttack().deformations(model, tf.constant(images), tf.constant(labels))
+    fields, _ = ADefAttack().deformations(model, checks.tensor(images), checks.tensor(labels))
     keras.config.set_image_data_format("channels_first")
-    turned = checks.foolbox_model(lambda x: model(tf.transpose(x, (0, 2, 3, 1))))
+    turned = checks.model_around(lambda x: model(keras.ops.transpose(x, (0, 2, 3, 1))))
     first, found = checks.attacked(ADefAttack(), turned, np.moveaxis(images, -1, 1), labels)
     np.testing.assert_array_equal(found, success)
     np.testing.assert_allclose(np.moveaxis(first, 1, -1), results, atol=1e-5)
-    others, _ = ADefAttack().deformations(turned, tf.constant(np.moveaxis(images, -1, 1)), tf.constant(labels))
+    others, _ = ADefAttack().deformations(turned, checks.tensor(np.moveaxis(images, -1, 1)), checks.tensor(labels))
     np.testing.assert_allclose(others, fields, atol=1e-4)
 
 

@@ -4,8 +4,8 @@ import foolbox
 import gradient_attack_checks as checks
 import numpy as np
 import pytest
-import tensorflow as tf
 from foolbox.attacks import GaussianBlurAttack, LinearSearchContrastReductionAttack
+from keras import ops
 from scipy.ndimage import gaussian_filter
 
 from lea_keras.robustness.decisions import (
@@ -23,15 +23,16 @@ def falls_below(measure, threshold, bounds=(0.0, 1.0)):
 
     def logits(images):
         score = measure(images) - threshold
-        return tf.stack([score, -score], axis=1)
+        return ops.stack([score, -score], axis=1)
 
     return checks.foolbox_model(logits, bounds)
 
 
 def spread(images):
-    return tf.reduce_max(images, axis=(1, 2, 3)) - tf.reduce_min(images, axis=(1, 2, 3))
+    return ops.max(images, axis=(1, 2, 3)) - ops.min(images, axis=(1, 2, 3))
 
 
+@checks.slow_on_jax
 @pytest.mark.parametrize("bounds", [(0.0, 1.0), (-2.0, 6.0)])
 @pytest.mark.parametrize("every", [False, True])
 @pytest.mark.parametrize("target", [0.5, 0.0, 0.8])
@@ -51,22 +52,24 @@ def test_contrast_falls_to_the_largest_that_fools(bounds, every, target):
     np.testing.assert_allclose(results, expected, atol=2e-6 * span)
 
 
+@checks.slow_on_jax
 def test_contrast_as_foolbox_finds_it():
     model, images = checks.network(seed=3), checks.smooth_images(12)
     labels = checks.predictions(model, images)
     results, success = checks.attacked(ContrastReductionSearch(steps=50, every=True), model, images, labels)
     theirs = LinearSearchContrastReductionAttack(distance=foolbox.distances.l2, steps=50)
-    _, expected, fooled = theirs(model, tf.constant(images), tf.constant(labels), epsilons=None)
+    _, expected, fooled = theirs(model, checks.tensor(images), checks.tensor(labels), epsilons=None)
     assert success.sum() > 2
     np.testing.assert_array_equal(success, fooled)
-    np.testing.assert_allclose(results[success], expected.numpy()[success], atol=1e-5)
+    np.testing.assert_allclose(results[success], np.asarray(expected)[success], atol=1e-5)
 
 
+@checks.slow_on_jax
 def test_contrast_of_an_image_that_is_grey_already():
     images = np.full((2, 4, 4, 1), 0.5, "float32")
     images[1, 0, 0] = 1.0
     seen = []
-    model = checks.foolbox_model(lambda x: seen.append(x.numpy()) or falls_below(spread, 0.3)._model(x))
+    model = checks.model_around(lambda x: seen.append(np.asarray(x)) or falls_below(spread, 0.3)._model(x))
     results, success = checks.attacked(ContrastReductionSearch(), model, images, np.array([1, 0]))
     np.testing.assert_array_equal(success, [False, True])
     np.testing.assert_array_equal(results[0], images[0])
@@ -80,7 +83,7 @@ def test_blur_grows_to_the_smallest_that_fools(every):
     threshold = 0.3
 
     def peak(x):
-        return tf.reduce_max(x[..., 0], axis=(1, 2))
+        return ops.max(x[..., 0], axis=(1, 2))
 
     attack = GaussianBlurSearch(steps=60, every=every)
     results, success = checks.attacked(attack, falls_below(peak, threshold), images, np.zeros(4, int))
@@ -98,10 +101,10 @@ def test_blur_as_foolbox_finds_it():
     labels = checks.predictions(model, images)
     results, success = checks.attacked(GaussianBlurSearch(steps=40, every=True), model, images, labels)
     theirs = GaussianBlurAttack(distance=foolbox.distances.l2, steps=40)
-    _, expected, fooled = theirs(model, tf.constant(images), tf.constant(labels), epsilons=None)
+    _, expected, fooled = theirs(model, checks.tensor(images), checks.tensor(labels), epsilons=None)
     assert success.sum() > 2
     np.testing.assert_array_equal(success, fooled)
-    np.testing.assert_allclose(results[success], expected.numpy()[success], atol=1e-6)
+    np.testing.assert_allclose(results[success], np.asarray(expected)[success], atol=1e-6)
 
 
 def test_the_largest_blur_leaves_the_mean_of_each_channel():
@@ -129,7 +132,7 @@ def test_noise_grows_to_the_standard_deviation_that_fools(bounds):
     deviation = 0.1  # relative to the range, where next to nothing is clipped
 
     def quiet(x):
-        return -tf.math.reduce_std(x, axis=(1, 2, 3))
+        return -ops.std(x, axis=(1, 2, 3))
 
     model = falls_below(quiet, -deviation * span, bounds)
     results, success = checks.attacked(AdditiveGaussianNoiseSearch(seed=5), model, images, np.zeros(3, int))
@@ -156,7 +159,7 @@ def test_every_sample_has_noise_of_its_own():
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: type(attack).__name__)
 def test_no_success_where_nothing_helps(attack):
     images = checks.smooth_images(3)
-    model = falls_below(lambda x: tf.reduce_sum(0 * x, axis=(1, 2, 3)), -1.0)
+    model = falls_below(lambda x: ops.sum(0 * x, axis=(1, 2, 3)), -1.0)
     results, success = checks.attacked(attack, model, images, np.zeros(3, int))
     assert not success.any()
     np.testing.assert_array_equal(results, images)

@@ -7,10 +7,11 @@ import random
 
 import eagerpy as ep
 import foolbox
+import gradient_attack_checks as checks
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
+from backends import BACKEND, needs_tensorflow
 
 import lea_keras.data
 from lea_keras import robustness
@@ -86,7 +87,11 @@ def test_records_against_closed_forms():
 
 
 def test_distances_are_in_units_of_the_bounds():
-    model = keras.Sequential([keras.Input(SHAPE), layers.Rescaling(1 / 255), *brightness_model().layers])
+    class Scaled(layers.Layer):  # Keras' own is one of its preprocessing layers, which need TensorFlow
+        def call(self, inputs):
+            return inputs / 255
+
+    model = keras.Sequential([keras.Input(SHAPE), Scaled(), *brightness_model().layers])
     found = evaluate(grey(100, 50), [0, 0], {"shift": Scripted(lambda x: x + 51)}, model, bounds=(0, 255))
     assert [record.distance for record in found.records] == [pytest.approx(0.04), None]
 
@@ -154,17 +159,59 @@ def test_batches_draw_numbers_of_their_own():
 def test_nothing_global_changes():
     (images, labels), model = make_data(4), brightness_model()
     before = images.copy()
-    tf.random.set_seed(1)
-    np.random.seed(1)
+    checks.seed_streams(1)
     random.seed(1)
-    expected = tf.random.normal([2]).numpy(), np.random.random(), random.random()
-    tf.random.set_seed(1)
-    np.random.seed(1)
+    expected = *checks.draw(), random.random()
+    checks.seed_streams(1)
     random.seed(1)
     evaluate(images, labels, QUICK, model)
-    assert np.array_equal(tf.random.normal([2]).numpy(), expected[0])
-    assert (np.random.random(), random.random()) == expected[1:]
+    assert (*checks.draw(), random.random()) == expected
     np.testing.assert_array_equal(images, before)
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="about eagerpy on JAX")
+def test_what_foolbox_draws_on_jax_comes_from_the_seed():
+    """Of an attack that draws through eagerpy: it depends on the seed and the batch, but on nothing drawn before."""
+
+    class Bright(Scripted):
+        def run(self, model, inputs, criterion, *, early_stop=None, **kwargs):
+            images, restore = ep.astensor_(inputs)
+            return restore(images.uniform(images.shape, 0.6, 1.0))
+
+    model = brightness_model()
+
+    def drawn(seed):
+        options = {"seed": seed, "batch_size": 1, "keep_images": True}
+        return evaluate(grey(0.1, 0.2), [0, 0], {"bright": Bright(None)}, model, **options).images["bright"]
+
+    first = drawn(3)
+    checks.draw()
+    np.testing.assert_array_equal(drawn(3), first)
+    assert np.all(drawn(2**32 - 1) != first) and np.all(first[0] != first[1]) and np.all(first >= 0.6)
+    checks.seed_streams(1)
+    expected = checks.draw()
+    checks.seed_streams(1)
+    drawn(3)
+    assert checks.draw() == expected
+
+
+@checks.slow_on_jax
+def test_all_thirteen_find_something():
+    """On whatever backend this runs; on so few images of so few pixels, all but three."""
+    rng = np.random.default_rng(0)
+    model = keras.Sequential([keras.Input(SHAPE), layers.Conv2D(3, 3, activation="tanh"), layers.Flatten()])
+    model.add(layers.Dense(3))
+    model.set_weights([rng.normal(size=weight.shape) for weight in model.get_weights()])
+    images = checks.smooth_images(3)
+    labels = np.argmax(model.predict(images, verbose=0), axis=1)
+    found = evaluate(images, labels, None, model, keep_images=True)
+    succeeded = {summary.attack for summary in found.summary() if summary.success_rate}
+    assert set(NAMES) - succeeded <= {"single_pixel", "gaussian_blur", "contrast_reduction"}
+    for attack, adversarials in found.images.items():
+        records = [record for record in found.records if record.attack == attack]
+        predicted = np.argmax(model.predict(adversarials, verbose=0), axis=1)
+        assert [record.predicted_after for record in records] == predicted.tolist()
+        assert [record.found for record in records] == (predicted != labels).tolist()
 
 
 def test_masked_gradients_are_reported():
@@ -313,6 +360,7 @@ def digits():
     }
 
 
+@needs_tensorflow  # through which the digits come
 @pytest.mark.parametrize("name", ["classic", "cnn_lea"])
 def test_all_attacks_on_models_of_real_digits(name, digits, monkeypatch):
     """Every attack lowers the accuracy; what it finds is within bounds and misclassified; the seed decides it all."""

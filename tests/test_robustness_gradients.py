@@ -5,7 +5,7 @@ import foolbox
 import gradient_attack_checks as checks
 import numpy as np
 import pytest
-import tensorflow as tf
+from keras import ops
 
 from lea_keras.robustness import gradients
 
@@ -18,8 +18,8 @@ def array_model(channel_axis=-1):
     """Of a linear model, and of one that takes the same images channels first."""
     model = checks.linear_model(WEIGHTS, np.zeros(3))
     if channel_axis == 1:
-        model = checks.foolbox_model(lambda x, last=model: last(tf.transpose(x, (0, 2, 3, 1))))
-    return gradients.ArrayModel(model, ep.astensor(tf.zeros(1)), channel_axis)
+        model = checks.model_around(lambda x, last=model: last(ops.transpose(x, (0, 2, 3, 1))))
+    return gradients.ArrayModel(model, ep.astensor(ops.zeros(1)), channel_axis)
 
 
 @pytest.mark.parametrize("channel_axis", [-1, 1])
@@ -46,10 +46,10 @@ def test_likeliest_others():
 
 def test_labels_of_a_criterion():
     labels = np.array([2, 0])
-    assert gradients.labels_of(foolbox.Misclassification(tf.constant(labels)), "X").tolist() == [2, 0]
-    targeted = foolbox.TargetedMisclassification(tf.constant(labels))
+    assert gradients.labels_of(foolbox.Misclassification(checks.tensor(labels)), "X").tolist() == [2, 0]
+    targeted = foolbox.TargetedMisclassification(checks.tensor(labels))
     assert gradients.targets_of(targeted).tolist() == [2, 0]
     with pytest.raises(ValueError, match="Argument `criterion` must be labels, or .* for X. Received: criterion=Targ"):
         gradients.labels_of(targeted, "X")
     with pytest.raises(ValueError, match="one integer class per sample. Received: .*float32"):
-        gradients.labels_of(foolbox.Misclassification(tf.constant([1.0])), "X")
+        gradients.labels_of(foolbox.Misclassification(checks.tensor([1.0])), "X")

@@ -4,7 +4,7 @@ import foolbox
 import gradient_attack_checks as checks
 import numpy as np
 import pytest
-import tensorflow as tf
+from keras import ops
 
 from lea_keras.robustness import local_search
 from lea_keras.robustness.local_search import LocalSearchAttack
@@ -16,8 +16,8 @@ def looking_at(row, column, threshold=0.5):
     """Class 1 if the mean of that pixel's channels is above the threshold; it notices nothing else."""
 
     def logits(images):
-        score = 4 * (tf.reduce_mean(images[:, row, column], axis=-1) - threshold)
-        return tf.stack([-score, score], axis=1)
+        score = 4 * (ops.mean(images[:, row, column], axis=-1) - threshold)
+        return ops.stack([-score, score], axis=1)
 
     return checks.foolbox_model(logits)
 
@@ -40,9 +40,9 @@ def test_the_pixel_that_decides_is_found(place):
 def test_a_neighbourhood_leads_to_the_pixel():
     def slope(images):
         """Brighter pixels to the right pull the decision less than the one at the right end."""
-        weights = tf.constant(np.linspace(0.1, 1.0, 12) ** 4, tf.float32)
-        score = tf.reduce_sum(images[:, 0, :, 0] * weights, axis=1) - 0.7
-        return tf.stack([-score, score], axis=1)
+        weights = checks.tensor(np.linspace(0.1, 1.0, 12) ** 4, "float32")
+        score = ops.sum(images[:, 0, :, 0] * weights, axis=1) - 0.7
+        return ops.stack([-score, score], axis=1)
 
     attack = LocalSearchAttack(max_candidates=2, t=1, d=2, seed=3)
     results, success = checks.attacked(attack, checks.foolbox_model(slope), black(1, 12), np.zeros(2, int))
@@ -72,7 +72,7 @@ def in_loops(model, image, label, seed, r=1.5, p=10.0, d=2, t=2, rounds=4, most=
             candidate = current.copy()
             pixel = candidate[place // columns, place % columns]
             pixel[:] = p * np.sign(pixel - 0.5) + 0.5
-            logits = np.array(model(tf.constant(candidate[None], tf.float32)), np.float64)[0]
+            logits = np.array(model(checks.tensor(candidate[None], "float32")), np.float64)[0]
             scores.append((logits - np.log(np.sum(np.exp(logits))))[label])
         best = places[np.argsort(-np.array(scores), kind="stable")[:t]]
         for place in best:
@@ -111,8 +111,8 @@ def test_changes_are_taken_that_harm_most_not_those_whose_trials_do():
     weights = np.array([3.0, -3.0, 0.5, -0.5])
 
     def logits(images):
-        score = tf.linalg.matvec(tf.reshape(images, (-1, 4)), tf.constant(weights, tf.float32))
-        return tf.stack([score + 1.5, -score - 1.5], axis=1)
+        score = ops.matmul(ops.reshape(images, (-1, 4)), checks.tensor(weights, "float32"))
+        return ops.stack([score + 1.5, -score - 1.5], axis=1)
 
     attack = LocalSearchAttack(t=1, d=3, max_candidates=4, seed=0, rounds=12)
     results, success = checks.attacked(attack, checks.foolbox_model(logits), black(2, 2, count=8), np.zeros(8, int))
@@ -126,7 +126,7 @@ def test_target_class():
     model = checks.network(seed=1)
     images = checks.smooth_images(6)
     target = (checks.predictions(model, images) + 1) % 4
-    criterion = foolbox.TargetedMisclassification(tf.constant(target))
+    criterion = foolbox.TargetedMisclassification(checks.tensor(target))
     results, success = checks.attacked(LocalSearchAttack(rounds=60), model, images, criterion)
     assert success.any()
     np.testing.assert_array_equal(checks.predictions(model, results) == target, success)

@@ -5,7 +5,7 @@ import foolbox
 import gradient_attack_checks as checks
 import numpy as np
 import pytest
-import tensorflow as tf
+from keras import ops
 
 from lea_keras.robustness.gradients import ArrayModel
 from lea_keras.robustness.saliency_map import SaliencyMapAttack, _Search
@@ -103,11 +103,11 @@ def test_the_target_is_the_class_that_gradient_signs_reach():
 
 
 def _tensor(images):
-    return ep.astensor(tf.constant(images))
+    return ep.astensor(checks.tensor(images))
 
 
 def test_where_no_class_is_reached_the_target_is_random_but_never_the_label():
-    constant = checks.foolbox_model(lambda x: tf.constant([[1.0, 0.0, 0.0]]) + 0 * tf.reduce_sum(x, (1, 2, 3))[:, None])
+    constant = checks.foolbox_model(lambda x: checks.tensor([[1.0, 0.0, 0.0]]) + 0 * ops.sum(x, (1, 2, 3))[:, None])
     images, labels = np.full((60, 1, 2, 1), 0.5, "float32"), np.zeros(60, int)
     search = _Search(ArrayModel(constant, _tensor(images)), images, labels, False, (0, 1))
     one, again, other = (search.reachable_classes(np.arange(60), seed) for seed in (0, 0, 1))
@@ -117,6 +117,7 @@ def test_where_no_class_is_reached_the_target_is_random_but_never_the_label():
     np.testing.assert_array_equal(search.reachable_classes(np.arange(5, 9), 0), one[5:9])  # by position in the batch
 
 
+@checks.slow_on_jax
 @pytest.mark.parametrize("fast", [True, False])
 def test_targeted(fast):
     model = checks.network(units=30, seed=2)
@@ -124,7 +125,7 @@ def test_targeted(fast):
     labels = checks.predictions(model, images)
     targets = (labels + 2) % 4
     targets[0] = labels[0]  # is what it should be already
-    criterion = foolbox.TargetedMisclassification(tf.constant(targets))
+    criterion = foolbox.TargetedMisclassification(checks.tensor(targets))
     results, success = checks.attacked(SaliencyMapAttack(fast=fast), model, images, criterion)
     np.testing.assert_array_equal(results[0], images[0])
     assert np.mean(success) > 0.8
@@ -139,7 +140,7 @@ def test_the_full_map_asks_what_other_classes_lose():
     image = np.full(3, 0.5)
     gap = image @ other - image @ target
     model = checks.linear_model(weights, [0.0, gap - 0.39, -9.0])
-    criterion = foolbox.TargetedMisclassification(tf.constant([1], tf.int64))
+    criterion = foolbox.TargetedMisclassification(checks.tensor(np.array([1])))
     images = np.float32(image).reshape(1, 1, 3, 1)
 
     full, success = checks.attacked(SaliencyMapAttack(fast=False, **FIXED), model, images, criterion)

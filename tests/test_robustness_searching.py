@@ -4,7 +4,6 @@ import foolbox
 import gradient_attack_checks as checks
 import numpy as np
 import pytest
-import tensorflow as tf
 from foolbox.attacks import LinfFastGradientAttack, LinfProjectedGradientDescentAttack
 
 from lea_keras.robustness import levels
@@ -42,6 +41,7 @@ def epsilons(results, images):
     return np.abs(results - images).reshape(len(images), -1).max(axis=1)
 
 
+@checks.slow_on_jax
 @pytest.mark.parametrize("every", [False, True])
 @pytest.mark.parametrize("bounds", [(0.0, 1.0), (-1.0, 3.0)])
 def test_gradient_sign_finds_the_smallest_epsilon_of_its_grid(bounds, every):
@@ -69,6 +69,7 @@ def test_gradient_sign_looks_closer_at_the_beginning_of_its_grid():
     np.testing.assert_allclose(epsilons(coarse, images), first, atol=2e-7)
 
 
+@checks.slow_on_jax
 def test_gradient_sign_is_foolbox_at_the_epsilon_found():
     model, images = checks.network(), checks.smooth_images(8)
     labels = checks.predictions(model, images)
@@ -76,7 +77,7 @@ def test_gradient_sign_is_foolbox_at_the_epsilon_found():
     assert success.sum() > 4
     for i in np.flatnonzero(success):
         epsilon = round(float(epsilons(results, images)[i]) * 1000) / 1000
-        one = tf.constant(images[i : i + 1]), tf.constant(labels[i : i + 1])
+        one = checks.tensor(images[i : i + 1]), checks.tensor(labels[i : i + 1])
         for shift, found in ((0.0, True), (-0.001, False)):
             _, clipped, fooled = LinfFastGradientAttack()(model, *one, epsilons=epsilon + shift)
             assert bool(fooled) == found
@@ -84,10 +85,11 @@ def test_gradient_sign_is_foolbox_at_the_epsilon_found():
                 np.testing.assert_allclose(clipped[0], results[i], atol=1e-6)
 
 
+@checks.slow_on_jax
 def test_gradient_sign_takes_one_gradient_and_few_images():
     model, images = linear_two_classes(np.full(6, 0.2996))
     seen = []
-    counting = checks.foolbox_model(lambda x: seen.append(len(x)) or model._model(x))
+    counting = checks.model_around(lambda x: seen.append(len(x)) or model._model(x))
     checks.attacked(GradientSignSearch(), counting, images, np.zeros(6, int))
     assert sum(seen) <= 6 * 42  # instead of 300
     seen.clear()
@@ -98,11 +100,11 @@ def test_gradient_sign_takes_one_gradient_and_few_images():
 def test_gradient_sign_is_untargeted():
     model, images = linear_two_classes(np.full(2, 0.2))
     with pytest.raises(ValueError, match="^Argument `criterion` must be labels or a Misclassification"):
-        GradientSignSearch()(
-            model, tf.constant(images), foolbox.TargetedMisclassification(tf.constant([1, 1], tf.int64)), epsilons=None
-        )
+        targeted = foolbox.TargetedMisclassification(checks.tensor(np.ones(2, int)))
+        GradientSignSearch()(model, checks.tensor(images), targeted, epsilons=None)
 
 
+@checks.slow_on_jax
 def test_projected_gradient_descent_on_a_linear_model():
     wanted = np.array([0.002, 0.07, 0.25, 0.31, 0.49])
     model, images = linear_two_classes(wanted)
@@ -115,6 +117,7 @@ def test_projected_gradient_descent_on_a_linear_model():
     assert np.all(epsilons(finer, images) <= epsilons(results, images) + 6e-5)
 
 
+@checks.slow_on_jax
 def test_an_epsilon_for_each_sample_or_one_run_for_each_epsilon():
     model, images = checks.network(), checks.smooth_images(6)
     labels = checks.predictions(model, images)
@@ -128,6 +131,7 @@ def test_an_epsilon_for_each_sample_or_one_run_for_each_epsilon():
     np.testing.assert_allclose(both[0], both[1], atol=1e-6)
 
 
+@checks.slow_on_jax
 def test_other_attacks_of_foolbox_search_their_epsilon_too():
     model, images = linear_two_classes(np.array([0.02, 0.1]))
     wanted = np.array([0.02, 0.1]) * np.abs(WEIGHTS).sum() / np.linalg.norm(WEIGHTS)

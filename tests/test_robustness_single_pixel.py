@@ -3,7 +3,7 @@
 import gradient_attack_checks as checks
 import numpy as np
 import pytest
-import tensorflow as tf
+from keras import ops
 
 from lea_keras.robustness.single_pixel import SinglePixelAttack
 
@@ -15,9 +15,9 @@ def looking_at(row, column, threshold=0.8, bounds=(0.0, 1.0), above=True):
     """Class 1 if the mean of that pixel is above (or below) the threshold, else 0."""
 
     def logits(images):
-        value = tf.reduce_mean(images[:, row, column], axis=-1)
+        value = ops.mean(images[:, row, column], axis=-1)
         score = value - threshold if above else threshold - value
-        return tf.stack([-score, score], axis=1)
+        return ops.stack([-score, score], axis=1)
 
     return checks.foolbox_model(logits, bounds)
 
@@ -42,8 +42,8 @@ def test_no_success_where_one_pixel_cannot_decide():
     images = grey()
 
     def mean_of_all(x):
-        score = tf.reduce_mean(x, axis=(1, 2, 3)) - 0.6  # one of 28 pixels moves the mean by 0.025 at most
-        return tf.stack([-score, score], axis=1)
+        score = ops.mean(x, axis=(1, 2, 3)) - 0.6  # one of 28 pixels moves the mean by 0.025 at most
+        return ops.stack([-score, score], axis=1)
 
     results, success = checks.attacked(SinglePixelAttack(), checks.foolbox_model(mean_of_all), images, np.zeros(3, int))
     assert not success.any()
@@ -57,8 +57,8 @@ def test_the_closest_of_all_candidates_is_kept():
     images[0, 2, 5], images[0, 1, 2], images[0, 3, 1] = 0.7, 0.65, 0.05
 
     def any_white(x):
-        whitest = tf.reduce_max(tf.reduce_mean(x, axis=-1), axis=(1, 2)) - 0.9
-        return tf.stack([-whitest, whitest], axis=1)
+        whitest = ops.max(ops.mean(x, axis=-1), axis=(1, 2)) - 0.9
+        return ops.stack([-whitest, whitest], axis=1)
 
     expected = images.copy()
     expected[0, 2, 5] = 1.0  # every pixel could, this one by 0.3
@@ -85,7 +85,7 @@ def test_only_pixels_that_are_drawn_are_tried():
 def test_few_images_go_through_the_model(max_images):
     images, sizes = np.zeros((2, ROWS, COLUMNS, 1), "float32"), []
     model = looking_at(3, 6)
-    counting = checks.foolbox_model(lambda x: sizes.append(len(x)) or model._model(x))
+    counting = checks.model_around(lambda x: sizes.append(len(x)) or model._model(x))
     results, success = checks.attacked(SinglePixelAttack(max_images=max_images), counting, images, np.zeros(2, int))
     assert success.all() and results[0, 3, 6, 0] == 1
     # A black pixel cannot become blacker: 28 candidates a sample, not 56; and the originals twice, by foolbox and us.
@@ -101,7 +101,8 @@ def test_channels_first():
             return looking_at(2, 5)(inputs.transpose((0, 2, 3, 1)))
 
     images = np.moveaxis(grey(), -1, 1)
-    results = SinglePixelAttack().run(First(), tf.constant(images), tf.zeros(3, tf.int64)).numpy()
+    labels = checks.tensor(np.zeros(3, int))
+    results = np.asarray(SinglePixelAttack().run(First(), checks.tensor(images), labels))
     expected = images.copy()
     expected[:, :, 2, 5] = 1.0
     np.testing.assert_array_equal(results, expected)
@@ -117,6 +118,6 @@ def test_the_callers_random_streams_are_left_alone():
 
 def test_bad_arguments():
     checks.check_arguments(SinglePixelAttack, [("max_pixels", 0), ("seed", -1), ("seed", 1.5), ("max_images", 0)])
-    model = checks.foolbox_model(lambda x: tf.stack([tf.reduce_sum(x, -1), -tf.reduce_sum(x, -1)], 1))
+    model = checks.foolbox_model(lambda x: ops.stack([ops.sum(x, -1), -ops.sum(x, -1)], 1))
     with pytest.raises(ValueError, match="^Argument `inputs` must be images with rows, columns and channels"):
-        SinglePixelAttack()(model, tf.zeros((2, 5)), tf.zeros(2, tf.int64), epsilons=None)
+        SinglePixelAttack()(model, ops.zeros((2, 5)), checks.tensor(np.zeros(2, int)), epsilons=None)

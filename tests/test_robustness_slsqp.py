@@ -1,11 +1,13 @@
 """SLSQP: against the exact optimum of linear classifiers in a box, and against scipy's solver."""
 
+import eagerpy as ep
 import gradient_attack_checks as checks
 import numpy as np
 import pytest
-import tensorflow as tf
+from keras import ops
 from scipy.optimize import minimize
 
+from lea_keras.robustness.gradients import ArrayModel
 from lea_keras.robustness.slsqp import SLSQPAttack, nearest_in_half_space
 
 
@@ -45,6 +47,7 @@ def test_a_subproblem_without_solution_goes_most_of_the_way():
     assert np.isfinite(multiplier)
 
 
+@checks.slow_on_jax
 @pytest.mark.parametrize("options", [{}, {"classes": 1, "random_starts": 0}, {"classes": 0, "random_starts": 4}])
 def test_linear_classifiers_are_attacked_at_the_constrained_optimum(options):
     rng = np.random.default_rng(1)
@@ -71,21 +74,20 @@ def test_linear_classifiers_are_attacked_at_the_constrained_optimum(options):
     assert np.any(expected[success] > 1.05 * unbounded[success])  # what ignoring the box would give
 
 
+@checks.slow_on_jax
 def test_never_worse_than_scipys_solver_on_a_curved_margin():
     shape, classes = (2, 5, 1), 3
-    model = checks.network(shape, classes, units=8, seed=3, activation=tf.nn.tanh)
+    model = checks.network(shape, classes, units=8, seed=3, activation=ops.tanh)
     images = np.random.default_rng(4).uniform(size=(8, *shape)).astype("float32")
     labels = checks.predictions(model, images)
     results, success = checks.attacked(SLSQPAttack(), model, images, labels)
     assert np.all(success)
 
+    arrays = ArrayModel(model, ep.astensor(checks.tensor(images)))
+
     def gradient_and_margin(x, other, label):
-        x = tf.constant(x.reshape(1, *shape), tf.float32)
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            logits = model(x)
-            margin = logits[0, other] - logits[0, label]
-        return np.array(tape.gradient(margin, x)).ravel().astype(float), float(margin)
+        margins, slopes = arrays.differences(x.reshape(1, *shape), np.array([other]), np.array([label]))
+        return slopes.ravel(), float(margins[0])
 
     compared = 0
     for image, label, result in zip(images, labels, results, strict=True):
@@ -115,6 +117,7 @@ def test_a_step_function_as_constraint_leads_nowhere():
     assert checks.distances(results, images) == pytest.approx(optimum, rel=1e-3)
 
 
+@checks.slow_on_jax
 def test_kinks_do_not_stop_it_before_the_boundary():
     model = checks.network((8, 8, 1), 6, units=30, seed=5)
     images = checks.smooth_images(20, 8, seed=6)

@@ -3,11 +3,12 @@
 import gradient_attack_checks as checks
 import numpy as np
 import pytest
-import tensorflow as tf
+from backends import BACKEND, needs_tensorflow
 from eagerpy import astensor
 from foolbox.attacks.spatial_attack_transformations import rotate_and_shift
+from keras import ops
 
-from lea_keras.robustness.spatial import SpatialSearch
+from lea_keras.robustness.spatial import SpatialSearch, rotated_and_shifted
 
 SIZE = 15
 
@@ -19,8 +20,8 @@ def blobs(places):
 
 
 def column_of(images):
-    weights = tf.range(SIZE, dtype=tf.float32)
-    return tf.reduce_sum(images[..., 0] * weights, axis=(1, 2)) / (tf.reduce_sum(images[..., 0], axis=(1, 2)) + 1e-6)
+    weights = ops.arange(SIZE, dtype="float32")
+    return ops.sum(images[..., 0] * weights, axis=(1, 2)) / (ops.sum(images[..., 0], axis=(1, 2)) + 1e-6)
 
 
 def beyond(column):
@@ -28,7 +29,7 @@ def beyond(column):
 
     def logits(images):
         score = column_of(images) - column
-        return tf.stack([-score, score], axis=1)
+        return ops.stack([-score, score], axis=1)
 
     return checks.foolbox_model(logits)
 
@@ -59,9 +60,9 @@ def test_a_rotation_where_a_shift_does_not_help():
     images = np.clip(images[:1] + images[1:], 0, 1)  # a dumb-bell, whose right end must sink below its left one
 
     def logits(x):
-        below = tf.reduce_sum(x[:, 8:, 8:], axis=(1, 2, 3)) - tf.reduce_sum(x[:, :7, 8:], axis=(1, 2, 3))
-        score = tf.abs(below) - 1.0
-        return tf.stack([-score, score], axis=1)
+        below = ops.sum(x[:, 8:, 8:], axis=(1, 2, 3)) - ops.sum(x[:, :7, 8:], axis=(1, 2, 3))
+        score = ops.abs(below) - 1.0
+        return ops.stack([-score, score], axis=1)
 
     attack = SpatialSearch(max_translation=0, max_rotation=30, num_translations=1, num_rotations=12)
     model = checks.foolbox_model(logits)
@@ -74,7 +75,21 @@ def test_a_rotation_where_a_shift_does_not_help():
 
 
 def turned(images, across, down, angle):
-    return np.clip(rotate_and_shift(astensor(tf.constant(images)), (across, down), angle).numpy(), 0, 1)
+    if BACKEND == "tensorflow":
+        return np.clip(rotate_and_shift(astensor(checks.tensor(images)), (across, down), angle).numpy(), 0, 1)
+    return np.clip(rotated_and_shifted(images, across, down, angle), 0, 1)  # which is tested against foolbox's
+
+
+@needs_tensorflow
+@pytest.mark.parametrize("shape", [(9, 9, 1), (4, 7, 3), (28, 28, 1), (1, 5, 2)])
+def test_what_jax_gets_is_what_foolbox_makes_of_tensors(shape):
+    rng = np.random.default_rng(0)
+    images = rng.uniform(0.2, 1, (3, *shape)).astype("float32")  # nowhere 0, as what comes in from outside is
+    some = [(across, down, angle) for across in (-5, 0, 5 / 9, 3) for down in (-2.5, 0, 1) for angle in (-30, 0, 5, 90)]
+    for one in some + [tuple(drawn) for drawn in rng.uniform(-6, 6, (30, 3))]:
+        expected = rotate_and_shift(astensor(checks.tensor(images)), one[:2], one[2]).numpy()
+        np.testing.assert_allclose(rotated_and_shifted(images, *one), expected, atol=2e-5, err_msg=str(one))
+    assert rotated_and_shifted(images, 1, 1, 1).dtype == np.float32
 
 
 def test_the_closest_of_the_weakest_against_brute_force():
@@ -123,8 +138,8 @@ def test_channels_first():
     images = blobs([(7, 7), (7, 4)])
     attack = SpatialSearch(max_rotation=0, num_rotations=1, num_translations=4)
     expected, _ = checks.attacked(attack, beyond(7.9), images, np.zeros(2, int))
-    results = attack.run(First(), tf.constant(np.moveaxis(images, -1, 1)), tf.zeros(2, tf.int64)).numpy()
-    np.testing.assert_allclose(np.moveaxis(results, 1, -1), expected, atol=1e-6)
+    results = attack.run(First(), checks.tensor(np.moveaxis(images, -1, 1)), checks.tensor(np.zeros(2, int)))
+    np.testing.assert_allclose(np.moveaxis(np.asarray(results), 1, -1), expected, atol=1e-6)
 
 
 def test_only_where_foolbox_can_transform():

@@ -5,7 +5,7 @@ import foolbox
 import gradient_attack_checks as checks
 import numpy as np
 import pytest
-import tensorflow as tf
+from keras import ops
 
 from lea_keras.robustness.pixels import Pixels, image_channel_axis
 from lea_keras.robustness.trials import Trials
@@ -16,12 +16,12 @@ LABELS = np.array([0, 1, 2, 0, 1])
 
 def class_is(images):
     """Logits that are highest for the class that the first value of an image, times three, says."""
-    return tf.one_hot(tf.cast(images[:, 0, 0, 0] * 3, tf.int32), 3)
+    return ops.one_hot(ops.cast(images[:, 0, 0, 0] * 3, "int32"), 3)
 
 
-def trials(criterion=None, function=class_is, **options):
-    criterion = foolbox.Misclassification(tf.constant(LABELS)) if criterion is None else criterion
-    return Trials(checks.foolbox_model(function), ep.astensor(tf.constant(IMAGES)), criterion, {}, **options)
+def trials(criterion=None, model=None, **options):
+    criterion = foolbox.Misclassification(checks.tensor(LABELS)) if criterion is None else criterion
+    return Trials(model or checks.foolbox_model(class_is), ep.astensor(checks.tensor(IMAGES)), criterion, {}, **options)
 
 
 def shows(classes):
@@ -36,7 +36,7 @@ def test_each_candidate_is_judged_by_the_label_of_its_sample():
     np.testing.assert_array_equal(batch.classes(rows), [1, 0, 0, 2])
     fooled = batch.fooled(rows, batch.tensor(shows([1, 0, 2, 1])))
     np.testing.assert_array_equal(fooled, [False, False, True, True])
-    targeted = trials(foolbox.TargetedMisclassification(tf.constant(LABELS)))
+    targeted = trials(foolbox.TargetedMisclassification(checks.tensor(LABELS)))
     np.testing.assert_array_equal(targeted.fooled(rows, batch.tensor(shows([1, 0, 2, 1]))), ~fooled)
     assert targeted.targeted and not batch.targeted
     assert batch.fooled(rows[:0], batch.tensor(shows([]))).shape == (0,)
@@ -50,7 +50,7 @@ def test_a_candidate_that_is_not_finite_fools_nobody():
 
 
 def test_bare_labels_and_who_is_left():
-    batch = trials(tf.constant(LABELS))
+    batch = trials(checks.tensor(LABELS))
     right = np.floor(IMAGES[:, 0, 0, 0] * 3) == LABELS
     assert 0 < right.sum() < 5
     np.testing.assert_array_equal(batch.running(), np.flatnonzero(right))
@@ -59,7 +59,7 @@ def test_bare_labels_and_who_is_left():
 @pytest.mark.parametrize("max_images", [1, 2, 100])
 def test_model_calls_are_small(max_images):
     sizes = []
-    batch = trials(function=lambda x: sizes.append(len(x)) or class_is(x), max_images=max_images)
+    batch = trials(model=checks.model_around(lambda x: sizes.append(len(x)) or class_is(x)), max_images=max_images)
     logits = batch.logits(shows([2, 0, 1, 1, 0]))
     np.testing.assert_array_equal(logits.argmax(axis=1), [2, 0, 1, 1, 0])
     batch.running()
@@ -68,12 +68,12 @@ def test_model_calls_are_small(max_images):
 
 
 def test_other_criteria_and_keywords_are_refused():
-    good = foolbox.Misclassification(tf.constant(LABELS))
-    for wrong in (good & good, tf.constant(LABELS[:3]), tf.constant(LABELS, tf.float32)):
+    good = foolbox.Misclassification(checks.tensor(LABELS))
+    for wrong in (good & good, checks.tensor(LABELS[:3]), checks.tensor(LABELS, "float32")):
         with pytest.raises(ValueError, match="^Argument `criterion` must be .* Received: criterion="):
             trials(wrong)
     with pytest.raises(TypeError, match="stepz"):
-        Trials(checks.foolbox_model(class_is), ep.astensor(tf.constant(IMAGES)), good, {"stepz": 1})
+        Trials(checks.foolbox_model(class_is), ep.astensor(checks.tensor(IMAGES)), good, {"stepz": 1})
 
 
 def test_pixels_and_back():

@@ -72,6 +72,21 @@ def test_batches_of_any_size_are_traced_once():
     assert Counting.calls == before
 
 
+def test_weights_that_change_are_those_that_count():
+    model, batch = linear(), images()
+    victim = robustness.Victim(model, SHAPE)
+    before, slopes = victim.logits(batch), gradients(victim, batch)
+    model.set_weights([2 * weights for weights in model.get_weights()])
+    np.testing.assert_allclose(victim.logits(batch), 2 * before, atol=1e-6)
+    np.testing.assert_allclose(gradients(victim, batch), 2 * slopes, atol=1e-6)
+
+
+def test_a_batch_of_no_images():
+    victim = robustness.Victim(linear(), SHAPE)
+    assert victim.foolbox_model(victim.tensor(images(0))).shape == (0, 3)
+    assert gradients(victim, images(0)).shape == (0, *SHAPE) and victim.model_calls == 0
+
+
 def test_no_decoder_is_run(monkeypatch):
     inputs_ = keras.Input((8, 8, 1))
     lea = lea_keras.LocallyEmbeddedAutoencoder(4, lea_keras.VariationalAutoencoder(code_length=2), name="lea")

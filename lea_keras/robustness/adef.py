@@ -17,9 +17,10 @@ from foolbox.distances import l2
 from scipy.ndimage import gaussian_filter
 
 from lea_keras.checks import check_number, check_positive_int, fail
-from lea_keras.robustness.gradients import ArrayModel, labels_of, likeliest_others
+from lea_keras.robustness.gradients import ArrayModel, labels_of, likeliest_others, one_hot
 
-_SMALLEST = 1e-6  # logit difference: where two classes are equally likely, there is still a step to go
+_SMALLEST = 1e-6  # logit difference that counts at least
+_ROUNDING = 1e-5  # of the largest logit: what is less may be gone when the image goes through in another batch
 
 
 class ADefAttack(MinimizationAttack):
@@ -44,6 +45,8 @@ class ADefAttack(MinimizationAttack):
     - Every step goes ``overshoot`` further than to f = 0, where both classes are equally likely **(chosen)**.
     - A step that would move some pixel by more than ``max_step`` is shortened to it: derivatives of an image hold for
       about a pixel, and where they nearly vanish the solution is far outside the image **(chosen)**.
+    - The model is misled where another logit is ahead by more than float32 rounding: steps often end that near to the
+      boundary, and backends round differently for batches of another size **(chosen)**.
     - After success the whole field is shrunk by bisection to the smallest multiple that still misleads the model,
       since every attack here looks for its smallest perturbation **(chosen)**; ``shrink_steps=0`` leaves it.
 
@@ -123,30 +126,33 @@ class ADefAttack(MinimizationAttack):
         images = arrays.array(x)  # [n, rows, columns, channels]
         if min(images.shape[1:3]) < 2:
             raise fail("inputs", "images of at least 2 rows and 2 columns", f"an array of shape {x.shape}")
-        fields, success = self._find(arrays, images, labels)
-        return self._shrink(arrays, images, labels, fields, success), success
+        fields, success, leads = self._find(arrays, images, labels)
+        return self._shrink(arrays, images, labels, fields, success, leads), success
 
-    def _find(self, model: ArrayModel, images: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The sum of all steps' fields, [n, rows, columns, 2], and whether it succeeded, [n]."""
+    def _find(
+        self, model: ArrayModel, images: np.ndarray, labels: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The sum of all steps' fields, [n, rows, columns, 2], whether it succeeded, [n], and the leads needed, [n]."""
         fields = np.zeros((*images.shape[:3], 2))
         logits = model.logits(images)
         success = np.argmax(logits, axis=1) != labels
+        leads = np.maximum(_SMALLEST, _ROUNDING * np.max(np.abs(logits), axis=1))
         candidates = likeliest_others(logits, labels, self.subsample - 1)
         running = np.flatnonzero(~success)
         for _ in range(self.max_iter):
             if not len(running):
                 break
             deformed = deform(images[running], fields[running])
-            steps, found = self._steps(model, deformed, labels[running], candidates[running])
+            steps, found = self._steps(model, deformed, labels[running], candidates[running], leads[running])
             running = running[found]  # where the derivatives of all classes vanish, there is nowhere to go
             fields[running] += steps[found]
             deformed = deform(images[running], fields[running])
-            success[running] = _predictions(model, deformed) != labels[running]
+            success[running] = _misled(model, deformed, labels[running], leads[running])
             running = running[~success[running]]
-        return fields, success
+        return fields, success, leads
 
     def _steps(
-        self, model: ArrayModel, images: np.ndarray, labels: np.ndarray, candidates: np.ndarray
+        self, model: ArrayModel, images: np.ndarray, labels: np.ndarray, candidates: np.ndarray, leads: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """The smallest field over all candidate classes, [n, rows, columns, 2], and whether there is one, [n]."""
         best, smallest = np.zeros((*images.shape[:3], 2)), np.full(len(images), np.inf)
@@ -154,7 +160,7 @@ class ADefAttack(MinimizationAttack):
         for classes in candidates.T:
             differences, gradients = model.differences(images, classes, labels)
             alpha = np.sum(derivatives * gradients[..., None], axis=3)  # [n, rows, columns, 2]
-            steps = linearised_field(np.minimum(differences, -_SMALLEST), alpha, self.smooth)
+            steps = linearised_field(np.minimum(differences, -2 * leads), alpha, self.smooth)
             sizes = np.linalg.norm(steps.reshape(len(steps), -1), axis=1)
             sizes[sizes == 0] = np.inf
             closer = sizes < smallest
@@ -164,7 +170,13 @@ class ADefAttack(MinimizationAttack):
         return best * factors.reshape(-1, 1, 1, 1), np.isfinite(smallest)
 
     def _shrink(
-        self, model: ArrayModel, images: np.ndarray, labels: np.ndarray, fields: np.ndarray, success: np.ndarray
+        self,
+        model: ArrayModel,
+        images: np.ndarray,
+        labels: np.ndarray,
+        fields: np.ndarray,
+        success: np.ndarray,
+        leads: np.ndarray,
     ) -> np.ndarray:
         """Successful fields times the smallest factor in [0, 1] at which bisection finds them successful, too."""
         shrunk = fields.copy()
@@ -175,7 +187,7 @@ class ADefAttack(MinimizationAttack):
         for _ in range(self.shrink_steps):
             middle = (low + high) / 2
             deformed = deform(images[rows], fields[rows] * middle.reshape(-1, 1, 1, 1))
-            adversarial = _predictions(model, deformed) != labels[rows]
+            adversarial = _misled(model, deformed, labels[rows], leads[rows])
             low, high = np.where(adversarial, low, middle), np.where(adversarial, middle, high)
         shrunk[rows] *= high.reshape(-1, 1, 1, 1)
         return shrunk
@@ -224,8 +236,11 @@ def _smoothed(fields: np.ndarray, smooth: float) -> np.ndarray:
     return gaussian_filter(fields, (0, smooth, smooth, 0), mode="reflect") if smooth else fields
 
 
-def _predictions(model: ArrayModel, images: np.ndarray) -> np.ndarray:
-    return np.argmax(model.logits(images), axis=1)
+def _misled(model: ArrayModel, images: np.ndarray, labels: np.ndarray, leads: np.ndarray) -> np.ndarray:
+    """Whether some other logit is ahead of the label's [n] by more than ``leads`` [n]."""
+    logits = model.logits(images)
+    others = np.where(one_hot(labels, logits.shape[1]) > 0, -np.inf, logits)
+    return np.max(others, axis=1) - logits[range(len(labels)), labels] > leads
 
 
 def _channel_axis(model: foolbox.models.Model, ndim: int) -> int:

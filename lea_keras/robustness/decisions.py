@@ -10,7 +10,7 @@ from scipy.ndimage import gaussian_filter
 
 from lea_keras.checks import check_number, fail
 from lea_keras.robustness.inputs import check_seed
-from lea_keras.robustness.paths import Path, PathSearch, column
+from lea_keras.robustness.paths import Path, PathSearch, column, few_lengths
 from lea_keras.robustness.pixels import image_channel_axis
 from lea_keras.robustness.trials import MAX_IMAGES, Trials
 
@@ -47,7 +47,7 @@ class AdditiveGaussianNoiseSearch(PathSearch):
             deviations = column(trials, strengths * (upper - lower) / math.sqrt(3))
             return _Noise(trials.tensor(noise[samples])).run(trials.model, trials.x[samples], epsilon=deviations)
 
-        return at
+        return few_lengths(trials, at)
 
 
 class _Noise(L2AdditiveGaussianNoiseAttack):
@@ -99,7 +99,7 @@ class ContrastReductionSearch(PathSearch):
             images = attack.run(trials.model, trials.x[samples], epsilon=epsilons)
             return ep.where(column(trials, lengths[samples]) > 0, images, trials.x[samples])
 
-        return at
+        return few_lengths(trials, at)
 
 
 class GaussianBlurSearch(PathSearch):

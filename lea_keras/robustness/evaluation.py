@@ -19,7 +19,7 @@ from lea_keras.robustness.progress import Progress
 from lea_keras.robustness.records import Record, Summary, summarize, to_rows
 from lea_keras.robustness.registry import ATTACKS
 from lea_keras.robustness.storing import Found, Store, describe, digest_of, digest_of_weights
-from lea_keras.robustness.victim import Victim, chunks
+from lea_keras.robustness.victim import Victim, chunks, drawing
 
 Attack = foolbox.attacks.base.Attack
 _NAME = re.compile(r"\w[\w.-]*")
@@ -79,7 +79,7 @@ def evaluate(
 
     An attack named here has its seed from ``seed``, its name and the place of the batch, so that its results depend
     neither on the order of the attacks nor on which others there are. Nothing global changes. Attacks given as objects
-    bring their own randomness.
+    bring their own randomness, but on JAX what foolbox's attacks draw comes from such a seed, too.
 
     Args:
         model: a ``keras.Model`` that maps images to logits [n, classes]. It runs outside training, without decoders.
@@ -198,9 +198,11 @@ def _attack(
     for part in chunks(len(attacked), batch_size):
         samples = attacked[part]
         originals, classes = images[samples], labels[samples]
-        attack = make(_seed(seed, name, part.start))
+        own_seed = _seed(seed, name, part.start)
+        attack = make(own_seed)
         calls, started = victim.model_calls, time.perf_counter()
-        raw, *_ = attack(victim.foolbox_model, victim.tensor(originals), victim.criterion(classes), epsilons=None)
+        with drawing(own_seed):
+            raw, *_ = attack(victim.foolbox_model, victim.tensor(originals), victim.criterion(classes), epsilons=None)
         seconds, calls = time.perf_counter() - started, victim.model_calls - calls
         results = _within_bounds(np.asarray(raw, np.float32), originals, victim.bounds)
         predictions = np.argmax(victim.logits(results), axis=1)

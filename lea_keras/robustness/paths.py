@@ -15,6 +15,7 @@ from lea_keras.checks import check_positive_int, fail
 from lea_keras.robustness import levels
 from lea_keras.robustness.trials import MAX_IMAGES, Trials
 
+_FEWEST = 8  # images that a path makes at once on JAX
 # (samples [m], strengths [m] in (0, 1]) -> their images [m, …]
 Path = Callable[[np.ndarray, np.ndarray], ep.Tensor]
 
@@ -76,6 +77,19 @@ class PathSearch(MinimizationAttack):
 def column(trials: Trials, values: np.ndarray) -> ep.Tensor:
     """Numbers [m] as a float32 tensor [m, 1, …] that multiplies images."""
     return atleast_kd(trials.tensor(values.astype(np.float32)), trials.x.ndim)
+
+
+def few_lengths(trials: Trials, path: Path) -> Path:
+    """The same path; on JAX, which compiles each operation for each number of images, it makes few numbers of them."""
+    if not isinstance(trials.x, ep.JAXTensor):
+        return path
+
+    def at(samples: np.ndarray, strengths: np.ndarray) -> ep.Tensor:
+        count = max(_FEWEST, 1 << (len(samples) - 1).bit_length())
+        images = path(np.resize(samples, count), np.resize(strengths, count))  # which repeats them
+        return trials.tensor(images.numpy()[: len(samples)])
+
+    return at
 
 
 def check_flag(argument: str, value: Any) -> bool:

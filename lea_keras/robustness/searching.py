@@ -11,7 +11,7 @@ from foolbox.models import Model
 
 from lea_keras.checks import check_number, check_positive_int, fail
 from lea_keras.robustness import levels
-from lea_keras.robustness.paths import Path, PathSearch, check_flag, column
+from lea_keras.robustness.paths import Path, PathSearch, check_flag, column, few_lengths
 from lea_keras.robustness.trials import MAX_IMAGES, Trials
 
 
@@ -60,7 +60,7 @@ class GradientSignSearch(PathSearch):
             epsilons = column(trials, strengths * (upper - lower))
             return (trials.x[samples] + epsilons * trials.tensor(signs[samples])).clip(lower, upper)
 
-        return at
+        return few_lengths(trials, at)
 
     def search(self, attempt: levels.Attempt, rows: np.ndarray) -> np.ndarray:
         strengths = super().search(attempt, rows)

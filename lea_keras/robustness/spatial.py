@@ -1,4 +1,4 @@
-"""Shifts and rotations by foolbox, from weak to strong: the weakest that succeeds."""
+"""Shifts and rotations as in foolbox, from weak to strong: the weakest that succeeds."""
 
 import itertools
 import math
@@ -6,7 +6,7 @@ from typing import Any
 
 import eagerpy as ep
 import numpy as np
-from eagerpy.tensor import PyTorchTensor, TensorFlowTensor
+from eagerpy.tensor import JAXTensor, PyTorchTensor, TensorFlowTensor
 from foolbox.attacks.base import MinimizationAttack
 from foolbox.attacks.spatial_attack_transformations import rotate_and_shift
 from foolbox.distances import l2
@@ -29,7 +29,8 @@ class SpatialSearch(MinimizationAttack):
     sample that has one is done. The identity is left out.
 
     foolbox fills with zeros what comes in from outside, whatever the bounds, and its shift by one pixel of n is in fact
-    one by (n − 1)/n. Images are meant to be square. It transforms tensors of TensorFlow and PyTorch only.
+    one by (n − 1)/n. Images are meant to be square. It transforms tensors of TensorFlow and PyTorch only; those of JAX
+    are transformed here by the same rule.
 
     Args:
         max_translation: in pixels, in each direction.
@@ -101,11 +102,17 @@ class SpatialSearch(MinimizationAttack):
 
 
 def _transform(trials: Trials, rows: np.ndarray, transformation: _Transformation, channels_first: bool) -> np.ndarray:
-    """These samples [m, …] by foolbox's transformation, which wants channels where its framework has them."""
+    """These samples [m, …], transformed and within the bounds."""
     x = trials.x[rows]
+    if isinstance(x, JAXTensor):
+        images = np.moveaxis(x.numpy(), 1, -1) if channels_first else x.numpy()
+        images = rotated_and_shifted(images, *transformation)
+        images = np.moveaxis(images, -1, 1) if channels_first else images
+        return np.clip(images, *trials.bounds)
     if not isinstance(x, (TensorFlowTensor, PyTorchTensor)):
-        raise fail("inputs", "tensors of TensorFlow or PyTorch, which foolbox can transform", type(x.raw).__name__)
-    wants_first = isinstance(x, PyTorchTensor)
+        allowed = "tensors of TensorFlow or PyTorch, which foolbox can transform, or of JAX"
+        raise fail("inputs", allowed, type(x.raw).__name__)
+    wants_first = isinstance(x, PyTorchTensor)  # foolbox wants channels where their framework has them
     if wants_first != channels_first:
         x = x.transpose((0, 3, 1, 2) if wants_first else (0, 2, 3, 1))
     across, down, rotation = transformation
@@ -113,3 +120,40 @@ def _transform(trials: Trials, rows: np.ndarray, transformation: _Transformation
     if wants_first != channels_first:
         x = x.transpose((0, 2, 3, 1) if wants_first else (0, 3, 1, 2))
     return x.clip(*trials.bounds).numpy()
+
+
+def rotated_and_shifted(images: np.ndarray, across: float, down: float, rotation: float) -> np.ndarray:
+    """foolbox's ``rotate_and_shift`` for arrays, in the same float32 steps, as rounding decides what is outside.
+
+    A pixel is read by bilinear interpolation at its turned and shifted position, on a scale of ±1 from edge to edge.
+    As in foolbox, a position on the last row or column or beyond counts as outside.
+
+    Args:
+        images: float32 [n, rows, columns, channels].
+        across: shift of the position in pixels, to the right.
+        down: the same, downwards.
+        rotation: in degrees.
+
+    Returns:
+        float32 [n, rows, columns, channels]; 0 where the position is outside.
+    """
+    rows, columns = images.shape[1:3]
+    angle = rotation * math.pi / 180.0
+    cosine, sine = np.float32(math.cos(angle)), np.float32(math.sin(angle))
+    # foolbox divides the shift across by the number of rows, and the one down by that of columns.
+    shift_x, shift_y = np.float32(across) / np.float32(rows / 2), np.float32(down) / np.float32(columns / 2)
+    x = np.linspace(-1, 1, columns, dtype=np.float32)
+    y = np.linspace(-1, 1, rows, dtype=np.float32)[:, None]
+    # [rows, columns], each in pixels
+    right = np.float32(0.5) * ((cosine * x - sine * y + shift_x + np.float32(1)) * np.float32(columns - 1))
+    below = np.float32(0.5) * ((sine * x + cosine * y + shift_y + np.float32(1)) * np.float32(rows - 1))
+    left, top = np.floor(right), np.floor(below)
+    left, far = np.clip(left, 0, columns - 1), np.clip(left + 1, 0, columns - 1)
+    top, bottom = np.clip(top, 0, rows - 1), np.clip(top + 1, 0, rows - 1)
+    result = np.zeros(images.shape, np.float32)
+    for column, weight_across in ((left, far - right), (far, right - left)):
+        for row, weight_down in ((top, bottom - below), (bottom, below - top)):
+            # Outside both ends are one, and their weights add up to 0.
+            weights = (weight_across * weight_down)[..., None]
+            result += weights * images[:, row.astype(int), column.astype(int)]
+    return result

@@ -1,5 +1,6 @@
 """The attacked model: a foolbox model around a Keras model that counts what attacks ask of it."""
 
+import contextlib
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,6 +15,7 @@ from lea_keras.layer import forward_pass
 from lea_keras.robustness.inputs import check_input_shape
 
 _CHUNK = 256  # images that the model takes at once, however many an attack hands over: LEAs make many windows of each
+_SMALLEST = 8  # images that JAX's compiler is asked for at least
 _ROUNDING = 1e-4  # of the largest logit, by which two runs of one model may differ
 _SUM_ROUNDING = 1e-2  # of a softmax's sum in bfloat16
 
@@ -21,9 +23,10 @@ _SUM_ROUNDING = 1e-2  # of a softmax's sum in bfloat16
 class Victim:
     """A Keras model as attacks see it, in ``foolbox_model``.
 
-    It runs outside training, returns float32 logits whatever the dtype policy, and runs no decoder of a LEA. It is
-    traced once: batches may change their size freely. Images that have passed through it are counted, forward and
-    backward: an image whose gradient was asked for counts twice.
+    It runs outside training, returns float32 logits whatever the dtype policy, and runs no decoder of a LEA. Batches
+    may change their size freely: TensorFlow traces it once; JAX once for each power of two, to which batches are filled
+    up. Images that have passed through it are counted, forward and backward: an image whose gradient was asked for
+    counts twice.
 
     Args:
         model: a ``keras.Model`` with one input, images, and one output, logits [n, classes]. Its channels are where
@@ -121,6 +124,26 @@ def chunks(count: int, size: int = _CHUNK) -> Iterator[slice]:
     return (slice(start, min(start + size, count)) for start in range(0, count, size))
 
 
+@contextlib.contextmanager
+def drawing(seed: int) -> Iterator[None]:
+    """Inside, what an attack draws through eagerpy on JAX comes from ``seed``, and the caller's stream stands still.
+
+    There foolbox's own attacks all draw from one key of the process, which starts the same in each. On TensorFlow they
+    draw from its global stream, which is the caller's to seed.
+    """
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    import jax
+
+    stream = ep.JAXTensor
+    former, stream.key = stream.key, jax.random.PRNGKey(seed)
+    try:
+        yield
+    finally:
+        stream.key = former
+
+
 def _check_output(model: keras.Model, image_shape: tuple[int, ...]) -> None:
     """Runs one empty image through the model, which builds it: no variables can be made while it is traced."""
     try:
@@ -152,7 +175,9 @@ def _foolbox_model(
     backend = keras.backend.backend()
     if backend == "tensorflow":
         return _tensorflow_model(model, image_shape, bounds, count)
-    raise ValueError(f"Attacks need Keras on the TensorFlow backend. Received: backend={backend!r}")
+    if backend == "jax":
+        return _jax_model(model, bounds, count)
+    raise ValueError(f"Attacks need Keras on the TensorFlow or the JAX backend. Received: backend={backend!r}")
 
 
 def _tensorflow_model(
@@ -183,8 +208,114 @@ def _tensorflow_model(
         images = counted(tf.cast(images, tf.float32))
         if len(images) <= _CHUNK:
             return traced(images)
-        sizes = [part.stop - part.start for part in chunks(len(images))]
+        sizes = [part.stop - part.start for part in chunks(len(images), _CHUNK)]
         return tf.concat([traced(part) for part in tf.split(images, sizes)], axis=0)
 
     device = "/GPU:0" if tf.config.list_logical_devices("GPU") else "/CPU:0"  # foolbox asks in a deprecated way
     return foolbox.TensorFlowModel(logits, bounds, device=device)
+
+
+def _jax_model(
+    model: keras.Model, bounds: tuple[float, float], count: Callable[[int], None]
+) -> foolbox.models.JAXModel:
+    import jax
+
+    variables = model.variables  # those of random generators among them
+
+    def apply(values: list[jax.Array], images: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Logits, and the values of variables that the pass moved, by their places as text, since JAX sorts them."""
+        mapping = list(zip(variables, values, strict=True))
+        with keras.StatelessScope(state_mapping=mapping) as scope, forward_pass("codes"):
+            before = [scope.get_current_value(variable) for variable in variables]
+            logits = model(images, training=False)
+            after = [scope.get_current_value(variable) for variable in variables]
+        moved = {str(i): new for i, (old, new) in enumerate(zip(before, after, strict=True)) if new is not old}
+        return logits.astype("float32"), moved
+
+    def move(values: dict[str, jax.Array]) -> None:
+        for place, value in values.items():
+            variables[int(place)].assign(value)
+
+    logits = compiled(apply, lambda: [variable.value for variable in variables], move, count)
+    return foolbox.JAXModel(
+        lambda images: logits(images.astype("float32")), bounds, data_format=keras.config.image_data_format()
+    )
+
+
+def compiled(
+    apply: Callable[[Any, Any], tuple[Any, Any]],
+    values: Callable[[], Any],
+    move: Callable[[Any], None],
+    count: Callable[[int], None],
+) -> Callable[[Any], Any]:
+    """A function of images [n, …] on JAX, with gradients, that is compiled for few sizes of batches.
+
+    Args:
+        apply: of values and images; returns logits, and what is to be moved.
+        values: returns those of now.
+        move: is given what is to be moved, after every forward pass.
+        count: is told how many images pass through, forward or backward.
+
+    Returns:
+        Logits [n, classes] of images [n, …], float32 JAX arrays. It is not to be traced.
+    """
+    import jax
+
+    forward = jax.jit(apply)
+    # A compiled function may return a gradient that is still to be taken, with all that its forward pass kept.
+    forward_for_gradients = jax.jit(
+        lambda values, images: jax.vjp(lambda images: forward(values, images), images, has_aux=True)
+    )
+    backward = jax.jit(lambda pull, gradients: pull(gradients)[0])
+
+    def run(function: Callable[..., Any], images: jax.Array) -> list[Any]:
+        """Runs the images through in batches; of each what ``function`` returns besides what is to be moved."""
+        count(len(images))
+        results = []
+        for batch in _filled_batches(images):
+            *result, moved = function(values(), batch)
+            move(moved)
+            results.append(result)
+        return results
+
+    # JAX calls these three as they are, outside whatever it traces: they see numbers, and every time.
+    @jax.custom_vjp
+    def logits(images: jax.Array) -> jax.Array:
+        return _joined([result for (result,) in run(forward, images)], len(images))
+
+    def logits_and_pulls(images: jax.Array) -> tuple[jax.Array, list[Any]]:
+        results = run(forward_for_gradients, images)
+        return _joined([result for result, _ in results], len(images)), [pull for _, pull in results]
+
+    def gradients_of_images(pulls: list[Any], gradients: jax.Array) -> tuple[jax.Array]:
+        count(len(gradients))
+        pairs = zip(pulls, _filled_batches(gradients), strict=True)
+        return (_joined([backward(pull, batch) for pull, batch in pairs], len(gradients)),)
+
+    logits.defvjp(logits_and_pulls, gradients_of_images)
+    return logits
+
+
+def _filled_batches(array: Any) -> Iterator[Any]:
+    """A JAX array [n, …] in parts, each filled up with zeros to one of the few sizes that are compiled for.
+
+    It is done in NumPy: JAX would compile every slice of a length that it has not met.
+    """
+    for part in chunks(max(1, len(array)), _CHUNK):
+        length = min(part.stop, len(array)) - part.start
+        size = min(max(_SMALLEST, 1 << max(0, length - 1).bit_length()), _CHUNK)
+        if length == size == len(array):
+            yield array
+        else:
+            filled = np.zeros((size, *array.shape[1:]), array.dtype)
+            filled[:length] = np.asarray(array)[part]
+            yield filled
+
+
+def _joined(parts: list[Any], count: int) -> Any:
+    """The first ``count`` rows of all parts together, as one JAX array."""
+    import jax
+
+    if len(parts) == 1 and len(parts[0]) == count:
+        return parts[0]
+    return jax.numpy.asarray(np.concatenate([np.asarray(part) for part in parts])[:count])
