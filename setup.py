@@ -24,6 +24,7 @@ setup(
         "importlib_resources>=6.0",  # TFDS imports it without declaring it
         "numpy>=2.0",
         "matplotlib>=3.9",
+        "pillow>=10.0",
         "absl-py>=2.1",
         "tensorboard>=2.20",  # TensorFlow no longer installs it
         "foolbox>=3.3.4,<4",

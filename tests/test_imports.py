@@ -2,6 +2,7 @@
 
 import ast
 import pathlib
+import re
 import subprocess
 import sys
 
@@ -183,3 +184,15 @@ def test_submodules_come_with_their_first_use():
 def test_one_version():
     text = (PACKAGE / "version.py").read_text(encoding="utf-8")
     assert f'__version__ = "{lea_keras.__version__}"' in text
+
+
+def test_requirements_of_jax_are_those_of_the_package():
+    """All but TensorFlow with its data sets, and JAX, in the same versions."""
+    lines = (ROOT / "requirements-jax.txt").read_text("utf-8").splitlines()
+    found = {line for line in lines if not line.startswith("#")}
+    text = (ROOT / "setup.py").read_text("utf-8")
+    needed = set(re.findall(r'^        "([a-z_-]+[<>=].*?)",', text, re.M))
+    of_tensorflow = {line for line in needed if line.startswith(("tensorflow", "importlib_resources"))}
+    assert len(of_tensorflow) == 3
+    assert found == needed - of_tensorflow | {"jax>=0.7"}
+    assert '"jax": ["jax>=0.7"]' in text
