@@ -186,9 +186,7 @@ def _attack(given: dict[str, Any]) -> Callable[[], str]:
         if name not in known:
             raise checks.fail(name, "left out with --attacks, which measures nothing else", given[name])
     samples = checks.check_positive_int("attack_samples", given.get("attack_samples", ATTACK_SAMPLES))
-    seed = checks.check_positive_int("attack_seed", given.get("attack_seed", 0), minimum=0)
-    if seed >= 2**32:
-        raise checks.fail("attack_seed", "an integer from 0 to 2**32 - 1", seed)
+    seed = checks.check_seed(given.get("attack_seed", 0), "attack_seed")
     named, folders = _split("run_dir", given["run_dir"]), _folders("run_dir", given["run_dir"])
     members = _configs(folders, given)
     datasets = sorted({config.dataset for _, config in members})

@@ -50,6 +50,13 @@ def check_positive_int(argument: str, value: Any, minimum: int = 1) -> int:
     return int(value)
 
 
+def check_seed(value: Any, argument: str = "seed") -> int:
+    """Returns ``value`` as an ``int`` if every random generator takes it, NumPy's too: from 0 to 2³² − 1."""
+    if not is_integer(value) or not 0 <= int(value) < 2**32:
+        raise fail(argument, "an integer from 0 to 2**32 - 1", value)
+    return int(value)
+
+
 def check_number(argument: str, value: Any, minimum: float = 0.0) -> float:
     """Returns ``value`` as a ``float`` if it is a finite number of at least ``minimum``."""
     if isinstance(value, (str, bool)):

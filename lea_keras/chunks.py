@@ -15,7 +15,7 @@ import keras
 from keras import ops
 
 from lea_keras import differentiation
-from lea_keras.autoencoders import Autoencoder, Objective
+from lea_keras.autoencoder import Autoencoder, Objective
 from lea_keras.checks import fail, is_integer
 from lea_keras.strips import Strips
 from lea_keras.windows import value_range

@@ -133,8 +133,7 @@ def load(
         raise checks.fail("limit", f"at most {size}, the size of {name!r}, {split!r}", limit)
     if shuffle is not None and not isinstance(shuffle, (bool, np.bool_)):
         raise checks.fail("shuffle", "True, False or None", shuffle)
-    if checks.check_positive_int("seed", seed, minimum=0) >= 2**32:
-        raise checks.fail("seed", "less than 2**32", seed)
+    seed = checks.check_seed(seed)
     first_epoch = checks.check_positive_int("first_epoch", first_epoch, minimum=0)
     if data_dir is not None and not isinstance(data_dir, (str, os.PathLike)):
         raise checks.fail("data_dir", "a path or None", data_dir)
@@ -155,7 +154,7 @@ def load(
     scale = 1.0 if name in _WITH_FACTORS else 255.0  # both kinds of sprites come as 0 and 1
 
     def order(epoch: int) -> np.ndarray:
-        return chosen[_permutation(len(chosen), int(seed), epoch)] if shuffle else chosen
+        return chosen[_permutation(len(chosen), seed, epoch)] if shuffle else chosen
 
     make = pipelines.tf_dataset if pipelines.on_tensorflow() else pipelines.Batches
     return make(images, labels[:, column], order, len(chosen), first_epoch, batch_size, details.classes, scale)

@@ -12,7 +12,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from lea_keras.autoencoders import Autoencoder, KSparseAutoencoder, VariationalAutoencoder
+from lea_keras.autoencoder import Autoencoder
+from lea_keras.autoencoders import KSparseAutoencoder, VariationalAutoencoder
 from lea_keras.checks import fail
 from lea_keras.coders import ConvolutionalEncoder, FullyConnectedEncoder
 from lea_keras.layer import LocallyEmbeddedAutoencoder

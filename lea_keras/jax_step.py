@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from lea_keras import steps
-from lea_keras.autoencoders import Objective
+from lea_keras.autoencoder import Objective
 from lea_keras.layer import Use, forward_pass
 from lea_keras.optimizations import Phase, Step, total
 

@@ -9,6 +9,7 @@ import keras
 from keras import layers, ops
 
 from lea_keras import autoencoders, chunks, coders
+from lea_keras.autoencoder import Objective
 from lea_keras.checks import check_choice, check_number, fail
 from lea_keras.strips import lay_strips
 from lea_keras.version import PACKAGE
@@ -32,7 +33,7 @@ class Use(NamedTuple):
     """
 
     layer: "LocallyEmbeddedAutoencoder"
-    objective: autoencoders.Objective
+    objective: Objective
     images: Any
     grid: tuple[Any, Any]
     gradients: list[Any] | None = None
@@ -248,11 +249,14 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
             return chunks.is_large(self.autoencoder, images, rows * columns)
         return self.chunk_windows is not None
 
-    def _objective(self, images: Any, training: bool, first: bool, chunked: bool = True) -> autoencoders.Objective:
+    def _objective(
+        self, images: Any, training: bool, first: bool, chunked: bool = True, encoded: Encoded | None = None
+    ) -> Objective:
         if self.chunk_windows is not None and chunked:
             return self._chunked(images, training, self.trainable_variables).objective(first)
         limits = value_range(images, self.window_size, self.strides, self.padding)
-        return self.autoencoder.objective(self._windows(images), training, first, limits=limits)
+        windows, features = encoded or (self._windows(images), None)
+        return self.autoencoder.objective(windows, training, first, features=features, limits=limits)
 
     def _use(self, images: Any, size: tuple[Any, Any], training: bool, current: ForwardPass) -> Any:
         """Codes [n, code_length]; the objective is reported to the forward pass."""
@@ -263,9 +267,7 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
             chunked = self._chunked(images, training, self.trainable_variables)
             objective, gradients = chunked.local(first, current.scale.get(id(self), 1.0))
         elif id(self) in current.encoded:
-            windows, features = current.encoded[id(self)].pop(0)
-            limits = value_range(images, self.window_size, self.strides, self.padding)
-            objective = self.autoencoder.objective(windows, training, first, features=features, limits=limits)
+            objective = self._objective(images, training, first, encoded=current.encoded[id(self)].pop(0))
         else:
             objective = self._objective(ops.stop_gradient(images), training, first)
         current.uses.append(Use(self, objective, images, size, gradients))

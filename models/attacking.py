@@ -78,6 +78,8 @@ def attack(members: Sequence[Member], settings: Settings, results: Results) -> s
         if len(found) > 1:
             print(f"Run folder: {run.path} ({i} of {len(found)})", flush=True)
         folder = f"epoch_{len(run.rows)}_batch_{batch_size}_samples_{settings.samples}_seed_{settings.seed}"
+        if keras.backend.backend() != RunConfig.backend:  # others draw other random numbers
+            folder += f"_{keras.backend.backend()}"
         output = run.path / evaluation.FOLDER / FOLDER / folder
         attacked[run.path] = _attack_one(run, images, labels, names, settings.seed, output)
     rows = _standardised(_medians(groups, attacked, names), baseline.name if baseline else None)

@@ -216,13 +216,6 @@ def _folder(name: str, value: Any) -> str:
     return str(value) if "://" in str(value) else os.path.abspath(os.path.expanduser(value))
 
 
-def _seed(name: str, value: Any) -> int:
-    seed = checks.check_positive_int(name, value, minimum=0)
-    if seed >= 2**32:  # NumPy's generators take no more
-        raise checks.fail(name, "an integer from 0 to 2**32 - 1", value)
-    return seed
-
-
 def _chunk_windows(name: str, value: Any) -> int | str:
     return value if value == "auto" else checks.check_positive_int(name, value)
 
@@ -256,7 +249,7 @@ _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "lea_weight": _number(),
     "epochs": _int(),
     "learning_rate": _above_zero,
-    "seed": _seed,
+    "seed": lambda name, value: checks.check_seed(value, name),
     "chunk_windows": _optional(_chunk_windows),
     "jit_compile": _optional(_bool),
     "mixed_precision": _choice(*PRECISIONS),

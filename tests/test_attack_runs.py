@@ -230,7 +230,7 @@ WRONG = [
     (None, ["--attacks=deep_fool", "--baseline=pol"], "`baseline` must be one of ('lea', 'pool', 'lea_fc', 'pool_fc')"),
     (None, ["--attacks=deep_fool", "--attack_samples=61"], "`attack_samples` must be at most 60"),
     (None, ["--attacks=deep_fool", "--attack_samples=0"], "`attack_samples` must be an integer of at least 1"),
-    (None, ["--attacks=deep_fool", "--attack_seed=-1"], "`attack_seed` must be an integer of at least 0"),
+    (None, ["--attacks=deep_fool", "--attack_seed=-1"], "`attack_seed` must be an integer from 0 to"),
     (None, ["--attacks=deep_fool", "--attack_seed=4294967296"], "`attack_seed` must be an integer from 0 to 2**32 - 1"),
     (None, ["--attacks=deep_fool", "--images=3"], "`images` must be left out with --attacks"),
     (None, ["--attack_samples=3"], "Add --attacks to --attack_samples, which is of no use without it"),

@@ -338,7 +338,7 @@ def test_dsprites_are_those_of_the_run(monkeypatch):
         ({"held_out": 1.0}, "Argument `held_out` must be a share that leaves some of the 48 training images"),
         ({"max_features": 0}, "Argument `max_features`"),
         ({"memory_limit": -1}, "Argument `memory_limit`"),
-        ({"seed": 2**32}, r"Argument `seed` must be less than 2\*\*32"),
+        ({"seed": 2**32}, r"Argument `seed` must be an integer from 0 to 2\*\*32 - 1"),
         ({"train": 3}, "Argument `train` must be a pair of images and a dictionary of labels by factor"),
         ({"test": (np.zeros((2, 8, 8, 1)), {"x": [0]})}, "Argument `test` must be integers from 0, one for each of 2 "),
         ({"train": (np.zeros((2, 8, 8, 1)), {"x": [0.5, 1]})}, "as labels of 'x'. Received: train='float64 of shape"),

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from lea_keras import data, sprites
-from lea_keras.checks import check_choice, check_positive_int, fail
+from lea_keras.checks import check_choice, check_positive_int, check_seed, fail
 
 FACTORS = tuple(sprites.FACTORS)
 
@@ -48,13 +48,6 @@ def sprites_data(
 def chance_level(labels: Any) -> float:
     """The share of the most frequent class among integer labels [n]: the accuracy of always naming that class."""
     return float(np.max(np.bincount(labels)) / len(labels))
-
-
-def check_seed(seed: Any) -> int:
-    """Returns the seed if NumPy takes it."""
-    if check_positive_int("seed", seed, minimum=0) >= 2**32:
-        raise fail("seed", "less than 2**32", seed)
-    return int(seed)
 
 
 def check_factors(factors: Any) -> tuple[str, ...]:

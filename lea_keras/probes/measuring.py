@@ -14,9 +14,9 @@ from keras import ops
 
 from lea_keras import data
 from lea_keras.callbacks import clock
-from lea_keras.checks import check_number, check_positive_int, fail
+from lea_keras.checks import check_number, check_positive_int, check_seed, fail
 from lea_keras.probes.caching import activations, batches, describe_bytes, say
-from lea_keras.probes.factors import FACTORS, chance_level, check_data, check_factors, check_seed
+from lea_keras.probes.factors import FACTORS, chance_level, check_data, check_factors
 
 _TEST_BATCH = 512  # nothing is kept of it for gradients
 

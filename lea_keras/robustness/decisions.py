@@ -8,8 +8,7 @@ from foolbox.attacks import L2AdditiveGaussianNoiseAttack, L2ContrastReductionAt
 from foolbox.devutils import flatten
 from scipy.ndimage import gaussian_filter
 
-from lea_keras.checks import check_number, fail
-from lea_keras.robustness.inputs import check_seed
+from lea_keras.checks import check_number, check_seed, fail
 from lea_keras.robustness.paths import Path, PathSearch, column, few_lengths
 from lea_keras.robustness.pixels import image_channel_axis
 from lea_keras.robustness.trials import MAX_IMAGES, Trials

@@ -12,9 +12,9 @@ import foolbox
 import keras
 import numpy as np
 
-from lea_keras.checks import check_choice, check_positive_int, fail
+from lea_keras.checks import check_choice, check_positive_int, check_seed, fail
 from lea_keras.probes.caching import say
-from lea_keras.robustness.inputs import check_bounds, check_images, check_labels, check_seed
+from lea_keras.robustness.inputs import check_bounds, check_images, check_labels
 from lea_keras.robustness.progress import Progress
 from lea_keras.robustness.records import Record, Summary, summarize, to_rows
 from lea_keras.robustness.registry import ATTACKS

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lea_keras.checks import fail, is_integer
+from lea_keras.checks import fail
 
 
 def check_bounds(bounds: Any) -> tuple[float, float]:
@@ -74,10 +74,3 @@ def check_labels(labels: Any, count: int, classes: int) -> np.ndarray:
     if np.any((array != 0) & (array != 1)) or np.any(np.count_nonzero(array, axis=1) != 1):
         raise fail("labels", "one-hot, with exactly one 1 among zeros in every row", received)
     return np.argmax(array, axis=1).astype(np.int64)
-
-
-def check_seed(seed: Any) -> int:
-    """Returns a seed if it is an integer from 0 to 2³² − 1."""
-    if not is_integer(seed) or not 0 <= int(seed) < 2**32:
-        raise fail("seed", "an integer from 0 to 2**32 - 1", seed)
-    return int(seed)

@@ -8,8 +8,7 @@ from foolbox.attacks.base import MinimizationAttack
 from foolbox.distances import l2
 from foolbox.models import Model
 
-from lea_keras.checks import check_number, check_positive_int, fail
-from lea_keras.robustness.inputs import check_seed
+from lea_keras.checks import check_number, check_positive_int, check_seed, fail
 from lea_keras.robustness.pixels import Pixels
 from lea_keras.robustness.trials import MAX_IMAGES, Trials
 

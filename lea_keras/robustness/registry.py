@@ -27,11 +27,10 @@ from typing import Any
 
 from foolbox.attacks.base import MinimizationAttack
 
-from lea_keras.checks import check_choice
+from lea_keras.checks import check_choice, check_seed
 from lea_keras.robustness.adef import ADefAttack
 from lea_keras.robustness.decisions import AdditiveGaussianNoiseSearch, ContrastReductionSearch, GaussianBlurSearch
 from lea_keras.robustness.deep_fool import DeepFoolSearch
-from lea_keras.robustness.inputs import check_seed
 from lea_keras.robustness.local_search import LocalSearchAttack
 from lea_keras.robustness.saliency_map import SaliencyMapAttack
 from lea_keras.robustness.salt_and_pepper import SaltAndPepperSearch

@@ -8,9 +8,8 @@ from foolbox.attacks.base import MinimizationAttack, get_channel_axis
 from foolbox.distances import l2
 from foolbox.models import Model
 
-from lea_keras.checks import check_positive_int
+from lea_keras.checks import check_positive_int, check_seed
 from lea_keras.robustness import levels
-from lea_keras.robustness.inputs import check_seed
 from lea_keras.robustness.paths import check_flag
 from lea_keras.robustness.trials import MAX_IMAGES, Trials
 

@@ -1,0 +1,257 @@
+"""What all autoencoders of windows share: encoder × code × decoder (thesis section 3.3.2).
+
+Inputs, codes and reconstructions are unrestricted and linear (3.1.2); there is no batch normalisation.
+"""
+
+import inspect
+import math
+from typing import Any, NamedTuple
+
+from keras import layers, ops
+
+from lea_keras import coders, losses, metrics
+from lea_keras.checks import check_positive_int, fail
+
+
+class Parts(NamedTuple):
+    """What an autoencoder makes of windows, before anything is averaged over them.
+
+    Attributes:
+        codes: [n, code_length], in the compute dtype.
+        reconstructions: [n, wh, ww, c], in the compute dtype; None if nothing was decoded.
+        measures: float32 [n] by name: "rl" (Eq. 4.3) if something was decoded, "kl" (Eq. 2.24) for the VAEs.
+    """
+
+    codes: Any
+    reconstructions: Any
+    measures: dict[str, Any]
+
+
+class Objective(NamedTuple):
+    """What an autoencoder makes of a batch of windows.
+
+    Attributes:
+        codes: [n, code_length], in the compute dtype.
+        reconstructions: [n, wh, ww, c], in the compute dtype; None where a layer went through its windows in chunks.
+        loss: what is trained on, float32 scalar.
+        measures: float32 scalars by name: "rl" (Eq. 3.2) and "rln" (Eq. 4.1) for every type, "kl" (Eq. 2.24) for the
+            VAEs, "capacity" (C of Eq. 2.27) for the capacity-controlled one.
+    """
+
+    codes: Any
+    reconstructions: Any
+    loss: Any
+    measures: dict[str, Any]
+
+
+class Autoencoder(layers.Layer):
+    """What the four types share; not for use on its own.
+
+    As a Keras layer it maps windows [n, wh, ww, c] to their reconstructions. ``encode``, ``decode`` and ``objective``
+    build it where that has not happened yet.
+
+    Args:
+        code_length: variables of a code.
+        encoder: "fc", "conv", a Keras layer [n, wh, ww, c] → [n, features], or its config.
+        decoder: "fc", "conv", "sb", a ``lea_keras.coders.Decoder`` or other Keras layer [n, code_length] →
+            [n, wh, ww, c], or its config.
+        kernels: K, filters of encoder and decoder given as "conv" or "sb".
+        kernel_size: k of encoder and decoder given as "conv" or "sb".
+        conv_strides: s of encoder and decoder given as "conv".
+        **kwargs: Keras' own (name, dtype, …).
+
+    Raises:
+        ValueError: for an argument outside what is said above.
+    """
+
+    # All measures of an objective, and those that are means over windows.
+    measure_names = ("rl", "rln")
+    averaged = ("rl",)
+    # Whether the loss is linear in those means, so that its slopes are known before them.
+    linear = True
+
+    def __init__(
+        self,
+        code_length: int = 10,
+        encoder: Any = "fc",
+        decoder: Any = "fc",
+        kernels: int = 32,
+        kernel_size: int = 4,
+        conv_strides: int = 2,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.code_length = check_positive_int("code_length", code_length)
+        self.kernels = check_positive_int("kernels", kernels)
+        self.kernel_size = check_positive_int("kernel_size", kernel_size)
+        self.conv_strides = check_positive_int("conv_strides", conv_strides, minimum=2)
+        arguments = {
+            "kernels": self.kernels,
+            "kernel_size": self.kernel_size,
+            "conv_strides": self.conv_strides,
+            "dtype": self.dtype_policy,
+        }
+        self._encoder_name = encoder if isinstance(encoder, str) else None
+        self._decoder_name = decoder if isinstance(decoder, str) else None
+        self.encoder = coders.get_encoder(encoder, **arguments)
+        self.decoder = coders.get_decoder(decoder, **arguments)
+
+    def build(self, windows_shape: Any) -> None:
+        windows_shape = (None, *windows_shape[1:])
+        if len(windows_shape) != 4 or None in windows_shape[1:]:
+            raise fail("windows_shape", "(n, rows, columns, channels), all known but n", windows_shape)
+        self.windows_shape = windows_shape
+        if not self.encoder.built:
+            self.encoder.build(windows_shape)
+        features_shape = tuple(self.encoder.compute_output_shape(windows_shape))
+        if len(features_shape) != 2:
+            raise fail("encoder", "a layer that returns flat features [n, features]", features_shape)
+        self.build_code((None, features_shape[-1]))
+        codes_shape = (None, self.code_length)
+        if isinstance(self.decoder, coders.Decoder):
+            if not self.decoder.built:
+                self.decoder.build(codes_shape, windows_shape)
+        elif not self.decoder.built:
+            self.decoder.build(codes_shape)
+        reconstructions_shape = tuple(self.decoder.compute_output_shape(codes_shape))
+        if reconstructions_shape[1:] != windows_shape[1:]:
+            raise fail("decoder", f"a layer that returns windows {windows_shape}", reconstructions_shape)
+
+    def build_code(self, features_shape: tuple[Any, ...]) -> None:
+        """Creates and builds the linear layer from features to codes."""
+        self.code = layers.Dense(self.code_length, dtype=self.dtype_policy, name="code")
+        self.code.build(features_shape)
+
+    def draw_noise(self, count: Any, training: bool) -> Any:
+        """The noise of ``count`` codes, float32 [count, code_length], or None where a code takes none."""
+        del count, training
+
+    def encode_features(self, features: Any, noise: Any, training: bool) -> tuple[Any, dict[str, Any]]:
+        """Returns the codes [n, code_length] of features and what is measured of each, float32 [n] by name."""
+        del noise, training
+        return self.code(features), {}
+
+    def loss(self, means: dict[str, Any], step: Any) -> tuple[Any, dict[str, Any]]:
+        """Returns what is trained on, a float32 scalar, and further measures.
+
+        Args:
+            means: over windows, by name, of all ``averaged``.
+            step: optimisation steps done so far; None outside training.
+        """
+        del step
+        return means["rl"], {}
+
+    def advance(self, training: bool, first: bool) -> Any:
+        """Counts an optimisation step and returns how many there were before it; None outside training, or where
+        nothing depends on it. Arguments as in ``objective``."""
+        del training, first
+
+    def encode(self, windows: Any, training: bool = False) -> Any:
+        """Codes of windows.
+
+        Args:
+            windows: [n, wh, ww, c].
+            training: as in Keras; see each type for what it changes.
+
+        Returns:
+            [n, code_length].
+        """
+        return self.encode_features(
+            self.features(windows, training), self.draw_noise(ops.shape(windows)[0], training), training
+        )[0]
+
+    def decode(self, codes: Any) -> Any:
+        """Windows of codes: [n, code_length] → [n, wh, ww, c]. The autoencoder must be built."""
+        if not self.built:
+            raise ValueError(f"Autoencoder `{self.name}` must be built before it decodes: encode windows first.")
+        return self.decoder(codes)
+
+    def call(self, windows: Any, training: bool = False) -> Any:
+        return self.decode(self.encode(windows, training))
+
+    def features(self, windows: Any, training: bool = False) -> Any:
+        """What the encoder makes of windows, before the code: [n, wh, ww, c] → [n, features]."""
+        self._ensure_built(windows)
+        return self.encoder(windows, **self._training(self.encoder, training))
+
+    def measure(self, windows: Any, noise: Any, training: bool, *, features: Any = None, decode: bool = True) -> Parts:
+        """Encodes and decodes windows and measures each of them.
+
+        Args:
+            windows: [n, wh, ww, c].
+            noise: from ``draw_noise``.
+            training: as in Keras.
+            features: of these windows, where they are known already.
+            decode: whether to reconstruct the windows.
+        """
+        features = self.features(windows, training) if features is None else features
+        codes, measures = self.encode_features(features, noise, training)
+        if not decode:
+            return Parts(codes, None, measures)
+        reconstructions = self.decoder(codes, **self._training(self.decoder, training))
+        return Parts(codes, reconstructions, {"rl": losses.window_errors(windows, reconstructions)} | measures)
+
+    def conclude(self, means: dict[str, Any], limits: tuple[Any, Any], step: Any) -> tuple[Any, dict[str, Any]]:
+        """Returns the loss and all measures of windows.
+
+        Args:
+            means: over windows, by name, of all ``averaged``.
+            limits: the least and the largest value of all windows.
+            step: from ``advance``.
+        """
+        loss, more = self.loss(means, step)
+        values = math.prod(self.windows_shape[1:])
+        return loss, means | {"rln": metrics.normalized(means["rl"], values, *limits)} | more
+
+    def objective(
+        self,
+        windows: Any,
+        training: bool = False,
+        first: bool = True,
+        *,
+        features: Any = None,
+        limits: tuple[Any, Any] | None = None,
+    ) -> Objective:
+        """Encodes and decodes windows and computes the loss to train on.
+
+        Args:
+            windows: [n, wh, ww, c].
+            training: as in Keras.
+            first: whether this is the first objective of its optimisation step, so that what counts steps (capacity,
+                warm-up) moves on once a step, however often the autoencoder is used in it.
+            features: of these windows, where they are known already.
+            limits: their least and largest value, where those are known already.
+
+        Returns:
+            Codes, reconstructions, loss and measures.
+        """
+        self._ensure_built(windows)
+        noise = self.draw_noise(ops.shape(windows)[0], training)
+        parts = self.measure(windows, noise, training, features=features)
+        means = {name: ops.mean(parts.measures[name]) for name in self.averaged}
+        limits = (ops.min(windows), ops.max(windows)) if limits is None else limits
+        loss, measures = self.conclude(means, limits, self.advance(training, first))
+        return Objective(parts.codes, parts.reconstructions, loss, measures)
+
+    def compute_output_shape(self, windows_shape: Any) -> tuple[Any, ...]:
+        return tuple(windows_shape)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {
+            "code_length": self.code_length,
+            "encoder": self._encoder_name or coders.unbuilt_config(self.encoder),
+            "decoder": self._decoder_name or coders.unbuilt_config(self.decoder),
+            "kernels": self.kernels,
+            "kernel_size": self.kernel_size,
+            "conv_strides": self.conv_strides,
+        }
+
+    def _ensure_built(self, windows: Any) -> None:
+        if not self.built:
+            self.build(tuple(windows.shape))
+
+    @staticmethod
+    def _training(coder: layers.Layer, training: bool) -> dict[str, bool]:
+        """An encoder or decoder of the user's own may contain dropout or the like; ours take no such argument."""
+        takes_it = "training" in inspect.signature(coder.call).parameters
+        return {"training": training} if takes_it else {}
