@@ -14,8 +14,18 @@ BACKEND = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 ON_JAX = (
     ("test_coders.py", "test_distribution.py"),
     ("test_steps.py",),
-    ("test_plots.py", "test_sprites.py", "test_models.py"),
+    ("test_models.py", "test_sprites.py"),
     ("test_callbacks.py", "test_maps.py", "test_losses.py", "test_metrics.py"),
+    (
+        "test_robustness_victim.py",
+        "test_robustness_gradients.py",
+        "test_robustness_trials.py",
+        "test_robustness_registry.py",
+        "test_robustness_spatial.py",
+        "test_robustness_evaluation.py",
+        "test_robustness_single_pixel.py",
+        "test_robustness_deep_fool.py",
+    ),
 )
 
 needs_tensorflow = pytest.mark.skipif(BACKEND != "tensorflow", reason="about TensorFlow itself")

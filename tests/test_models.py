@@ -109,7 +109,7 @@ BAD_FIELDS = [
     ("epochs", 0, "integer of at least 1"),
     ("learning_rate", 0, "number above 0"),
     ("learning_rate", "fast", "number of at least 0"),
-    ("seed", -1, "integer from 0 to 0"),
+    ("seed", -1, "integer from 0 to"),
     ("seed", 2**32, "integer from 0 to"),
     ("chunk_windows", 0, "integer of at least 1"),
     ("jit_compile", "auto", "True or False"),
