@@ -117,6 +117,9 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
     autoencoder's own loss, times ``loss_weight``, is registered with ``add_loss``, so that an ordinary ``keras.Model``
     trains it jointly with the main task (Eq. 5.3). ``lea_keras.LEAModel`` also trains independently and alternately.
 
+    On JAX a plain ``keras.Model`` loses what a layer has registered in earlier uses, so that a LEA that is used twice
+    needs a ``LEAModel``; and a plain subclassed one must pass ``training`` to its layers (Keras 3.15).
+
     Input [b, h, w, c], output [b, rows, columns, code_length] ([b, c, h, w] and [b, code_length, rows, columns] if
     channels come first); h and w may be unknown.
 

@@ -44,6 +44,10 @@ def join(job: Job, advice: str) -> "Watch | None":
     """
     if job.coordinator is None:
         return None
+    import jax
+
+    # Otherwise JAX aborts this process, with pages of its own words, when another one ends; ``Watch`` has one line.
+    jax.config.update("jax_enable_recoverability", True)
     try:
         keras.distribution.initialize(job.coordinator, job.processes, job.process)
         # JAX makes of this signal a notice that the host will be taken away, and goes on.

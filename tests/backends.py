@@ -12,19 +12,29 @@ BACKEND = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 # Files that share a process, which takes seconds to start.
 ON_JAX = (
-    ("test_coders.py", "test_distribution.py"),
-    ("test_steps.py",),
-    ("test_models.py", "test_sprites.py"),
-    ("test_callbacks.py", "test_maps.py", "test_losses.py", "test_metrics.py"),
     (
-        "test_robustness_victim.py",
-        "test_robustness_gradients.py",
-        "test_robustness_trials.py",
-        "test_robustness_registry.py",
-        "test_robustness_spatial.py",
+        "test_steps.py",
+        "test_coders.py",
+        "test_autoencoders.py",
+        "test_distribution.py",
+    ),
+    (
+        "test_layer.py",
+        "test_model.py",
+        "test_saving.py",
+        "test_strips.py",
+        "test_windows.py",
+    ),
+    (
+        "test_callbacks.py",
+        "test_maps.py",
+        "test_losses.py",
+        "test_metrics.py",
         "test_robustness_evaluation.py",
+        "test_robustness_gradients.py",
         "test_robustness_single_pixel.py",
-        "test_robustness_deep_fool.py",
+        "test_robustness_spatial.py",
+        "test_robustness_victim.py",
     ),
 )
 

@@ -81,7 +81,7 @@ def make_run(run_dir, backend, seed=0):
 def seen(monkeypatch):
     """The configurations that would be trained."""
     found = []
-    monkeypatch.setattr(train, "_train", lambda config, run_dir, resume: found.append(config) or "")
+    monkeypatch.setattr(train, "_train", lambda config, *_: found.append(config) or "")
     return found
 
 

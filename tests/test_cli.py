@@ -16,7 +16,7 @@ from backends import BACKEND, needs_tensorflow
 import lea_keras.data
 import train
 from lea_keras import callbacks
-from models import training
+from models import jobs, training
 from models.configs import CONFIGS, RunConfig
 
 ROOT = pathlib.Path(train.__file__).parent
@@ -168,7 +168,7 @@ def test_no_run_is_ever_overwritten(finished, capsys):
 
 def test_default_folder_is_named_after_the_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(train, "_train", lambda config, run_dir, resume: str(run_dir))
+    monkeypatch.setattr(train, "_train", lambda config, run_dir, *_: str(run_dir))
     assert main("--model=cnn_lea", "--dataset=mnist", "--seed=7") == 0
     assert capsys.readouterr().out == f"{pathlib.Path('runs/cnn_lea_mnist_7')}\n"
 
@@ -231,7 +231,7 @@ def test_full_disk(tmp_path, monkeypatch, capsys):
         (["--epochs=2"], "`epochs` must be at least 3, the epochs of the run that is resumed. Received: epochs=2"),
         (["--seed=4"], "`seed` must be 3, as in the run that is resumed, or left out. Received: seed=4"),
         (["--model=pool_fc"], "`model` must be 'lea_fc', as in the run"),
-        (["--seed=-4"], "`seed` must be an integer of at least 0"),
+        (["--seed=-4"], "`seed` must be an integer from 0 to"),
     ],
 )
 def test_resume_refuses_what_contradicts_the_run(finished, arguments, message, capsys):
@@ -291,7 +291,7 @@ def test_nan_keeps_the_last_good_epoch(finished, tmp_path, monkeypatch, capsys):
 def test_help_shows_every_flag_once_and_fits_the_screen(capsys):
     assert main("--help") == 0
     text = capsys.readouterr().out
-    names = [*RunConfig.__dataclass_fields__, "run_dir", "resume", "runs"]
+    names = [*RunConfig.__dataclass_fields__, *jobs.FLAGS, "run_dir", "resume", "runs"]
     shown = [line.split()[0].partition("=")[0] for line in text.splitlines() if line.startswith("  --")]
     assert sorted(shown) == sorted(f"--{name}" for name in names)
     assert set(names) == {flag.name for group in train.GROUPS.values() for flag in group}

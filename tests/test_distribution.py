@@ -65,13 +65,12 @@ def test_every_device_takes_its_part():
     assert set(found[False]) == {(8, 8), (3, 3)}
 
 
-@pytest.mark.parametrize("optimization", ["independent", "alternate"])
-def test_losses_and_weights_are_those_of_one_device(optimization):
+def test_losses_and_weights_are_those_of_one_device():
     """With noise, with optimizers of its own for each LEA, and with a batch that devices cannot share."""
     models = []
     for job in (None, Job()):
         with distribution.devices(job):
-            model = compile_model(make_model(optimization, "capacity_vae"))
+            model = compile_model(make_model("alternate", "capacity_vae"))
             distribution.divide_batches(model)
             models.append(train(model))
     alone, divided = models

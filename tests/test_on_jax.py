@@ -12,7 +12,7 @@ from backends import ON_JAX
 TESTS = pathlib.Path(__file__).parent
 
 
-@pytest.mark.parametrize("files", ON_JAX, ids=" ".join)
+@pytest.mark.parametrize("files", ON_JAX, ids=lambda files: files[0])
 def test_under_jax_without_tensorflow(files):
     if importlib.util.find_spec("jax") is None:
         pytest.skip("jax is not installed")
