@@ -163,9 +163,16 @@ def run(argv: Sequence[str]) -> str:
     again += [f"--{name}={value}" for name, value in devices.items()]
     command = commandline.command("train.py", *again)
     watch = distribution.join(job, f"Continue with --resume in every process, here: {command}")
-    text = _train(config, run_dir, resume, job, again)
-    if watch is not None:
-        watch.done()
+    if watch is None:
+        return _train(config, run_dir, resume, job, again)
+    try:
+        text = _train(config, run_dir, resume, job, again)
+    except RunError:
+        raise
+    except Exception:
+        watch.settle()
+        raise
+    watch.done()
     return text
 
 

@@ -92,9 +92,19 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--toy", action=argparse.BooleanOptionalAction, help="tiny sizes, as without a GPU; --no-toy: never those"
     )
+    parser.add_argument(
+        "--models", type=_models, default=MODELS, help=f"which, with commas between them ({','.join(MODELS)})"
+    )
     parser.add_argument("--seconds", type=_seconds, default=SECONDS, help="that it takes at most (%(default).0f)")
     parser.add_argument("--output", type=pathlib.Path, help="Markdown file whose section GPU is written anew")
     return parser.parse_args(arguments)
+
+
+def _models(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    if not set(names) <= set(MODELS):
+        raise argparse.ArgumentTypeError(f"must be of {', '.join(MODELS)}. Received: {text!r}")
+    return names
 
 
 def _seconds(text: str) -> float:
@@ -126,7 +136,7 @@ def _run(options: argparse.Namespace, clock: Clock) -> int:
         if gpu:
             stack.close()  # what it holds of the GPU's memory is free for the others
         rows = []
-        pairs = list(itertools.product(MODELS, PRECISIONS))
+        pairs = list(itertools.product(options.models, PRECISIONS))
         for i, (model, precision) in enumerate(pairs):
             clock.say(f"{model} in {precision}, {len(pairs) - i} to go")
             seconds = TOY_STEPPING if toy else min(STEPPING, clock.left() / (len(pairs) - i) / 4)
@@ -207,6 +217,8 @@ def _command(options: argparse.Namespace) -> str:
     command = "python benchmarks/gpu.py"
     if options.toy is not None:
         command += " --toy" if options.toy else " --no-toy"
+    if options.models != MODELS:
+        command += f" --models={','.join(options.models)}"
     if options.seconds != SECONDS:
         command += f" --seconds={options.seconds:g}"
     if options.output is not None:

@@ -20,6 +20,7 @@ from models.runs import RunError
 
 _DONE = b"."
 _SECONDS = 60  # for processes that have found each other to connect once more
+_MOMENT = 3  # seconds in which the end of a process is known to all, on a busy machine, too
 
 
 class WholeBatches(keras.distribution.DataParallel):
@@ -196,6 +197,11 @@ class Watch:
         if received != _DONE:
             own = self._job.process
             jobs.end(1, f"train.py: Process {process} has ended, and so process {own} ends too. {self._advice}")
+
+    def settle(self) -> None:
+        """After an error: gives this process the time to notice that another one has ended, which then explains it."""
+        for thread in self._threads:
+            thread.join(_MOMENT)
 
     def done(self) -> None:
         """Says that this process has nothing left to do, and waits until the others have said so."""

@@ -15,7 +15,6 @@ ON_JAX = (
     (
         "test_steps.py",
         "test_coders.py",
-        "test_autoencoders.py",
         "test_distribution.py",
     ),
     (
@@ -27,12 +26,9 @@ ON_JAX = (
     ),
     (
         "test_callbacks.py",
-        "test_maps.py",
         "test_losses.py",
         "test_metrics.py",
-        "test_robustness_evaluation.py",
         "test_robustness_gradients.py",
-        "test_robustness_single_pixel.py",
         "test_robustness_spatial.py",
         "test_robustness_victim.py",
     ),

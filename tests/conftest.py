@@ -1,5 +1,6 @@
 """What every test starts from: a quiet backend, two logical devices, seeds set, no state left by the test before."""
 
+import gc
 import os
 import sys
 
@@ -30,6 +31,9 @@ def pytest_ignore_collect(collection_path):
     if BACKEND == "jax" and collection_path.suffix == ".py" and collection_path.name.startswith("test_"):
         return all(collection_path.name not in files for files in ON_JAX)
     return None
+
+
+gc.set_threshold(50_000, 20, 50)  # what models leave behind is much to look through, and seldom garbage
 
 
 @pytest.fixture(autouse=True)
