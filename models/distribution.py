@@ -6,6 +6,7 @@ of a single process on the same batches.
 """
 
 import contextlib
+import os
 import signal
 import socket
 import threading
@@ -166,6 +167,7 @@ class Watch:
 
     def __init__(self, job: Job, advice: str) -> None:
         self._job, self._advice = job, advice
+        self._errors = os.dup(2)  # which imports may be keeping quiet at the moment when something is to be said
         self._peers = self._connect()
         self._threads = [threading.Thread(target=self._wait, args=peer, daemon=True) for peer in self._peers.items()]
         for thread in self._threads:
@@ -195,8 +197,9 @@ class Watch:
         except OSError:
             received = b""
         if received != _DONE:
-            own = self._job.process
-            jobs.end(1, f"train.py: Process {process} has ended, and so process {own} ends too. {self._advice}")
+            line = f"Process {process} has ended, and so process {self._job.process} ends too. {self._advice}"
+            os.write(self._errors, f"train.py: {line}\n".encode())
+            jobs.end(1)
 
     def settle(self) -> None:
         """After an error: gives this process the time to notice that another one has ended, which then explains it."""

@@ -63,10 +63,8 @@ def is_joined() -> bool:
     return "jax" in sys.modules and sys.modules["jax"].distributed.is_initialized()
 
 
-def end(status: int, line: str = "") -> None:
+def end(status: int) -> None:
     """Ends this process at once, where an ordinary exit of JAX would wait for the others for minutes."""
-    if line:
-        print(line, file=sys.stderr)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
