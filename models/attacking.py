@@ -156,13 +156,10 @@ def _attack_one(
         warnings.filterwarnings("ignore", "The model masks its gradients")  # which the notes below the table say
         try:
             model = evaluation.load_model(run.path, run.config)
-            return robustness.evaluate(model, images, labels, names, seed=seed, output_dir=output)
+            with failures.in_one_line():
+                return robustness.evaluate(model, images, labels, names, seed=seed, output_dir=output)
         except ValueError as error:
             raise RunError(f"The run {run.path} cannot be attacked: {error}") from error
-        except failures.backend_errors() as error:
-            if reason := failures.of_memory(error):
-                raise RunError(f"Memory does not suffice: {reason}") from error
-            raise
 
 
 def _medians(

@@ -64,12 +64,8 @@ def evaluate(
             results.reserve(files + list(probing.FILES) if probes else files)
         except ValueError as error:
             raise RunError(str(error)) from error
-        try:
+        with failures.in_one_line():
             values = {split: measure(model, data[split], split) for split in splits}
-        except failures.backend_errors() as error:
-            if reason := failures.of_memory(error):
-                raise RunError(f"Memory does not suffice: {reason}") from error
-            raise
         store(results, run_dir, len(rows), values)
         pictures.of_run(model, lea_keras.data.take(data["test"], images)[0], rows, results)
         text = tables.of_splits(values)

@@ -1,6 +1,21 @@
 """What the backends raise where memory does not suffice, told from everything else that they raise."""
 
+import contextlib
+from collections.abc import Iterator
+
 from lea_keras import pipelines
+from models.runs import RunError
+
+
+@contextlib.contextmanager
+def in_one_line(what: str = "Memory does not suffice") -> Iterator[None]:
+    """Inside, memory that does not suffice is a ``RunError``, "what: the reason"; any other error stays what it is."""
+    try:
+        yield
+    except backend_errors() as error:
+        if reason := of_memory(error):
+            raise RunError(f"{what}: {reason}") from error
+        raise
 
 
 def backend_errors() -> tuple[type[Exception], ...]:

@@ -39,12 +39,14 @@ def train(config: RunConfig, run_dir: pathlib.Path, resume: bool = False, job: J
             (the last good epoch is kept).
         OSError: if the run folder cannot be written to.
     """
-    with parts.precision(config), distribution.devices(job):
+    lines = failures.in_one_line("Memory does not suffice for this model and batch size")
+    with parts.precision(config), distribution.devices(job), lines:
         try:
             finished, model, splits = _prepare(config, run_dir if resume else None)
             shown = model
             if job is not None:
                 distribution.divide_batches(model)
+                # In each process, so that the seeds that building draws are everywhere drawn.
                 with distribution.alone():
                     shown = _build(config, splits)
             if job is not None and job.process:
@@ -64,10 +66,6 @@ def train(config: RunConfig, run_dir: pathlib.Path, resume: bool = False, job: J
             return tables.of_epoch(callbacks.read_metrics(run_dir)[-1], majority_accuracy(splits["test"]))
         except callbacks.NaNLossError as error:
             raise DivergedError(f"{error}. {_kept(run_dir)}") from error
-        except failures.backend_errors() as error:
-            if reason := failures.of_memory(error):
-                raise RunError(f"Memory does not suffice for this model and batch size: {reason}") from error
-            raise
 
 
 def _kept(run_dir: pathlib.Path) -> str:

@@ -4,6 +4,7 @@ import csv
 import json
 import shutil
 
+import command_checks
 import keras
 import numpy as np
 import pytest
@@ -58,9 +59,7 @@ def copied(trained, folder):
 
 def the_line(capsys):
     """The one line on stderr."""
-    errors = capsys.readouterr().err
-    assert errors.startswith("evaluate.py: ") and errors.count("\n") == 1 and "Traceback" not in errors
-    return errors
+    return command_checks.the_line(capsys, "evaluate.py: ")
 
 
 def results(folder):

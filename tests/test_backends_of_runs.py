@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 from backends import needs_tensorflow
+from command_checks import contents, the_line
 
 import evaluate
 import train
@@ -57,17 +58,6 @@ pytestmark = [needs_tensorflow, pytest.mark.usefixtures("few_test_images")]
 
 def main(*arguments):
     return train.main(["train.py", *map(str, arguments)])
-
-
-def the_line(capsys):
-    """The one line on stderr."""
-    errors = capsys.readouterr().err
-    assert errors.count("\n") == 1 and "Traceback" not in errors
-    return errors
-
-
-def contents(folder):
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def make_run(run_dir, backend, seed=0):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import command_checks
 import keras
 import numpy as np
 import pytest
@@ -60,9 +61,7 @@ def snapshot(folder):
 
 def the_line(capsys):
     """The one line on stderr."""
-    errors = capsys.readouterr().err
-    assert errors.startswith("train.py: ") and errors.count("\n") == 1 and "Traceback" not in errors
-    return errors
+    return command_checks.the_line(capsys, "train.py: ")
 
 
 def train_metrics(run_dir):

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 
+import command_checks
 import keras
 import numpy as np
 import pytest
@@ -60,9 +61,7 @@ def copy(run_dir, tmp_path):
 
 def the_line(capsys):
     """The one line on stderr."""
-    errors = capsys.readouterr().err
-    assert errors.startswith("evaluate.py: ") and errors.count("\n") == 1 and "Traceback" not in errors
-    return errors
+    return command_checks.the_line(capsys, "evaluate.py: ")
 
 
 def stored(output):

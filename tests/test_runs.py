@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 from backends import needs_tensorflow
+from command_checks import contents, the_line
 
 import evaluate
 import train
@@ -28,17 +29,6 @@ def main(*arguments):
 
 def compare(*arguments):
     return evaluate.main(["evaluate.py", *map(str, arguments)])
-
-
-def the_line(capsys):
-    """The one line on stderr."""
-    errors = capsys.readouterr().err
-    assert errors.count("\n") == 1 and "Traceback" not in errors
-    return errors
-
-
-def contents(folder):
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 @pytest.fixture(scope="module")
