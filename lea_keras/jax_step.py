@@ -42,24 +42,20 @@ class _Values:
                 self._values[id(variable)] = value
 
 
-def optimizer_variables(model: Any) -> list[keras.Variable]:
-    """Variables of all optimizers, the main one's first."""
-    optimizers = [model.optimizer, *model.lea_optimizers] if model.optimizer is not None else []
-    return [variable for optimizer in optimizers for variable in optimizer.variables]
-
-
 def train_step(model: Any, state: Any, data: Any) -> tuple[dict[str, Any], Any]:
     """Takes one training step; as ``train_step`` of a ``keras.Model`` on JAX, returns metrics and the new state."""
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     groups = (
         model.trainable_variables,
         model.non_trainable_variables,
-        optimizer_variables(model),
+        model.optimizer.variables,
         model.metrics_variables,
     )
     values = _Values(*zip(groups, state, strict=True))
+    _, after = values.run(model.optimizer.follow)
+    values.move(after, lambda _: True)
     y_pred, main_loss, uses, count = None, None, [], 0
-    for phase in model._state.phases:
+    for phase in model._plan.phases:
         if phase.mode == "local" and not count:
             continue  # no LEA has an objective
         results, updates = _phase(model, (x, y, sample_weight), values, phase, count)

@@ -1,7 +1,9 @@
 """A Keras model that trains its LEAs jointly, independently or alternately with the main task."""
 
 import contextlib
+import dataclasses
 import warnings
+import weakref
 from typing import Any
 
 import keras
@@ -12,6 +14,8 @@ from lea_keras.functional import functional_class, is_functional
 from lea_keras.influences import at_the_front, influences
 from lea_keras.layer import LocallyEmbeddedAutoencoder, Use, forward_pass
 from lea_keras.optimizations import JOINT, MAIN, OPTIMIZATIONS, Phase, plan, total
+from lea_keras.reports import Reports
+from lea_keras.subset_optimizer import SubsetOptimizer
 from lea_keras.version import PACKAGE
 
 
@@ -24,33 +28,20 @@ def find_leas(layer: keras.layers.Layer) -> list[LocallyEmbeddedAutoencoder]:
     return found
 
 
-class _State:
-    """What a model holds beside its layers once it is compiled and built; out of sight of Keras' attribute tracking,
-    which allows no new state in a subclassed model after it is built."""
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+    """What a training step does, for the trainable variables that the model had when the step was made. No tuple, whose
+    variables Keras would take for the model's own once more.
 
-    def __init__(
-        self,
-        phases: list[Phase],
-        leas: list[LocallyEmbeddedAutoencoder],
-        front: list[LocallyEmbeddedAutoencoder],
-        has_main_loss: bool,
-    ) -> None:
-        self.phases = phases
-        self.front = front  # whose windows are the same in every pass of a step
+    Attributes:
+        phases: of the step.
+        front: LEAs whose windows are the same in every pass of a step.
+        trainable: ids of all trainable variables.
+    """
 
-        def mean(name: str) -> keras.metrics.Metric:
-            return keras.metrics.Mean(name=name)
-
-        self.main_loss = mean("main_loss") if has_main_loss else None
-        self.measures = {
-            lea.name: {name: mean(f"{lea.name}_{name}") for name in ("loss", *lea.autoencoder.measure_names)}
-            for lea in leas
-            if lea.loss_weight
-        }
-
-    def metrics(self) -> list[keras.metrics.Metric]:
-        of_leas = [metric for measures in self.measures.values() for metric in measures.values()]
-        return ([self.main_loss] if self.main_loss is not None else []) + of_leas
+    phases: list[Phase]
+    front: list[LocallyEmbeddedAutoencoder]
+    trainable: list[int]
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -71,8 +62,6 @@ class LEAModel(keras.Model):
       steps on its own loss and its own variables only.
 
     Regularisation losses and other layers' ``add_loss`` belong to the main loss. A LEA used twice sums its losses.
-    ``keras.models.clone_model`` knows nothing of ``optimization``; ``from_config(get_config())`` does.
-
     Moving statistics (batch normalisation) of main layers move once per training step **(chosen)**: in the alternate
     step's first forward pass.
 
@@ -80,7 +69,8 @@ class LEAModel(keras.Model):
         inputs: as in ``keras.Model``.
         outputs: as in ``keras.Model``.
         name: as in ``keras.Model``.
-        optimization: "joint", "independent" or "alternate".
+        optimization: "joint", "independent" or "alternate". None: "alternate", but for ``keras.models.clone_model``,
+            which does not hand it on, that of the model.
         **kwargs: as in ``keras.Model``.
 
     Raises:
@@ -88,9 +78,12 @@ class LEAModel(keras.Model):
             to both (use one layer twice instead).
     """
 
+    remembered: str | None = None  # the optimization of the model that a functional one was cloned from
+
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         if is_functional(*args, **kwargs):
-            cls = functional_class(cls, *args, **kwargs)
+            known = next((name for name in OPTIMIZATIONS if name == kwargs.get("optimization")), None)
+            cls = functional_class(cls, known, *args, **kwargs)
         return super().__new__(cls, *args, **kwargs)
 
     def __init__(
@@ -99,10 +92,10 @@ class LEAModel(keras.Model):
         outputs: Any = None,
         name: str | None = None,
         *,
-        optimization: str = "alternate",
+        optimization: str | None = None,
         **kwargs: Any,
     ) -> None:
-        optimization = check_choice("optimization", optimization, OPTIMIZATIONS)
+        optimization = check_choice("optimization", optimization or self.remembered or "alternate", OPTIMIZATIONS)
         if is_functional(inputs, outputs):
             super().__init__(inputs, outputs, name=name, **kwargs)
         elif inputs is None and outputs is None:
@@ -111,7 +104,8 @@ class LEAModel(keras.Model):
             raise fail("outputs", "Keras tensors that come from `inputs`, or both None in a subclass", outputs)
         self.optimization = optimization
         self.lea_optimizers: list[keras.optimizers.Optimizer] = []
-        self._state: _State | None = None
+        self._reports: Reports | None = None
+        self._plan: _Plan | None = None
         self._has_main_loss = False
 
     @property
@@ -150,37 +144,32 @@ class LEAModel(keras.Model):
             **kwargs: ``metrics``, ``loss_weights``, ``jit_compile`` and what else ``keras.Model.compile`` knows.
         """
         optimizer = keras.optimizers.get(optimizer)
+        if isinstance(optimizer, SubsetOptimizer):  # that of a model that was compiled before
+            optimizer = optimizer.members.main
         super().compile(optimizer=optimizer, loss=loss, **kwargs)
         self._has_main_loss = loss is not None
         self._has_lea_optimizer = lea_optimizer is not None
         template = keras.optimizers.get(lea_optimizer) if self._has_lea_optimizer else optimizer
-        for argument, one in (("optimizer", optimizer), ("lea_optimizer", template)):
-            if self.optimization != "joint" and getattr(one, "use_ema", False):
-                # At the end of fit Keras hands an optimizer's averages to *all* trainable variables of the model.
-                raise fail(argument, f"without use_ema for {self.optimization!r} optimisation", one.name)
         # Kept as a configuration: an optimizer cannot be read any more once a step is being traced.
-        self._lea_optimizer_template = (type(template), template.get_config())
-        self.lea_optimizers = [] if template is optimizer else [template]
-        self._state = None
-        self._prepare()
+        self._lea_optimizer_template = None if template is None else (type(template), template.get_config())
+        self.lea_optimizers = [] if template is optimizer or self.optimization == "joint" else [template]
+        self._reports = self._plan = None
+        with _scope(self):
+            if self.optimizer is not None:
+                model = weakref.ref(self)
+                self.optimizer = SubsetOptimizer(self.optimizer, lambda: model()._make_plan())
+            self._make_reports()
 
-    def _prepare(self) -> None:
-        """Creates optimizers' variables and metrics, if the model is built and compiled: both must be there before a
-        step is traced."""
-        if self._state is not None or not self.compiled:
-            return
-        if not all(layer.built for layer in self._flatten_layers()):
+    def _make_reports(self) -> None:
+        """Creates the metrics, and an optimizer for every LEA, once the model is built and compiled."""
+        if self._reports is not None or not self.compiled or not self.built:
             return
         leas = self.lea_layers
-        found = influences(self) if self.optimization == "independent" else None
-        phases = plan(self.optimization, self.main_variables, self.lea_variables, found)
-        self.lea_optimizers = [] if self.optimization == "joint" else self._make_lea_optimizers(len(leas))
-        for phase in phases:
-            for step in phase.steps:
-                optimizer = self._optimizer_of(step.objective)
-                if optimizer is not None and not optimizer.built:
-                    optimizer.build(step.variables)
-        self._state = _State(phases, leas, at_the_front(self), self._has_main_loss)
+        self._reports = Reports(leas, self._has_main_loss)
+        if self.optimizer is not None and self.optimization != "joint":
+            with _outside_graphs():
+                self.lea_optimizers = self._make_lea_optimizers(len(leas))
+                self.optimizer.add_leas(self.lea_optimizers)
         idle = [lea.name for lea in leas if not lea.loss_weight]
         if idle and self.optimization == "alternate":
             warnings.warn(
@@ -193,31 +182,45 @@ class LEAModel(keras.Model):
         cls, config = self._lea_optimizer_template
         optimizers = [*self.lea_optimizers, *(cls.from_config(dict(config)) for _ in range(count))][:count]
         scaled = keras.optimizers.LossScaleOptimizer
-        if isinstance(self.optimizer, scaled):  # Keras wraps only its own optimizer for float16
+        if isinstance(self.optimizer.members.main, scaled):  # Keras wraps only its own optimizer for float16
             optimizers = [o if isinstance(o, scaled) else scaled(o, name="loss_scale_optimizer") for o in optimizers]
         return optimizers
 
-    def _optimizer_of(self, objective: str | int) -> keras.optimizers.Optimizer | None:
-        return self.optimizer if objective in (MAIN, JOINT) else self.lea_optimizers[objective]
+    def _make_plan(self) -> None:
+        """Plans the training step for the variables that are trainable now, and builds the optimizers."""
+        if self._plan is not None and self._plan.trainable == _ids(self.trainable_variables):
+            return
+        self._make_reports()
+        dependencies = influences(self) if self.optimization == "independent" else None
+        phases = plan(self.optimization, self.main_variables, self.lea_variables, dependencies)
+        self._plan = _Plan(phases, at_the_front(self), _ids(self.trainable_variables))
+        variables = {step.objective: step.variables for phase in phases for step in phase.steps}
+        main = variables.pop(MAIN if MAIN in variables else JOINT)
+        self.optimizer.build_members([main, *(variables[i] for i in range(len(self.lea_optimizers)))])
+
+    def _optimizer_of(self, objective: str | int) -> keras.optimizers.Optimizer:
+        members = self.optimizer.members
+        return members.main if objective in (MAIN, JOINT) else members.leas[objective]
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
-        return super().metrics + (self._state.metrics() if self._state is not None else [])
+        return super().metrics + (self._reports.metrics if self._reports is not None else [])
 
-    def _symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
-        """Builds a subclassed model from its data, on backends where this does not wait for the first step."""
-        # Keras goes on and builds an optimizer that is not built, on all variables; ours have variables of their own.
-        optimizer, self.optimizer = self.optimizer, None
-        try:
-            super()._symbolic_build(iterator=iterator, data_batch=data_batch)
-        finally:
-            self.optimizer = optimizer
-        self._prepare()
+    # Metrics, optimizers and the plan of a step must be there before the step is traced. A subclassed model that waits
+    # for its first batch to be built gets them while its first step is traced.
 
     def make_train_function(self, force: bool = False) -> Any:
-        with _scope(self):
-            self._prepare()
+        # What was traced stays as it was made, as in Keras; JAX traces anew where other variables are trainable.
+        is_traced = self.train_function is not None and not force and not self.run_eagerly
+        if self.built and not (is_traced and keras.backend.backend() == "tensorflow"):
+            with _scope(self):
+                self._make_plan()
         return super().make_train_function(force)
+
+    def make_test_function(self, force: bool = False) -> Any:
+        with _scope(self):
+            self._make_reports()
+        return super().make_test_function(force)
 
     # The arguments of a step are the backend's: (data) on TensorFlow, (state, data) on JAX.
 
@@ -231,36 +234,12 @@ class LEAModel(keras.Model):
         with forward_pass("codes"):
             return super().predict_step(*arguments)
 
-    def _get_jax_state(self, *, optimizer_variables: bool = False, **groups: bool) -> tuple[Any, ...]:
-        """Hands the state of all optimizers to a step on JAX, where Keras knows of its own only."""
-        state = super()._get_jax_state(optimizer_variables=optimizer_variables, **groups)
-        if optimizer_variables:
-            known = len(self.optimizer.variables)
-            of_leas = [variable.value for variable in jax_step.optimizer_variables(self)[known:]]
-            place = sum(groups.get(f"{name}_variables", False) for name in ("trainable", "non_trainable"))
-            state = (*state[:place], [*state[place], *of_leas], *state[place + 1 :])
-        return state
-
-    def _get_state_sharding_spec(self) -> tuple[Any, ...]:
-        """On which devices the state of a step on JAX is, in the order of that state."""
-        trainable, non_trainable, _, metrics = super()._get_state_sharding_spec()
-        optimizers = [variable.value.sharding for variable in jax_step.optimizer_variables(self)]
-        return trainable, non_trainable, optimizers, metrics
-
-    def jax_state_sync(self) -> None:
-        """Takes the state of all optimizers back; the rest is Keras'."""
-        state = getattr(self, "_jax_state", None)
-        if state and not self._jax_state_synced and state.get("optimizer_variables"):
-            pairs = list(zip(jax_step.optimizer_variables(self), state["optimizer_variables"], strict=True))
-            for variable, value in pairs[len(self.optimizer.variables) :]:
-                variable.assign(value)
-        super().jax_state_sync()
-
     def _main_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> Any:
         """The main loss with regularisation and other layers' losses, or None where there is nothing of the kind."""
         if not self._has_main_loss and not self.losses:
             return None
-        return self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
+        loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
+        return keras.ops.sum(loss)  # a scalar already, except for a batch of no images on JAX
 
     def _lea_loss(self, uses: list[Use], index: int, replicas: int) -> Any:
         """The weighted loss of one LEA, summed over its uses, or None where it had none. Like Keras' own losses it is
@@ -286,16 +265,7 @@ class LEAModel(keras.Model):
         for metric in self.metrics:
             if metric.name == "loss" and everything is not None:
                 metric.update_state(everything * replicas, sample_weight=size)
-        if self._state.main_loss is not None:
-            self._state.main_loss.update_state(main_loss * replicas, sample_weight=size)
-        for lea in self.lea_layers:
-            own = [use.objective for use in uses if use.layer is lea]
-            for name, metric in self._state.measures.get(lea.name, {}).items():
-                if name == "loss":
-                    metric.update_state(total(objective.loss for objective in own), sample_weight=size)
-                else:
-                    for objective in own:
-                        metric.update_state(objective.measures[name], sample_weight=size)
+        self._reports.update(None if main_loss is None else main_loss * replicas, uses, size)
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
     def get_config(self) -> dict[str, Any]:
@@ -311,6 +281,12 @@ class LEAModel(keras.Model):
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.built and self.optimizer is not None:
+            self._make_plan()  # a file may have state for the optimizers
+
+
+def _ids(variables: list[keras.Variable]) -> list[int]:
+    return [id(variable) for variable in variables]
 
 
 def _steps() -> Any:
@@ -320,6 +296,15 @@ def _steps() -> Any:
     if keras.backend.backend() == "jax":
         return jax_step
     raise NotImplementedError(f"LEAModel trains on tensorflow and jax. Received: backend={keras.backend.backend()!r}")
+
+
+def _outside_graphs() -> contextlib.AbstractContextManager[Any]:
+    """Inside it new variables have values at once, also where a subclassed model is built by its first step."""
+    if keras.backend.backend() != "tensorflow":
+        return contextlib.nullcontext()
+    import tensorflow as tf
+
+    return tf.init_scope()
 
 
 def _scope(model: keras.Model) -> contextlib.AbstractContextManager[Any]:

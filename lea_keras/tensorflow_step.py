@@ -14,13 +14,15 @@ def train_step(model: Any, data: Any) -> dict[str, Any]:
     import tensorflow as tf
 
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-    if model._state is None:
+    if not model.built:
         model(x, training=False)  # a subclassed model is built by its first call
-        model._prepare()
+    if model._plan is None:
+        model._make_plan()
+    model.optimizer.follow()
     replicas = model.distribute_strategy.num_replicas_in_sync
-    front = model._state.front
+    front = model._plan.front
     y_pred, main_loss, uses, before, tape = None, None, [], None, None
-    for phase in model._state.phases:
+    for phase in model._plan.phases:
         # Where a later phase goes on with what an earlier one encoded, one tape sees both.
         if tape is None or not front:
             persistent = bool(front) or len(phase.steps) > 1
@@ -53,9 +55,9 @@ def train_step(model: Any, data: Any) -> dict[str, Any]:
 def test_step(model: Any, data: Any) -> dict[str, Any]:
     """Measures a batch and returns the metrics, as ``keras.Model.test_step``."""
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-    if model._state is None:
+    if not model.built:
         model(x, training=False)
-        model._prepare()
+    model._make_reports()
     with forward_pass("objectives") as current:
         y_pred = model(x, training=False)
     main_loss = model._main_loss(x, y, y_pred, sample_weight, training=False)
@@ -66,7 +68,7 @@ def test_step(model: Any, data: Any) -> dict[str, Any]:
 def _forward(model: Any, x: Any, phase: Phase, before: ForwardPass | None) -> tuple[Any, ForwardPass]:
     """Outputs of the forward pass of a phase, and what the LEAs did in it, given the same of the phase before."""
     if phase.mode != "local":
-        front = model._state.front if phase.mode == "codes" else ()
+        front = model._plan.front if phase.mode == "codes" else ()
         with forward_pass(phase.mode, keep=front) as current:
             return model(x, training=True), current
     if not before.count:
