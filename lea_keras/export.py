@@ -17,6 +17,7 @@ from lea_keras.autoencoders import KSparseAutoencoder, VariationalAutoencoder
 from lea_keras.checks import fail
 from lea_keras.coders import ConvolutionalEncoder, FullyConnectedEncoder
 from lea_keras.layer import LocallyEmbeddedAutoencoder
+from lea_keras.losses import widen
 from lea_keras.model import LEAModel, find_leas
 from lea_keras.windows import grid
 
@@ -248,9 +249,10 @@ def _stages(autoencoder: Autoencoder) -> list[_Stage]:
     stages = []
     for convolution in getattr(encoder, "convolutions", []):
         values = int(np.prod(shape))
-        units = np.eye(values, dtype="float32").reshape(values, *shape)  # an image for every value of the window
+        kernel = widen(convolution.kernel)[0]
+        units = ops.reshape(ops.eye(values, dtype=kernel.dtype), (values, *shape))  # an image for every window value
         matrix = ops.convert_to_numpy(
-            ops.conv(units, ops.cast(convolution.kernel, "float32"), convolution.strides, "same", _LAST)
+            ops.conv(units, kernel, convolution.strides, "same", _LAST)
         )  # [values, rows, columns, K]
         shape = matrix.shape[1:]
         bias = np.tile(_numpy(convolution.bias), shape[0] * shape[1])

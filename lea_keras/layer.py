@@ -115,7 +115,8 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
 
     It stands where a pooling layer stands and has that layer's grid of windows. Only code maps are returned; the
     autoencoder's own loss, times ``loss_weight``, is registered with ``add_loss``, so that an ordinary ``keras.Model``
-    trains it jointly with the main task (Eq. 5.3). ``lea_keras.LEAModel`` also trains independently and alternately.
+    trains it jointly with the main task (Eq. 5.3); it is computed in float32 or wider and registered in Keras'
+    ``floatx``, the dtype of main losses. ``lea_keras.LEAModel`` also trains independently and alternately.
 
     On JAX a plain ``keras.Model`` loses what a layer has registered in earlier uses, so that a LEA that is used twice
     needs a ``LEAModel``; and a plain subclassed one must pass ``training`` to its layers (Keras 3.15).
@@ -126,7 +127,8 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
     Args:
         window_size: int or pair (rows, columns), in pixels.
         autoencoder: an autoencoder, a name ("standard", "k_sparse", "vae", "capacity_vae"; with default arguments) or
-            the config of one.
+            the config of one. By name it takes the layer's dtype policy, otherwise it computes in its own; code maps
+            are cast to the layer's **(chosen)**.
         strides: int or pair (rows, columns), in pixels. None: the window size, as in Keras' pooling layers.
         padding: "same" (zero padding, the thesis' choice) or "valid".
         loss_weight: λ of Eq. 5.3, at least 0. It weighs this LEA's objective in every optimisation **(chosen)**; with
@@ -207,7 +209,7 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
         code_maps = ops.reshape(codes, (-1, rows, columns, self.code_length))
         if self.data_format == "channels_first":
             code_maps = ops.transpose(code_maps, (0, 3, 1, 2))  # [b, code_length, rows, columns]
-        return code_maps
+        return ops.cast(code_maps, self.compute_dtype)  # the autoencoder may have a dtype policy of its own
 
     def _grid(self, images: Any) -> tuple[Any, Any]:
         """(rows, columns) of windows in images [b, h, w, c]: ints where they are known."""
@@ -287,7 +289,8 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
         # use of the layer in the same forward pass.
         first = all(loss is not self._last_loss for loss in self.losses)
         objective = self._objective(images, training, first)
-        self._last_loss = self.loss_weight * objective.loss
+        # Where Keras adds losses up they must have its dtype.
+        self._last_loss = ops.cast(self.loss_weight * objective.loss, keras.config.floatx())
         self.add_loss(self._last_loss)
         return objective.codes
 

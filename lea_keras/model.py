@@ -11,6 +11,7 @@ from lea_keras.checks import check_choice, fail
 from lea_keras.functional import functional_class, is_functional
 from lea_keras.influences import at_the_front, influences
 from lea_keras.layer import LocallyEmbeddedAutoencoder, Use, forward_pass
+from lea_keras.losses import wide_dtype
 from lea_keras.optimizations import JOINT, MAIN, OPTIMIZATIONS, Phase, plan, total
 from lea_keras.version import PACKAGE
 
@@ -39,7 +40,7 @@ class _State:
         self.front = front  # whose windows are the same in every pass of a step
 
         def mean(name: str) -> keras.metrics.Metric:
-            return keras.metrics.Mean(name=name)
+            return keras.metrics.Mean(name=name, dtype=wide_dtype(keras.config.floatx()))
 
         self.main_loss = mean("main_loss") if has_main_loss else None
         self.measures = {
