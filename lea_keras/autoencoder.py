@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from keras import layers, ops
 
-from lea_keras import coders, losses, metrics
+from lea_keras import coders, losses, metrics, quantization
 from lea_keras.checks import check_positive_int, fail
 
 
@@ -92,6 +92,7 @@ class Autoencoder(layers.Layer):
             "conv_strides": self.conv_strides,
             "dtype": self.dtype_policy,
         }
+        self._quantization: dict[str, Any] = {}
         self._encoder_name = encoder if isinstance(encoder, str) else None
         self._decoder_name = decoder if isinstance(decoder, str) else None
         self.encoder = coders.get_encoder(encoder, **arguments)
@@ -117,6 +118,7 @@ class Autoencoder(layers.Layer):
         reconstructions_shape = tuple(self.decoder.compute_output_shape(codes_shape))
         if reconstructions_shape[1:] != windows_shape[1:]:
             raise fail("decoder", f"a layer that returns windows {windows_shape}", reconstructions_shape)
+        quantization.quantize_parts(self, self._quantization)
 
     def build_code(self, features_shape: tuple[Any, ...]) -> None:
         """Creates and builds the linear layer from features to codes."""
@@ -240,8 +242,17 @@ class Autoencoder(layers.Layer):
     def compute_output_shape(self, windows_shape: Any) -> tuple[Any, ...]:
         return tuple(windows_shape)
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Autoencoder":
+        config = dict(config)
+        parts = config.pop("quantization", {})
+        autoencoder = super().from_config(config)
+        autoencoder._quantization = parts
+        return autoencoder
+
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {
+        parts = quantization.parts_config(self) if self.built else self._quantization
+        return super().get_config() | ({"quantization": parts} if parts else {}) | {
             "code_length": self.code_length,
             "encoder": self._encoder_name or coders.unbuilt_config(self.encoder),
             "decoder": self._decoder_name or coders.unbuilt_config(self.decoder),

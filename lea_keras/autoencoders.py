@@ -116,6 +116,8 @@ class VariationalAutoencoder(Autoencoder):
 
     def posterior(self, features: Any) -> tuple[Any, Any]:
         """Mean μ and logarithmic standard deviation of the code: [n, features] → two of [n, code_length]."""
+        if self.mean.quantization_mode or self.log_std.quantization_mode:  # features are not multiplied by the kernels
+            return self.mean(features), self.log_std(features)
         # One matrix product for both heads: their gradients, as large as the features, then need not be added up.
         features = ops.cast(features, self.mean.compute_dtype)
         kernel, bias = (

@@ -224,6 +224,9 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
         return ops.reshape(windows, (-1, *windows.shape[3:]))  # [b, rows, columns, …] -> [b·rows·columns, wh, ww, c]
 
     def _chunked(self, images: Any, training: bool, variables: Sequence[keras.Variable]) -> chunks.Chunked:
+        if training and any(variable.overwrite_with_gradient for variable in variables):
+            # Scales that training in float8 hands on as gradients, which must not be summed over chunks.
+            raise fail("chunk_windows", "None to train an autoencoder quantised to float8", self.chunk_windows)
         size = self.chunk_windows
         size = chunks.automatic(self.autoencoder) if size == "auto" else size
         strips = lay_strips(images, self.window_size, self.strides, self.padding, size)
@@ -297,7 +300,8 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
     def _check_stateless(self) -> None:
         for coder in (self.autoencoder.encoder, self.autoencoder.decoder):
             for part in coder._flatten_layers():
-                if part._non_trainable_variables or part._seed_generators:
+                state = part._non_trainable_variables if part.quantization_mode is None else []
+                if state or part._seed_generators:
                     allowed = "None for an encoder or decoder with state of its own, which chunks would change"
                     raise fail("chunk_windows", allowed, self.chunk_windows, f"Layer {part.name!r} has some.")
 

@@ -13,7 +13,8 @@ from keras import ops
 
 def wide_dtype(*dtypes: Any) -> str:
     """The dtype in which values of these dtypes are summed up and trained on: "float64" if one is, else "float32"."""
-    return keras.backend.result_type(*dtypes, "float32")
+    # Keras' result_type has no float64 on JAX, not even where JAX has it.
+    return "float64" if any(keras.backend.standardize_dtype(dtype) == "float64" for dtype in dtypes) else "float32"
 
 
 def widen(*values: Any) -> tuple[Any, ...]:

@@ -215,6 +215,13 @@ class LEAModel(keras.Model):
             self.optimizer = optimizer
         self._prepare()
 
+    def quantize(self, *args: Any, **kwargs: Any) -> None:
+        """Quantises dense layers as ``keras.Model.quantize``; steps go on with the variables that are left then."""
+        super().quantize(*args, **kwargs)
+        self._state = None
+        with _scope(self):
+            self._prepare()
+
     def make_train_function(self, force: bool = False) -> Any:
         with _scope(self):
             self._prepare()
