@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from keras import layers, ops
 
-from lea_keras import coders, losses, metrics
+from lea_keras import coders, losses, metrics, quantization
 from lea_keras.checks import check_positive_int, fail
 
 
@@ -19,7 +19,7 @@ class Parts(NamedTuple):
     Attributes:
         codes: [n, code_length], in the compute dtype.
         reconstructions: [n, wh, ww, c], in the compute dtype; None if nothing was decoded.
-        measures: float32 [n] by name: "rl" (Eq. 4.3) if something was decoded, "kl" (Eq. 2.24) for the VAEs.
+        measures: [n] by name, float32 or wider (see ``lea_keras.losses``): "rl" (Eq. 4.3) if something was decoded, "kl" (Eq. 2.24) for the VAEs.
     """
 
     codes: Any
@@ -33,9 +33,9 @@ class Objective(NamedTuple):
     Attributes:
         codes: [n, code_length], in the compute dtype.
         reconstructions: [n, wh, ww, c], in the compute dtype; None where a layer went through its windows in chunks.
-        loss: what is trained on, float32 scalar.
-        measures: float32 scalars by name: "rl" (Eq. 3.2) and "rln" (Eq. 4.1) for every type, "kl" (Eq. 2.24) for the
-            VAEs, "capacity" (C of Eq. 2.27) for the capacity-controlled one.
+        loss: what is trained on, a scalar, float32 or wider (see ``lea_keras.losses``).
+        measures: such scalars by name: "rl" (Eq. 3.2) and "rln" (Eq. 4.1) for every type, "kl" (Eq. 2.24) for the VAEs,
+            "capacity" (C of Eq. 2.27) for the capacity-controlled one.
     """
 
     codes: Any
@@ -48,7 +48,8 @@ class Autoencoder(layers.Layer):
     """What the four types share; not for use on its own.
 
     As a Keras layer it maps windows [n, wh, ww, c] to their reconstructions. ``encode``, ``decode`` and ``objective``
-    build it where that has not happened yet.
+    build it where that has not happened yet. Codes and reconstructions have its compute dtype, also where an encoder or
+    decoder given as a layer has another dtype policy.
 
     Args:
         code_length: variables of a code.
@@ -91,6 +92,7 @@ class Autoencoder(layers.Layer):
             "conv_strides": self.conv_strides,
             "dtype": self.dtype_policy,
         }
+        self._quantization: dict[str, Any] = {}
         self._encoder_name = encoder if isinstance(encoder, str) else None
         self._decoder_name = decoder if isinstance(decoder, str) else None
         self.encoder = coders.get_encoder(encoder, **arguments)
@@ -116,6 +118,7 @@ class Autoencoder(layers.Layer):
         reconstructions_shape = tuple(self.decoder.compute_output_shape(codes_shape))
         if reconstructions_shape[1:] != windows_shape[1:]:
             raise fail("decoder", f"a layer that returns windows {windows_shape}", reconstructions_shape)
+        quantization.quantize_parts(self, self._quantization)
 
     def build_code(self, features_shape: tuple[Any, ...]) -> None:
         """Creates and builds the linear layer from features to codes."""
@@ -127,12 +130,12 @@ class Autoencoder(layers.Layer):
         del count, training
 
     def encode_features(self, features: Any, noise: Any, training: bool) -> tuple[Any, dict[str, Any]]:
-        """Returns the codes [n, code_length] of features and what is measured of each, float32 [n] by name."""
+        """Returns the codes [n, code_length] of features and what is measured of each, [n] by name, float32 or wider."""
         del noise, training
         return self.code(features), {}
 
     def loss(self, means: dict[str, Any], step: Any) -> tuple[Any, dict[str, Any]]:
-        """Returns what is trained on, a float32 scalar, and further measures.
+        """Returns what is trained on, a scalar, float32 or wider, and further measures.
 
         Args:
             means: over windows, by name, of all ``averaged``.
@@ -156,15 +159,14 @@ class Autoencoder(layers.Layer):
         Returns:
             [n, code_length].
         """
-        return self.encode_features(
-            self.features(windows, training), self.draw_noise(ops.shape(windows)[0], training), training
-        )[0]
+        features, noise = self.features(windows, training), self.draw_noise(ops.shape(windows)[0], training)
+        return ops.cast(self.encode_features(features, noise, training)[0], self.compute_dtype)
 
     def decode(self, codes: Any) -> Any:
         """Windows of codes: [n, code_length] → [n, wh, ww, c]. The autoencoder must be built."""
         if not self.built:
             raise ValueError(f"Autoencoder `{self.name}` must be built before it decodes: encode windows first.")
-        return self.decoder(codes)
+        return ops.cast(self.decoder(codes), self.compute_dtype)
 
     def call(self, windows: Any, training: bool = False) -> Any:
         return self.decode(self.encode(windows, training))
@@ -186,10 +188,14 @@ class Autoencoder(layers.Layer):
         """
         features = self.features(windows, training) if features is None else features
         codes, measures = self.encode_features(features, noise, training)
-        if not decode:
-            return Parts(codes, None, measures)
-        reconstructions = self.decoder(codes, **self._training(self.decoder, training))
-        return Parts(codes, reconstructions, {"rl": losses.window_errors(windows, reconstructions)} | measures)
+        codes, reconstructions = ops.cast(codes, self.compute_dtype), None
+        if decode:
+            reconstructions = self.decoder(codes, **self._training(self.decoder, training))
+            reconstructions = ops.cast(reconstructions, self.compute_dtype)
+            measures = {"rl": losses.window_errors(windows, reconstructions)} | measures
+        # Windows, encoder and decoder may each have a dtype of their own; their measures are added up.
+        dtype = losses.wide_dtype(windows.dtype, self.compute_dtype)
+        return Parts(codes, reconstructions, {name: ops.cast(values, dtype) for name, values in measures.items()})
 
     def conclude(self, means: dict[str, Any], limits: tuple[Any, Any], step: Any) -> tuple[Any, dict[str, Any]]:
         """Returns the loss and all measures of windows.
@@ -236,15 +242,28 @@ class Autoencoder(layers.Layer):
     def compute_output_shape(self, windows_shape: Any) -> tuple[Any, ...]:
         return tuple(windows_shape)
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Autoencoder":
+        config = dict(config)
+        parts = config.pop("quantization", {})
+        autoencoder = super().from_config(config)
+        autoencoder._quantization = parts
+        return autoencoder
+
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {
-            "code_length": self.code_length,
-            "encoder": self._encoder_name or coders.unbuilt_config(self.encoder),
-            "decoder": self._decoder_name or coders.unbuilt_config(self.decoder),
-            "kernels": self.kernels,
-            "kernel_size": self.kernel_size,
-            "conv_strides": self.conv_strides,
-        }
+        parts = quantization.parts_config(self) if self.built else self._quantization
+        return (
+            super().get_config()
+            | ({"quantization": parts} if parts else {})
+            | {
+                "code_length": self.code_length,
+                "encoder": self._encoder_name or coders.unbuilt_config(self.encoder),
+                "decoder": self._decoder_name or coders.unbuilt_config(self.decoder),
+                "kernels": self.kernels,
+                "kernel_size": self.kernel_size,
+                "conv_strides": self.conv_strides,
+            }
+        )
 
     def _ensure_built(self, windows: Any) -> None:
         if not self.built:

@@ -116,6 +116,8 @@ class VariationalAutoencoder(Autoencoder):
 
     def posterior(self, features: Any) -> tuple[Any, Any]:
         """Mean μ and logarithmic standard deviation of the code: [n, features] → two of [n, code_length]."""
+        if self.mean.quantization_mode or self.log_std.quantization_mode:  # features are not multiplied by the kernels
+            return self.mean(features), self.log_std(features)
         # One matrix product for both heads: their gradients, as large as the features, then need not be added up.
         features = ops.cast(features, self.mean.compute_dtype)
         kernel, bias = (
@@ -134,9 +136,8 @@ class VariationalAutoencoder(Autoencoder):
         measures = {"kl": losses.window_divergences(mean, log_std)}
         if noise is None:
             return mean, measures
-        # In float32: exp overflows float16 early.
-        codes = ops.cast(mean, "float32") + ops.exp(ops.cast(log_std, "float32")) * noise
-        return ops.cast(codes, mean.dtype), measures
+        wide_mean, log_std, noise = losses.widen(mean, log_std, noise)  # exp overflows float16 early
+        return ops.cast(wide_mean + ops.exp(log_std) * noise, mean.dtype), measures
 
     def loss(self, means: dict[str, Any], step: Any) -> tuple[Any, dict[str, Any]]:
         penalty, measures = self.penalty(means["kl"], step)
@@ -144,7 +145,7 @@ class VariationalAutoencoder(Autoencoder):
 
     def penalty(self, kl: Any, step: Any) -> tuple[Any, dict[str, Any]]:
         """What is added to RL, and measures of it; ``step`` is None outside training."""
-        beta = self.beta if step is None else losses.ramp(step, self.beta, self.warmup_steps)
+        beta = self.beta if step is None else losses.ramp(step, self.beta, self.warmup_steps, kl.dtype)
         return beta * kl, {}
 
     def advance(self, training: bool, first: bool) -> Any:
@@ -214,7 +215,7 @@ class CapacityControlledAutoencoder(VariationalAutoencoder):
     def penalty(self, kl: Any, step: Any) -> tuple[Any, dict[str, Any]]:
         if step is None:
             return self.beta * kl, {"capacity": self.current_capacity}
-        capacity = losses.ramp(step, self.capacity, self.capacity_steps)
+        capacity = losses.ramp(step, self.capacity, self.capacity_steps, kl.dtype)
         return losses.capacity_penalty(kl, capacity, self.gamma), {"capacity": capacity}
 
     def get_config(self) -> dict[str, Any]:

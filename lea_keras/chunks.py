@@ -14,7 +14,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from lea_keras import differentiation
+from lea_keras import differentiation, losses
 from lea_keras.autoencoder import Autoencoder, Objective
 from lea_keras.checks import fail, is_integer
 from lea_keras.strips import Strips
@@ -42,7 +42,7 @@ def automatic(autoencoder: Autoencoder) -> int:
     Args:
         autoencoder: built.
     """
-    itemsize = 2 if autoencoder.compute_dtype in ("float16", "bfloat16") else 4
+    itemsize = _itemsize(autoencoder)
     values = _values_per_window(autoencoder)
     if any(device.startswith("gpu") for device in keras.distribution.list_devices()):
         return max(1, _GPU_BYTES // (itemsize * sum(values)))
@@ -63,6 +63,11 @@ def is_large(autoencoder: Autoencoder, images: Any, windows: Any) -> bool:
     shape = autoencoder.windows_shape
     values = math.prod(shape[1:]) + math.prod(autoencoder.encoder.compute_output_shape(shape)[1:])
     return 4 * values * windows * (images.shape[0] or 32) >= _LARGE_BYTES
+
+
+def _itemsize(autoencoder: Autoencoder) -> int:
+    """Bytes of a value in the dtype in which an autoencoder computes."""
+    return {"float16": 2, "bfloat16": 2, "float64": 8}.get(autoencoder.compute_dtype, 4)
 
 
 def _values_per_window(autoencoder: Autoencoder) -> list[int]:
@@ -107,6 +112,7 @@ class Chunked:
         variables: Sequence[keras.Variable] = (),
     ) -> None:
         self.autoencoder, self.images, self.strips, self.training = autoencoder, images, strips, training
+        self.dtype = losses.wide_dtype(images.dtype, autoencoder.compute_dtype)  # of sums over windows
         self.variables = list(variables)
         self.values = [_read(variable) for variable in self.variables]
         wanted = {id(variable) for variable in self.variables}
@@ -135,7 +141,7 @@ class Chunked:
         # What is outside must not see the loop: TensorFlow would keep all that is computed in it, to go back once more.
         images = self.strips.padded(ops.stop_gradient(self.images))
         values = [ops.stop_gradient(value) for value in self.values]
-        means = dict.fromkeys(averaged, ops.zeros(()))
+        means = dict.fromkeys(averaged, ops.zeros((), self.dtype))
         if not self.autoencoder.linear:
             encoded = [name for name in averaged if name != "rl"]
             means |= self._means(self._run(images, self.noise, values, encoded)[1])
@@ -154,7 +160,7 @@ class Chunked:
             gradients = [a + b for a, b in zip(gradients, more, strict=True)]
             return ({name: sums[name] + outputs[name] for name in sums}, gradients), [codes]
 
-        start = ({name: ops.zeros(()) for name in averaged}, [ops.zeros_like(value) for value in values])
+        start = (dict.fromkeys(averaged, ops.zeros((), self.dtype)), [ops.zeros_like(value) for value in values])
         (sums, gradients), (codes,) = differentiation.scan(body, start, self.strips.chunks, [self._kept()])
         loss, measures = self.autoencoder.conclude(self._means(sums), self._limits(), step)
         return Objective(self._flat(codes), None, loss, measures), gradients
@@ -166,7 +172,8 @@ class Chunked:
         def loss(*values: Any) -> tuple[Any, Any]:
             return self.autoencoder.loss(dict(zip(names, values, strict=True)), step)[0], ()
 
-        _, _, slopes = differentiation.vjp(loss, [means[name] for name in names], ops.ones(()))
+        _, _, slopes = differentiation.vjp(loss, [means[name] for name in names], ops.ones((), self.dtype))
+        scale = ops.cast(scale, self.dtype)
         return {name: slope * scale / self._count() for name, slope in zip(names, slopes, strict=True)}
 
     def _differentiable(self, measured: Sequence[str]) -> tuple[Any, dict[str, Any]]:
@@ -219,7 +226,7 @@ class Chunked:
             outputs = self._part(*self._chunk(images, noise, i), values, measured)
             return {name: sums[name] + outputs[name] for name in sums}, [outputs["codes"]]
 
-        start = {name: ops.zeros(()) for name in measured}
+        start = dict.fromkeys(measured, ops.zeros((), self.dtype))
         sums, (codes,) = differentiation.scan(body, start, self.strips.chunks, [self._kept()])
         return self._flat(codes), sums
 
@@ -239,7 +246,7 @@ class Chunked:
             windows = self.strips.windows(pixels)
             noise = None if noise is None else ops.reshape(noise, (-1, length))
             parts = self.autoencoder.measure(windows, noise, self.training, decode="rl" in measured)
-        counted = ops.repeat(kept, self.strips.columns)  # [chunk] -> [chunk·columns]
+        counted = ops.repeat(ops.cast(kept, self.dtype), self.strips.columns)  # [chunk] -> [chunk·columns]
         outputs = {name: ops.sum(parts.measures[name] * counted) for name in measured}
         outputs["codes"] = ops.reshape(parts.codes, (-1, self.strips.columns, length))
         return outputs
@@ -252,7 +259,7 @@ class Chunked:
         return {name: total / self._count() for name, total in sums.items() if name in self.autoencoder.averaged}
 
     def _count(self) -> Any:
-        return ops.cast(self.strips.count * self.strips.columns, "float32")
+        return ops.cast(self.strips.count * self.strips.columns, self.dtype)
 
     def _kept(self) -> tuple[Any, str]:
         sizes = (self.strips.chunk, self.strips.columns, self.autoencoder.code_length)

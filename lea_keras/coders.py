@@ -11,6 +11,7 @@ import keras
 from keras import layers, ops
 
 from lea_keras.checks import check_choice, check_positive_int, fail
+from lea_keras.losses import wide_dtype
 from lea_keras.version import PACKAGE
 
 _DATA_FORMAT = "channels_last"  # windows are always so, whatever Keras' setting
@@ -298,7 +299,9 @@ class SpatialBroadcastDecoder(_ConvolutionArguments, Decoder):
     def call(self, codes: Any) -> Any:
         rows, columns = self.windows_shape[1:3]
         tiles = ops.tile(codes[:, None, None, :], (1, rows, columns, 1))  # [n, wh, ww, code_length]
-        y, x = ops.meshgrid(ops.linspace(-1.0, 1.0, rows), ops.linspace(-1.0, 1.0, columns), indexing="ij")
+        dtype = wide_dtype(codes.dtype)
+        y, x = (ops.linspace(-1.0, 1.0, size, dtype=dtype) for size in (rows, columns))
+        y, x = ops.meshgrid(y, x, indexing="ij")
         coordinates = ops.cast(ops.stack([x, y], axis=-1), codes.dtype)  # [wh, ww, 2]
         coordinates = ops.broadcast_to(coordinates, (ops.shape(codes)[0], rows, columns, 2))
         maps = ops.concatenate([tiles, coordinates], axis=-1)  # [n, wh, ww, code_length + 2]

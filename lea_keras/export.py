@@ -17,7 +17,9 @@ from lea_keras.autoencoders import KSparseAutoencoder, VariationalAutoencoder
 from lea_keras.checks import fail
 from lea_keras.coders import ConvolutionalEncoder, FullyConnectedEncoder
 from lea_keras.layer import LocallyEmbeddedAutoencoder
+from lea_keras.losses import widen
 from lea_keras.model import LEAModel, find_leas
+from lea_keras.quantization import quantized_parts
 from lea_keras.windows import grid
 
 _LAST = "channels_last"  # convolutions in channels_first do not run on TensorFlow's CPU
@@ -74,7 +76,8 @@ def export_encoder(model: keras.Model) -> keras.Model:
 
     Raises:
         ValueError: for a subclassed model, a Sequential one that is not built, a LEA inside a layer that is neither,
-            a subclass of a LEA or autoencoder that encodes in a way of its own, and an encoder of the user's own
+            a subclass of a LEA or autoencoder that encodes in a way of its own, a quantised LEA (convolutions, of which
+            the export consists, have no quantised form in Keras), and an encoder of the user's own
             (or a conv encoder whose activation is not elementwise) on images of unknown size.
     """
     if not isinstance(model, keras.Model):
@@ -132,6 +135,9 @@ class _Copier:
     def _encoder_of(self, lea: LocallyEmbeddedAutoencoder) -> keras.Model:
         """What takes the place of a LEA: [b, h, w, c] → [b, rows, columns, code_length], or channels first."""
         _check_encodes_as_ours(lea)
+        if quantized_parts(lea.autoencoder):
+            hint = "Export it before it is quantised."
+            raise fail("model", "a model whose LEAs are not quantised", f"quantised LEA {lea.name!r}", hint)
         autoencoder, first = lea.autoencoder, lea.data_format == "channels_first"
         encoder, channels = autoencoder.encoder, autoencoder.windows_shape[3]
         size = _image_size(lea)
@@ -248,9 +254,10 @@ def _stages(autoencoder: Autoencoder) -> list[_Stage]:
     stages = []
     for convolution in getattr(encoder, "convolutions", []):
         values = int(np.prod(shape))
-        units = np.eye(values, dtype="float32").reshape(values, *shape)  # an image for every value of the window
+        kernel = widen(convolution.kernel)[0]
+        units = ops.reshape(ops.eye(values, dtype=kernel.dtype), (values, *shape))  # an image for every window value
         matrix = ops.convert_to_numpy(
-            ops.conv(units, ops.cast(convolution.kernel, "float32"), convolution.strides, "same", _LAST)
+            ops.conv(units, kernel, convolution.strides, "same", _LAST)
         )  # [values, rows, columns, K]
         shape = matrix.shape[1:]
         bias = np.tile(_numpy(convolution.bias), shape[0] * shape[1])

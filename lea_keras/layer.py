@@ -115,7 +115,8 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
 
     It stands where a pooling layer stands and has that layer's grid of windows. Only code maps are returned; the
     autoencoder's own loss, times ``loss_weight``, is registered with ``add_loss``, so that an ordinary ``keras.Model``
-    trains it jointly with the main task (Eq. 5.3). ``lea_keras.LEAModel`` also trains independently and alternately.
+    trains it jointly with the main task (Eq. 5.3); it is computed in float32 or wider and registered in Keras'
+    ``floatx``, the dtype of main losses. ``lea_keras.LEAModel`` also trains independently and alternately.
 
     On JAX a plain ``keras.Model`` loses what a layer has registered in earlier uses, so that a LEA that is used twice
     needs a ``LEAModel``; and a plain subclassed one must pass ``training`` to its layers (Keras 3.15).
@@ -126,7 +127,8 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
     Args:
         window_size: int or pair (rows, columns), in pixels.
         autoencoder: an autoencoder, a name ("standard", "k_sparse", "vae", "capacity_vae"; with default arguments) or
-            the config of one.
+            the config of one. By name it takes the layer's dtype policy, otherwise it computes in its own; code maps
+            are cast to the layer's **(chosen)**.
         strides: int or pair (rows, columns), in pixels. None: the window size, as in Keras' pooling layers.
         padding: "same" (zero padding, the thesis' choice) or "valid".
         loss_weight: λ of Eq. 5.3, at least 0. It weighs this LEA's objective in every optimisation **(chosen)**; with
@@ -207,7 +209,7 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
         code_maps = ops.reshape(codes, (-1, rows, columns, self.code_length))
         if self.data_format == "channels_first":
             code_maps = ops.transpose(code_maps, (0, 3, 1, 2))  # [b, code_length, rows, columns]
-        return code_maps
+        return ops.cast(code_maps, self.compute_dtype)  # the autoencoder may have a dtype policy of its own
 
     def _grid(self, images: Any) -> tuple[Any, Any]:
         """(rows, columns) of windows in images [b, h, w, c]: ints where they are known."""
@@ -222,6 +224,9 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
         return ops.reshape(windows, (-1, *windows.shape[3:]))  # [b, rows, columns, …] -> [b·rows·columns, wh, ww, c]
 
     def _chunked(self, images: Any, training: bool, variables: Sequence[keras.Variable]) -> chunks.Chunked:
+        if training and any(variable.overwrite_with_gradient for variable in variables):
+            # Scales that training in float8 hands on as gradients, which must not be summed over chunks.
+            raise fail("chunk_windows", "None to train an autoencoder quantised to float8", self.chunk_windows)
         size = self.chunk_windows
         size = chunks.automatic(self.autoencoder) if size == "auto" else size
         strips = lay_strips(images, self.window_size, self.strides, self.padding, size)
@@ -287,14 +292,16 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
         # use of the layer in the same forward pass.
         first = all(loss is not self._last_loss for loss in self.losses)
         objective = self._objective(images, training, first)
-        self._last_loss = self.loss_weight * objective.loss
+        # Where Keras adds losses up they must have its dtype.
+        self._last_loss = ops.cast(self.loss_weight * objective.loss, keras.config.floatx())
         self.add_loss(self._last_loss)
         return objective.codes
 
     def _check_stateless(self) -> None:
         for coder in (self.autoencoder.encoder, self.autoencoder.decoder):
             for part in coder._flatten_layers():
-                if part._non_trainable_variables or part._seed_generators:
+                state = part._non_trainable_variables if part.quantization_mode is None else []
+                if state or part._seed_generators:
                     allowed = "None for an encoder or decoder with state of its own, which chunks would change"
                     raise fail("chunk_windows", allowed, self.chunk_windows, f"Layer {part.name!r} has some.")
 

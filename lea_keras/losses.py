@@ -1,15 +1,27 @@
-"""What autoencoders are trained on (thesis sections 2.4 and 3.1.1): pure functions, computed in float32 whatever came.
+"""Losses of autoencoders (thesis sections 2.4 and 3.1.1): pure functions.
 
-Sums run over the values of a window or the variables of a code, means over windows.
+Sums run over the values of a window or the variables of a code, means over windows. Everything is computed in float32,
+in which half precision neither overflows nor rounds away, or in float64 where an argument has it **(chosen)**: "float32
+or wider" below.
 """
 
 from typing import Any
 
+import keras
 from keras import ops
 
 
-def _float32(values: Any) -> Any:
-    return ops.cast(values, "float32")
+def wide_dtype(*dtypes: Any) -> str:
+    """The dtype in which values of these dtypes are summed up and trained on: "float64" if one is, else "float32"."""
+    # Keras' result_type has no float64 on JAX, not even where JAX has it.
+    return "float64" if any(keras.backend.standardize_dtype(dtype) == "float64" for dtype in dtypes) else "float32"
+
+
+def widen(*values: Any) -> tuple[Any, ...]:
+    """Tensors of these values, all cast to the ``wide_dtype`` of theirs."""
+    tensors = [ops.convert_to_tensor(value) for value in values]
+    dtype = wide_dtype(*(tensor.dtype for tensor in tensors))
+    return tuple(ops.cast(tensor, dtype) for tensor in tensors)
 
 
 def window_errors(windows: Any, reconstructions: Any) -> Any:
@@ -20,9 +32,10 @@ def window_errors(windows: Any, reconstructions: Any) -> Any:
         reconstructions: the same shape.
 
     Returns:
-        float32 [n], at least 0.
+        [n], at least 0, float32 or wider.
     """
-    difference = _float32(reconstructions) - _float32(windows)
+    windows, reconstructions = widen(windows, reconstructions)
+    difference = reconstructions - windows
     # The gradient of a square, 2·difference, takes two runs through memory, which costs as much as all the rest here.
     # That of a product with a constant takes one, and its factor of 2 belongs on the small sums.
     halves = ops.sum(difference * ops.stop_gradient(difference), axis=tuple(range(1, len(difference.shape))))
@@ -37,7 +50,7 @@ def reconstruction_loss(windows: Any, reconstructions: Any) -> Any:
         reconstructions: the same shape.
 
     Returns:
-        float32 scalar, at least 0.
+        Scalar, at least 0, float32 or wider.
     """
     return ops.mean(window_errors(windows, reconstructions))
 
@@ -50,7 +63,7 @@ def window_divergences(mean: Any, log_std: Any) -> Any:
         log_std: log σ, [n, code_length].
 
     Returns:
-        float32 [n], each at least 0: Σ μ² + σ² − log σ² − 1 over the code's variables. Their mean is KL.
+        [n], each at least 0, float32 or wider: Σ μ² + σ² − log σ² − 1 over the code's variables. Their mean is KL.
     """
     return ops.sum(_divergences(mean, log_std), axis=1)
 
@@ -63,30 +76,31 @@ def kl_divergence(mean: Any, log_std: Any) -> Any:
         log_std: log σ, [n, code_length].
 
     Returns:
-        float32 [code_length], each at least 0: mean over windows of μ² + σ² − log σ² − 1. Their sum is KL.
+        [code_length], each at least 0, float32 or wider: mean over windows of μ² + σ² − log σ² − 1. Their sum is KL.
     """
     return ops.mean(_divergences(mean, log_std), axis=0)
 
 
 def _divergences(mean: Any, log_std: Any) -> Any:
-    mean, log_std = _float32(mean), _float32(log_std)
+    mean, log_std = widen(mean, log_std)
     return ops.square(mean) + ops.exp(2.0 * log_std) - 2.0 * log_std - 1.0
 
 
-def ramp(step: Any, final: float, steps: int) -> Any:
+def ramp(step: Any, final: float, steps: int, dtype: str = "float32") -> Any:
     """Rises linearly from 0 at step 0 to ``final`` at step ``steps`` and stays there (thesis section 3.3.2).
 
     Args:
         step: optimisation steps done so far, a scalar.
         final: the value at the end.
         steps: how many steps the rise takes; 0: ``final`` from the start.
+        dtype: of the result.
 
     Returns:
-        float32 scalar.
+        Scalar.
     """
     if not steps:
-        return ops.convert_to_tensor(final, "float32")
-    return final * ops.minimum(_float32(step) / steps, 1.0)
+        return ops.convert_to_tensor(final, dtype)
+    return final * ops.minimum(ops.cast(step, dtype) / steps, 1.0)
 
 
 def capacity_penalty(kl: Any, capacity: Any, gamma: float) -> Any:
@@ -98,6 +112,7 @@ def capacity_penalty(kl: Any, capacity: Any, gamma: float) -> Any:
         gamma: γ.
 
     Returns:
-        float32 scalar, at least 0.
+        Scalar, at least 0, float32 or wider.
     """
-    return gamma * ops.abs(_float32(kl) - _float32(capacity))
+    kl, capacity = widen(kl, capacity)
+    return gamma * ops.abs(kl - capacity)

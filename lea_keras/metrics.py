@@ -1,7 +1,7 @@
-"""How well windows are reconstructed (thesis chapter 4): functions of windows and their reconstructions.
+"""Measures of reconstructed windows (thesis chapter 4): functions of windows and their reconstructions.
 
-All of them compute in float32 whatever the inputs' dtype, in eager mode, graphs and under XLA. The classes are Keras
-metrics, for more windows than fit into one call.
+All of them compute in float32, or in float64 where an argument has it ("float32 or wider" below), in eager mode, graphs
+and under XLA. The classes are Keras metrics, for more windows than fit into one call.
 """
 
 from typing import Any
@@ -10,7 +10,7 @@ import keras
 from keras import ops
 
 from lea_keras.checks import check_positive_int
-from lea_keras.losses import kl_divergence, reconstruction_loss, window_errors
+from lea_keras.losses import kl_divergence, reconstruction_loss, wide_dtype, widen, window_errors
 from lea_keras.version import PACKAGE
 
 __all__ = [
@@ -35,12 +35,11 @@ def normalized_reconstruction_loss(windows: Any, reconstructions: Any) -> Any:
         reconstructions: the same shape.
 
     Returns:
-        float32 scalar, at least 0, never NaN for finite inputs. Where the windows are constant their range is 0 and
-        Eq. 4.1 divides by it: then a reproduced value counts 0, and any other its square in units of float32's
+        Scalar, at least 0, float32 or wider, never NaN for finite inputs. Where the windows are constant their range is
+        0 and Eq. 4.1 divides by it: then a reproduced value counts 0, and any other its square in units of float32's
         rounding of the constant **(chosen)**.
     """
-    windows = ops.cast(windows, "float32")
-    reconstructions = ops.cast(reconstructions, "float32")
+    windows, reconstructions = widen(windows, reconstructions)
     return ops.mean(ops.square((reconstructions - windows) / _span(ops.min(windows), ops.max(windows))))
 
 
@@ -54,9 +53,10 @@ def normalized(rl: Any, values: int, smallest: Any, largest: Any) -> Any:
         largest: of all windows' values, scalar.
 
     Returns:
-        float32 scalar, as ``normalized_reconstruction_loss``.
+        Scalar, as ``normalized_reconstruction_loss``.
     """
-    span = _span(ops.cast(smallest, "float32"), ops.cast(largest, "float32"))
+    rl, smallest, largest = widen(rl, smallest, largest)
+    span = _span(smallest, largest)
     return rl / values / span / span
 
 
@@ -74,20 +74,23 @@ def reconstruction_confidence(windows: Any, reconstructions: Any) -> Any:
         reconstructions: the same shape.
 
     Returns:
-        float32 [n] in [0, 1]; 1 everywhere where all windows are reproduced without error.
+        [n] in [0, 1], float32 or wider; 1 everywhere where all windows are reproduced without error.
     """
     errors = window_errors(windows, reconstructions)
     worst = ops.max(errors)
     confidence = 1.0 - errors / ops.where(worst == 0, 1.0, worst)
     # XLA multiplies by 1/worst instead, which brings the worst window's share next to 1, not always to it.
-    return ops.where(errors >= worst, ops.cast(worst == 0, "float32"), confidence)
+    return ops.where(errors >= worst, ops.cast(worst == 0, errors.dtype), confidence)
 
 
 class _Accumulated(keras.metrics.Metric):
-    """A Keras metric made of float32 sums."""
+    """A Keras metric made of sums, float32 or wider whatever Keras' ``floatx`` or the metric's own dtype."""
 
-    def _add_sum(self, name: str, shape: tuple[int, ...] = ()) -> Any:
-        return self.add_variable(shape=shape, initializer="zeros", dtype="float32", name=name)
+    def _add(self, name: str, shape: tuple[int, ...] = (), initializer: Any = "zeros") -> Any:
+        return self.add_variable(shape=shape, initializer=initializer, dtype=wide_dtype(self.dtype), name=name)
+
+    def _add_count(self, counts: Any) -> None:
+        self.count.assign_add(ops.cast(counts, self.count.dtype))
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -96,13 +99,13 @@ class ReconstructionLoss(_Accumulated):
 
     def __init__(self, name: str = "rl", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
-        self.errors = self._add_sum("errors")
-        self.count = self._add_sum("count")
+        self.errors = self._add("errors")
+        self.count = self._add("count")
 
     def update_state(self, windows: Any, reconstructions: Any) -> None:
         errors = window_errors(windows, reconstructions)
         self.errors.assign_add(ops.sum(errors))
-        self.count.assign_add(ops.cast(ops.size(errors), "float32"))
+        self._add_count(ops.size(errors))
 
     def result(self) -> Any:
         return self.errors / ops.maximum(self.count, 1.0)
@@ -117,15 +120,15 @@ class NormalizedReconstructionLoss(_Accumulated):
 
     def __init__(self, name: str = "rln", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
-        self.squares = self._add_sum("squares")
-        self.count = self._add_sum("count")
-        self.smallest = self.add_variable((), _constant(float("inf")), dtype="float32", name="smallest")
-        self.largest = self.add_variable((), _constant(float("-inf")), dtype="float32", name="largest")
+        self.squares = self._add("squares")
+        self.count = self._add("count")
+        self.smallest = self._add("smallest", initializer=_constant(float("inf")))
+        self.largest = self._add("largest", initializer=_constant(float("-inf")))
 
     def update_state(self, windows: Any, reconstructions: Any) -> None:
-        windows = ops.cast(windows, "float32")
-        self.squares.assign_add(ops.sum(ops.square(ops.cast(reconstructions, "float32") - windows)))
-        self.count.assign_add(ops.cast(ops.size(windows), "float32"))
+        windows, reconstructions = widen(windows, reconstructions)
+        self.squares.assign_add(ops.sum(ops.square(reconstructions - windows)))
+        self._add_count(ops.size(windows))
         self.smallest.assign(ops.minimum(self.smallest, ops.min(windows)))
         self.largest.assign(ops.maximum(self.largest, ops.max(windows)))
 
@@ -155,13 +158,14 @@ class KLDivergence(_Accumulated):
     def __init__(self, code_length: int, name: str = "kl", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
         self.code_length = check_positive_int("code_length", code_length)
-        self.divergences = self._add_sum("divergences", (self.code_length,))
-        self.count = self._add_sum("count")
+        self.divergences = self._add("divergences", (self.code_length,))
+        self.count = self._add("count")
 
     def update_state(self, mean: Any, log_std: Any) -> None:
-        count = ops.cast(ops.shape(mean)[0], "float32")
-        self.divergences.assign_add(kl_divergence(mean, log_std) * count)
-        self.count.assign_add(count)
+        divergences = kl_divergence(mean, log_std)
+        count = ops.cast(ops.shape(mean)[0], divergences.dtype)
+        self.divergences.assign_add(divergences * count)
+        self._add_count(count)
 
     def result(self) -> Any:
         return self.divergences / ops.maximum(self.count, 1.0)

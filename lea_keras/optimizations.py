@@ -6,6 +6,10 @@ This is the only place that says so. ``LEAModel`` reads it; how a gradient is ta
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+import keras
+
+from lea_keras.losses import wide_dtype
+
 MAIN = "main"
 JOINT = "joint"
 
@@ -67,6 +71,9 @@ def plan(
 
 
 def total(losses: Iterable[Any]) -> Any:
-    """The sum of those losses that are not None, or None where there are none."""
+    """The sum of those losses that are not None, in the wider of their dtypes, or None where there are none."""
     losses = [loss for loss in losses if loss is not None]
+    if len({str(loss.dtype) for loss in losses}) > 1:  # a main loss has Keras' ``floatx``, a LEA's its own
+        dtype = wide_dtype(*(loss.dtype for loss in losses))
+        losses = [keras.ops.cast(loss, dtype) for loss in losses]
     return sum(losses[1:], losses[0]) if losses else None

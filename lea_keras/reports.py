@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from lea_keras.layer import LocallyEmbeddedAutoencoder, Use
+from lea_keras.losses import wide_dtype
 from lea_keras.optimizations import total
 
 
@@ -24,10 +25,14 @@ class Reports:
     """
 
     def __init__(self, leas: Sequence[LocallyEmbeddedAutoencoder], has_main_loss: bool) -> None:
+
+        def mean(name: str) -> keras.metrics.Metric:
+            return keras.metrics.Mean(name=name, dtype=wide_dtype(keras.config.floatx()))
+
         self._leas = [lea for lea in leas if lea.loss_weight]
-        self._main_loss = keras.metrics.Mean(name="main_loss") if has_main_loss else None
+        self._main_loss = mean("main_loss") if has_main_loss else None
         self._measures = [
-            {name: keras.metrics.Mean(name=f"{lea.name}_{name}") for name in ("loss", *lea.autoencoder.measure_names)}
+            {name: mean(f"{lea.name}_{name}") for name in ("loss", *lea.autoencoder.measure_names)}
             for lea in self._leas
         ]
 

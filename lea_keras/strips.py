@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
-from lea_keras.windows import extract, fit, grid, sides
+from lea_keras.windows import extract, extract_rows, fit, grid, sides
 
 
 class Strips(NamedTuple):
@@ -64,10 +64,7 @@ class Strips(NamedTuple):
 
     def all_pixels(self, images: Any) -> Any:
         """``pixels`` of all rows of windows of images [b, h, w, c], [count, wh, width, c], with a quick gradient."""
-        images = self.padded(images)
-        _, _, width, channels = sides(images)
-        size, strides = (self.window_size[0], width), (self.strides[0], width)
-        return ops.reshape(extract(images, size, strides, "valid"), (-1, self.window_size[0], width, channels))
+        return extract_rows(self.padded(images), self.window_size[0], self.strides[0])
 
 
 def lay_strips(

@@ -150,6 +150,26 @@ def extract(images: Any, window_size: tuple[int, int], strides: tuple[int, int],
     return ops.reshape(windows, (-1, *counts, *window_size, channels))
 
 
+def extract_rows(images: Any, window: int, stride: int) -> Any:
+    """The rows of pixels below each row of windows, by the same blocks as ``extract``; the width may be unknown.
+
+    Args:
+        images: [b, h, w, c].
+        window: rows of a window.
+        stride: rows from one window to the next; none is padded.
+
+    Returns:
+        [b·rows, window, w, c].
+    """
+    _, height, width, channels = sides(images)
+    count = grid(height, window, stride, "valid").count
+    blocks = count + _blocks(window, stride) - 1
+    images = fit(images, (window, 1), (stride, 1), "valid", (blocks * stride, width))
+    images = ops.reshape(images, (-1, blocks, stride, width * channels))  # [b, rows + q - 1, stride, w·c]
+    lines = _shifted(images, 1, count, 2, window, stride)  # [b, rows, window, w·c]
+    return ops.reshape(lines, (-1, window, width, channels))
+
+
 def value_range(images: Any, window_size: tuple[int, int], strides: tuple[int, int], padding: str) -> tuple[Any, Any]:
     """The least and the largest value of all windows, where possible without cutting them out.
 

@@ -1,0 +1,36 @@
+"""Quantised layers inside an autoencoder, which builds its parts itself and so must say which of them are quantised.
+
+``keras.Model.quantize`` replaces the weights of dense layers, wherever they stand, and the layer that made them knows
+nothing of it.
+"""
+
+from typing import Any
+
+import keras
+from keras import layers
+
+
+def _parts(layer: layers.Layer) -> list[layers.Layer]:
+    """All layers inside a layer, in the order in which they were added."""
+    return list(layer._flatten_layers(include_self=False))
+
+
+def quantized_parts(layer: layers.Layer) -> list[layers.Layer]:
+    """Those layers inside a layer that are quantised."""
+    return [part for part in _parts(layer) if part.quantization_mode is not None]
+
+
+def parts_config(layer: layers.Layer) -> dict[str, Any]:
+    """How the layers inside a built layer are quantised, by their place among all of them; empty where none is."""
+    quantized = {str(i): part for i, part in enumerate(_parts(layer)) if part.quantization_mode is not None}
+    # A part without such a config came into being quantised, by a dtype policy that the config of its owner has.
+    configs = {i: getattr(part, "quantization_config", None) for i, part in quantized.items()}
+    return {i: keras.saving.serialize_keras_object(config) for i, config in configs.items() if config is not None}
+
+
+def quantize_parts(layer: layers.Layer, config: dict[str, Any]) -> None:
+    """Quantises the layers inside a built layer as ``parts_config`` says; those that are quantised stay as they are."""
+    parts = _parts(layer)
+    for i, part_config in config.items():
+        if parts[int(i)].quantization_mode is None:
+            parts[int(i)].quantize(config=keras.saving.deserialize_keras_object(part_config), type_check=False)
