@@ -4,6 +4,7 @@ import importlib
 from typing import Any
 
 from lea_keras import coders, data, losses, maps, metrics, sprites, windows
+from lea_keras.autoencoder import Autoencoder
 from lea_keras.autoencoders import (
     CapacityControlledAutoencoder,
     KSparseAutoencoder,
@@ -17,6 +18,7 @@ from lea_keras.model import LEAModel
 from lea_keras.version import __version__
 
 __all__ = [
+    "Autoencoder",
     "CapacityControlledAutoencoder",
     "KSparseAutoencoder",
     "LEAModel",

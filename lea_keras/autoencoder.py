@@ -1,4 +1,4 @@
-"""What all autoencoders of windows share: encoder × code × decoder (thesis section 3.3.2).
+"""Base class of all autoencoders of windows: encoder × code × decoder (thesis section 3.3.2).
 
 Inputs, codes and reconstructions are unrestricted and linear (3.1.2); there is no batch normalisation.
 """
@@ -7,10 +7,12 @@ import inspect
 import math
 from typing import Any, NamedTuple
 
+import keras
 from keras import layers, ops
 
 from lea_keras import coders, losses, metrics, quantization
 from lea_keras.checks import check_positive_int, fail
+from lea_keras.windows import extremes
 
 
 class Parts(NamedTuple):
@@ -19,7 +21,8 @@ class Parts(NamedTuple):
     Attributes:
         codes: [n, code_length], in the compute dtype.
         reconstructions: [n, wh, ww, c], in the compute dtype; None if nothing was decoded.
-        measures: [n] by name, float32 or wider (see ``lea_keras.losses``): "rl" (Eq. 4.3) if something was decoded, "kl" (Eq. 2.24) for the VAEs.
+        measures: [n] by name, float32 or wider (see ``lea_keras.losses``): "rl" (Eq. 4.3) if something was decoded,
+            "kl" (Eq. 2.24) for the VAEs, and what a type adds to these.
     """
 
     codes: Any
@@ -45,15 +48,27 @@ class Objective(NamedTuple):
 
 
 class Autoencoder(layers.Layer):
-    """What the four types share; not for use on its own.
+    """Base of the four types, and of your own.
 
     As a Keras layer it maps windows [n, wh, ww, c] to their reconstructions. ``encode``, ``decode`` and ``objective``
     build it where that has not happened yet. Codes and reconstructions have its compute dtype, also where an encoder or
     decoder given as a layer has another dtype policy.
 
+    A type of your own overrides what it does differently, and registers itself with Keras to be saved:
+
+    - ``loss(means, step)``: what is trained on, from means over windows;
+    - ``extra_measures(windows, features, codes)``: what else is measured of each window and comes to ``loss`` as a
+      mean, if ``averaged`` has its name; ``measure_names`` has the names of all that is reported;
+    - ``draw_noise(count, training)``: all that is random about so many windows, so that chunks change nothing about it;
+    - ``corrupt(windows, noise)``: the windows that are encoded in order to be reconstructed. The codes that a LEA hands
+      on are those of the windows as they are;
+    - ``encode_features(features, noise, training)``, with ``build_code``: from features to codes. A type that leaves
+      these two alone encodes as usual and can be exported.
+
     Args:
         code_length: variables of a code.
-        encoder: "fc", "conv", a Keras layer [n, wh, ww, c] → [n, features], or its config.
+        encoder: "fc", "conv", a Keras layer [n, wh, ww, c] → [n, features], or its config. Layers are built by calling
+            them.
         decoder: "fc", "conv", "sb", a ``lea_keras.coders.Decoder`` or other Keras layer [n, code_length] →
             [n, wh, ww, c], or its config.
         kernels: K, filters of encoder and decoder given as "conv" or "sb".
@@ -103,22 +118,22 @@ class Autoencoder(layers.Layer):
         if len(windows_shape) != 4 or None in windows_shape[1:]:
             raise fail("windows_shape", "(n, rows, columns, channels), all known but n", windows_shape)
         self.windows_shape = windows_shape
-        if not self.encoder.built:
-            self.encoder.build(windows_shape)
-        features_shape = tuple(self.encoder.compute_output_shape(windows_shape))
-        if len(features_shape) != 2:
+        features_shape = self._shape_after(self.encoder, windows_shape)
+        if len(features_shape) != 2 or features_shape[1] is None:
             raise fail("encoder", "a layer that returns flat features [n, features]", features_shape)
-        self.build_code((None, features_shape[-1]))
+        self.features_length = features_shape[1]
+        self.build_code(features_shape)
         codes_shape = (None, self.code_length)
-        if isinstance(self.decoder, coders.Decoder):
-            if not self.decoder.built:
-                self.decoder.build(codes_shape, windows_shape)
-        elif not self.decoder.built:
-            self.decoder.build(codes_shape)
-        reconstructions_shape = tuple(self.decoder.compute_output_shape(codes_shape))
+        if isinstance(self.decoder, coders.Decoder) and not self.decoder.built:
+            self.decoder.build(codes_shape, windows_shape)
+        reconstructions_shape = self._shape_after(self.decoder, codes_shape)
         if reconstructions_shape[1:] != windows_shape[1:]:
             raise fail("decoder", f"a layer that returns windows {windows_shape}", reconstructions_shape)
         quantization.quantize_parts(self, self._quantization)
+
+    def _shape_after(self, coder: layers.Layer, shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The shape of what a coder returns. A call builds it with all that is inside it, which ``build`` may not."""
+        return tuple(coder(keras.KerasTensor(shape, self.compute_dtype)).shape)
 
     def build_code(self, features_shape: tuple[Any, ...]) -> None:
         """Creates and builds the linear layer from features to codes."""
@@ -126,13 +141,30 @@ class Autoencoder(layers.Layer):
         self.code.build(features_shape)
 
     def draw_noise(self, count: Any, training: bool) -> Any:
-        """The noise of ``count`` codes, float32 [count, code_length], or None where a code takes none."""
+        """Draws the noise of ``count`` windows: one tensor [count, …], or None where nothing is random."""
         del count, training
 
+    def corrupt(self, windows: Any, noise: Any) -> Any:
+        """Returns what is encoded in place of windows [n, wh, ww, c] to reconstruct them; ``noise`` is never None."""
+        del noise
+        return windows
+
     def encode_features(self, features: Any, noise: Any, training: bool) -> tuple[Any, dict[str, Any]]:
-        """Returns the codes [n, code_length] of features and what is measured of each, [n] by name, float32 or wider."""
+        """Returns the codes [n, code_length] of features and what is measured of each, [n] by name, float32 or
+        wider."""
         del noise, training
         return self.code(features), {}
+
+    def extra_measures(self, windows: Any, features: Any, codes: Any) -> dict[str, Any]:
+        """Returns what else is measured of each window, [n] by name.
+
+        Args:
+            windows: as they were encoded, [n, wh, ww, c].
+            features: of these windows, [n, features].
+            codes: of these features, [n, code_length].
+        """
+        del windows, features, codes
+        return {}
 
     def loss(self, means: dict[str, Any], step: Any) -> tuple[Any, dict[str, Any]]:
         """Returns what is trained on, a scalar, float32 or wider, and further measures.
@@ -188,9 +220,16 @@ class Autoencoder(layers.Layer):
         """
         features = self.features(windows, training) if features is None else features
         codes, measures = self.encode_features(features, noise, training)
+        encoded, codes_to_decode = windows, codes
+        if noise is not None and type(self).corrupt is not Autoencoder.corrupt:
+            encoded = self.corrupt(windows, noise)
+            features = self.features(encoded, training)
+            codes_to_decode, measures = self.encode_features(features, noise, training)
+        measures = measures | self.extra_measures(encoded, features, codes_to_decode)
         codes, reconstructions = ops.cast(codes, self.compute_dtype), None
         if decode:
-            reconstructions = self.decoder(codes, **self._training(self.decoder, training))
+            codes_to_decode = ops.cast(codes_to_decode, self.compute_dtype)
+            reconstructions = self.decoder(codes_to_decode, **self._training(self.decoder, training))
             reconstructions = ops.cast(reconstructions, self.compute_dtype)
             measures = {"rl": losses.window_errors(windows, reconstructions)} | measures
         # Windows, encoder and decoder may each have a dtype of their own; their measures are added up.
@@ -234,8 +273,8 @@ class Autoencoder(layers.Layer):
         self._ensure_built(windows)
         noise = self.draw_noise(ops.shape(windows)[0], training)
         parts = self.measure(windows, noise, training, features=features)
-        means = {name: ops.mean(parts.measures[name]) for name in self.averaged}
-        limits = (ops.min(windows), ops.max(windows)) if limits is None else limits
+        means = {name: losses.window_mean(parts.measures[name]) for name in self.averaged}
+        limits = extremes(windows) if limits is None else limits
         loss, measures = self.conclude(means, limits, self.advance(training, first))
         return Objective(parts.codes, parts.reconstructions, loss, measures)
 

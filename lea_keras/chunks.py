@@ -60,8 +60,7 @@ def is_large(autoencoder: Autoencoder, images: Any, windows: Any) -> bool:
     """
     if not isinstance(windows, int):
         return True
-    shape = autoencoder.windows_shape
-    values = math.prod(shape[1:]) + math.prod(autoencoder.encoder.compute_output_shape(shape)[1:])
+    values = math.prod(autoencoder.windows_shape[1:]) + autoencoder.features_length
     return 4 * values * windows * (images.shape[0] or 32) >= _LARGE_BYTES
 
 
@@ -73,15 +72,14 @@ def _itemsize(autoencoder: Autoencoder) -> int:
 def _values_per_window(autoencoder: Autoencoder) -> list[int]:
     """How many values each layer of an autoencoder makes of one window, the window itself first."""
     values = [math.prod(autoencoder.windows_shape[1:]), autoencoder.code_length]
-    for coder, shape in ((autoencoder.encoder, autoencoder.windows_shape), (autoencoder.decoder, None)):
-        found = []
+    for coder, length in ((autoencoder.encoder, autoencoder.features_length), (autoencoder.decoder, values[0])):
+        of_layers = []
         for layer in coder._flatten_layers():
             if isinstance(layer, keras.layers.Dense):
-                found.append(layer.units)
+                of_layers.append(layer.units)
             elif hasattr(layer, "filters"):  # a convolution's output is never larger than the window
-                found.append(layer.filters * math.prod(autoencoder.windows_shape[1:3]))
-        shape = shape or (None, autoencoder.code_length)
-        values += found or [math.prod(coder.compute_output_shape(shape)[1:])]
+                of_layers.append(layer.filters * math.prod(autoencoder.windows_shape[1:3]))
+        values += of_layers or [length]
     return values
 
 
@@ -119,7 +117,9 @@ class Chunked:
         constants = (variable for variable in autoencoder.weights if id(variable) not in wanted)
         self.constants = [(variable, ops.stop_gradient(_read(variable))) for variable in constants]
         noise = autoencoder.draw_noise(strips.count * strips.columns, training)
-        self.noise = None if noise is None else ops.reshape(noise, (strips.count, strips.columns, -1))
+        if noise is not None:  # [n, …] -> [count, columns, …]
+            noise = ops.reshape(noise, (strips.count, strips.columns, *noise.shape[1:]))
+        self.noise = noise
 
     def codes(self) -> Any:
         """Codes [n, code_length]; going back, every chunk is encoded once more, so that no activations are kept."""
@@ -244,7 +244,7 @@ class Chunked:
         mapping = [*zip(self.variables, values, strict=True), *self.constants]
         with keras.StatelessScope(state_mapping=mapping):
             windows = self.strips.windows(pixels)
-            noise = None if noise is None else ops.reshape(noise, (-1, length))
+            noise = None if noise is None else ops.reshape(noise, (-1, *noise.shape[2:]))  # [chunk·columns, …]
             parts = self.autoencoder.measure(windows, noise, self.training, decode="rl" in measured)
         counted = ops.repeat(ops.cast(kept, self.dtype), self.strips.columns)  # [chunk] -> [chunk·columns]
         outputs = {name: ops.sum(parts.measures[name] * counted) for name in measured}
@@ -259,7 +259,7 @@ class Chunked:
         return {name: total / self._count() for name, total in sums.items() if name in self.autoencoder.averaged}
 
     def _count(self) -> Any:
-        return ops.cast(self.strips.count * self.strips.columns, self.dtype)
+        return ops.cast(ops.maximum(self.strips.count * self.strips.columns, 1), self.dtype)  # a batch may be empty
 
     def _kept(self) -> tuple[Any, str]:
         sizes = (self.strips.chunk, self.strips.columns, self.autoencoder.code_length)

@@ -42,6 +42,15 @@ def window_errors(windows: Any, reconstructions: Any) -> Any:
     return 2.0 * halves - ops.stop_gradient(halves)
 
 
+def window_mean(values: Any) -> Any:
+    """Mean over the first axis, which counts windows: [n, …] → […]; 0 where there are none **(chosen)**."""
+    values = ops.convert_to_tensor(values)
+    if values.shape[0]:
+        return ops.mean(values, axis=0)
+    count = ops.cast(ops.maximum(ops.shape(values)[0], 1), values.dtype)
+    return ops.sum(values, axis=0) / count
+
+
 def reconstruction_loss(windows: Any, reconstructions: Any) -> Any:
     """RL: the mean over windows of the summed squared error (Eq. 3.2).
 
@@ -50,9 +59,9 @@ def reconstruction_loss(windows: Any, reconstructions: Any) -> Any:
         reconstructions: the same shape.
 
     Returns:
-        Scalar, at least 0, float32 or wider.
+        Scalar, at least 0, float32 or wider; 0 without windows.
     """
-    return ops.mean(window_errors(windows, reconstructions))
+    return window_mean(window_errors(windows, reconstructions))
 
 
 def window_divergences(mean: Any, log_std: Any) -> Any:
@@ -78,7 +87,7 @@ def kl_divergence(mean: Any, log_std: Any) -> Any:
     Returns:
         [code_length], each at least 0, float32 or wider: mean over windows of μ² + σ² − log σ² − 1. Their sum is KL.
     """
-    return ops.mean(_divergences(mean, log_std), axis=0)
+    return window_mean(_divergences(mean, log_std))
 
 
 def _divergences(mean: Any, log_std: Any) -> Any:

@@ -10,8 +10,9 @@ import keras
 from keras import ops
 
 from lea_keras.checks import check_positive_int
-from lea_keras.losses import kl_divergence, reconstruction_loss, wide_dtype, widen, window_errors
+from lea_keras.losses import kl_divergence, reconstruction_loss, wide_dtype, widen, window_errors, window_mean
 from lea_keras.version import PACKAGE
+from lea_keras.windows import extremes
 
 __all__ = [
     "KLDivergence",
@@ -35,12 +36,13 @@ def normalized_reconstruction_loss(windows: Any, reconstructions: Any) -> Any:
         reconstructions: the same shape.
 
     Returns:
-        Scalar, at least 0, float32 or wider, never NaN for finite inputs. Where the windows are constant their range is
-        0 and Eq. 4.1 divides by it: then a reproduced value counts 0, and any other its square in units of float32's
-        rounding of the constant **(chosen)**.
+        Scalar, at least 0, float32 or wider, never NaN for finite inputs; 0 without windows. Where the windows are
+        constant their range is 0 and Eq. 4.1 divides by it: then a reproduced value counts 0, and any other its square
+        in units of float32's rounding of the constant **(chosen)**.
     """
     windows, reconstructions = widen(windows, reconstructions)
-    return ops.mean(ops.square((reconstructions - windows) / _span(ops.min(windows), ops.max(windows))))
+    squares = ops.square((reconstructions - windows) / _span(*extremes(windows)))
+    return ops.mean(window_mean(squares))
 
 
 def normalized(rl: Any, values: int, smallest: Any, largest: Any) -> Any:
@@ -77,7 +79,7 @@ def reconstruction_confidence(windows: Any, reconstructions: Any) -> Any:
         [n] in [0, 1], float32 or wider; 1 everywhere where all windows are reproduced without error.
     """
     errors = window_errors(windows, reconstructions)
-    worst = ops.max(errors)
+    _, worst = extremes(errors)
     confidence = 1.0 - errors / ops.where(worst == 0, 1.0, worst)
     # XLA multiplies by 1/worst instead, which brings the worst window's share next to 1, not always to it.
     return ops.where(errors >= worst, ops.cast(worst == 0, errors.dtype), confidence)
@@ -129,8 +131,9 @@ class NormalizedReconstructionLoss(_Accumulated):
         windows, reconstructions = widen(windows, reconstructions)
         self.squares.assign_add(ops.sum(ops.square(reconstructions - windows)))
         self._add_count(ops.size(windows))
-        self.smallest.assign(ops.minimum(self.smallest, ops.min(windows)))
-        self.largest.assign(ops.maximum(self.largest, ops.max(windows)))
+        smallest, largest = extremes(windows)
+        self.smallest.assign(ops.minimum(self.smallest, smallest))
+        self.largest.assign(ops.maximum(self.largest, largest))
 
     def result(self) -> Any:
         span = ops.where(self.count > 0, _span(self.smallest.value, self.largest.value), 1.0)

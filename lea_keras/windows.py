@@ -180,12 +180,12 @@ def value_range(images: Any, window_size: tuple[int, int], strides: tuple[int, i
         padding: "same" or "valid".
 
     Returns:
-        Two scalars of the images' dtype, without a gradient. Zeros of the padding count.
+        Two scalars of the images' dtype, without a gradient. Zeros of the padding count, no images do not.
     """
     images = ops.stop_gradient(images)
     if any(stride > window for window, stride in zip(window_size, strides, strict=True)):
         images = extract(images, window_size, strides, padding)  # gaps between windows: no more values than before
-        return ops.min(images), ops.max(images)
+        return extremes(images)
     padded = False
     for axis, (window, stride) in enumerate(zip(window_size, strides, strict=True), start=1):
         size = sides(images)[axis]
@@ -194,10 +194,19 @@ def value_range(images: Any, window_size: tuple[int, int], strides: tuple[int, i
             images = _cut(images, axis, 0, (side.count - 1) * stride + window)
         else:
             padded = padded | (side.before + side.after > 0)
-    low, high = ops.min(images), ops.max(images)
+    low, high = extremes(images)
     if isinstance(padded, bool):
         return (ops.minimum(low, 0), ops.maximum(high, 0)) if padded else (low, high)
     return ops.where(padded, ops.minimum(low, 0), low), ops.where(padded, ops.maximum(high, 0), high)
+
+
+def extremes(values: Any) -> tuple[Any, Any]:
+    """The least and the largest of values of any shape, two scalars of their dtype; ∞ and −∞ of none."""
+    values = ops.convert_to_tensor(values)
+    # What a maximum over nothing is only TensorFlow knows; it alone has sizes that are unknown here.
+    if 0 in values.shape:
+        return tuple(ops.convert_to_tensor(float(limit), dtype=values.dtype) for limit in ("inf", "-inf"))
+    return ops.min(values), ops.max(values)
 
 
 def _blocks(window: int, stride: int) -> int:

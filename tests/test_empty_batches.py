@@ -1,0 +1,101 @@
+"""Batches of no images: what is measured of them counts nothing, and training goes on."""
+
+import keras
+import numpy as np
+import pytest
+from backends import needs_tensorflow
+from layer_checks import EAGERLY, OPTIMIZATIONS, TYPES, compile_model, few, make_data, make_model
+
+from lea_keras import losses, metrics
+
+NO_WINDOWS = np.zeros((0, 4, 4, 1), "float32")
+
+
+class Batches(keras.utils.PyDataset):
+    """Eight images, or eight, none, and the other eight."""
+
+    def __init__(self, sizes):
+        super().__init__()
+        self.images, self.labels = make_data(sum(sizes))
+        self.ends = np.cumsum(sizes)
+        self.starts = self.ends - sizes
+
+    def __len__(self):
+        return len(self.starts)
+
+    def __getitem__(self, index):
+        part = slice(self.starts[index], self.ends[index])
+        return self.images[part], self.labels[part]
+
+
+@pytest.mark.parametrize("kind", few(TYPES, ["capacity_vae"]))
+@pytest.mark.parametrize("optimization", few(OPTIMIZATIONS, ["alternate"]))
+def test_an_empty_batch_changes_no_mean_and_no_weight(optimization, kind):
+    histories, weights = [], []
+    for sizes in ([8, 8], [8, 0, 8]):
+        model = make_model(optimization, kind, leas=1)
+        compile_model(model, keras.optimizers.SGD(1e-3), run_eagerly=EAGERLY, metrics=[])
+        if kind == "capacity_vae":
+            model.lea_layers[0].autoencoder.capacity_steps = 0  # C counts steps, and an empty one is one
+        history = model.fit(Batches(sizes), validation_data=Batches(sizes), shuffle=False, verbose=0)
+        histories.append(history.history)
+        weights.append(model.get_weights())
+    if "vae" not in kind:  # whose noise went on in the empty step
+        assert histories[0].keys() == histories[1].keys()
+        for name, values in histories[0].items():
+            np.testing.assert_allclose(histories[1][name], values, rtol=1e-5, err_msg=name)
+        for whole, with_gap in zip(*weights, strict=True):
+            np.testing.assert_allclose(with_gap, whole, atol=1e-7)
+    assert all(np.isfinite(values).all() for values in histories[1].values())
+    assert all(np.isfinite(values).all() for values in weights[1])
+
+
+@pytest.mark.parametrize("chunk_windows", few([4, "auto"], [4]))
+@pytest.mark.parametrize("optimization", few(OPTIMIZATIONS, ["alternate"]))
+def test_in_chunks(optimization, chunk_windows):
+    model = make_model(optimization, "vae", leas=1, chunk_windows=chunk_windows)
+    compile_model(model, keras.optimizers.SGD(1e-3), run_eagerly=EAGERLY, metrics=[])
+    history = model.fit(Batches([8, 0, 8]), shuffle=False, verbose=0).history
+    assert all(np.isfinite(values).all() for values in history.values())
+    assert all(np.isfinite(values).all() for values in model.get_weights())
+
+
+@needs_tensorflow
+def test_in_graphs_and_of_one_replica():
+    import tensorflow as tf
+
+    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+        model = compile_model(make_model("alternate", leas=1), keras.optimizers.SGD(1e-3), metrics=[])
+    images, labels = make_data(9)
+    data = tf.data.Dataset.from_tensor_slices((images, labels)).batch(8)  # the second batch has one image for two
+    history = model.fit(data, verbose=0, shuffle=False).history
+    assert all(np.isfinite(values).all() for values in history.values())
+    plain = compile_model(make_model("alternate", leas=1), keras.optimizers.SGD(1e-3), metrics=[])
+    expected = plain.fit(data, verbose=0, shuffle=False).history
+    np.testing.assert_allclose(history["lea_1_loss"], expected["lea_1_loss"], rtol=1e-4)
+
+
+@needs_tensorflow
+def test_a_plain_model():
+    model = make_model(None, leas=1)
+    compile_model(model, keras.optimizers.SGD(1e-3), metrics=[])  # run eagerly, Keras' own sum of losses fails
+    history = model.fit(Batches([8, 0, 8]), shuffle=False, verbose=0).history
+    assert all(np.isfinite(values).all() for values in history.values())
+
+
+def test_functions_and_metrics_of_no_windows():
+    assert float(losses.reconstruction_loss(NO_WINDOWS, NO_WINDOWS)) == 0.0
+    assert np.array(losses.kl_divergence(np.zeros((0, 3), "float32"), np.zeros((0, 3), "float32"))).tolist() == [0] * 3
+    assert float(metrics.normalized_reconstruction_loss(NO_WINDOWS, NO_WINDOWS)) == 0.0
+    assert metrics.reconstruction_confidence(NO_WINDOWS, NO_WINDOWS).shape == (0,)
+    windows = np.random.default_rng(0).random((5, 4, 4, 1)).astype("float32")
+    for metric in (metrics.ReconstructionLoss(), metrics.NormalizedReconstructionLoss()):
+        metric.update_state(windows, 0.5 * windows)
+        before = float(metric.result())
+        metric.update_state(NO_WINDOWS, NO_WINDOWS)
+        assert float(metric.result()) == before > 0
+    codes = metrics.KLDivergence(3)
+    codes.update_state(np.ones((2, 3), "float32"), np.zeros((2, 3), "float32"))
+    before = np.array(codes.result())
+    codes.update_state(np.ones((0, 3), "float32"), np.zeros((0, 3), "float32"))
+    np.testing.assert_array_equal(codes.result(), before)
