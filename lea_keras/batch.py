@@ -64,8 +64,9 @@ def for_model(model: keras.Model, batch: Any) -> Any:
     inputs = list(getattr(model, "inputs", None) or ())
     if isinstance(batch, list) and (len(inputs) == 1 or not inputs and _are_images(batch)):
         batch = _stack(batch, inputs)
-    if inputs and (isinstance(batch, dict) or isinstance(model.input, dict)):
-        batch = _named(model, batch)
+    structure = getattr(model, "input", None)  # which a Sequential has only after a call
+    if inputs and (isinstance(batch, dict) or isinstance(structure, dict)):
+        batch = _named(batch, list(structure) if isinstance(structure, dict) else [], inputs)
     leaves = keras.tree.flatten(batch)
     if inputs and len(leaves) != len(inputs):
         allowed = f"as many arrays as the model has inputs, {[tensor.name for tensor in inputs]}"
@@ -201,16 +202,15 @@ def _stack(batch: list[Any], inputs: Sequence[keras.KerasTensor]) -> Any:
     return np.stack([_array(leaf) for leaf in batch])
 
 
-def _named(model: keras.Model, batch: Any) -> Any:
-    """The entries of a dictionary that a model takes, in its own structure."""
-    structure = model.input if isinstance(model.input, dict) else None
-    names = list(structure) if structure else [tensor.name for tensor in model.inputs]
+def _named(batch: Any, keys: list[str], inputs: Sequence[keras.KerasTensor]) -> Any:
+    """The entries of a dictionary that a model takes: in one under its ``keys``, or else by the names of its inputs."""
+    names = keys or [tensor.name for tensor in inputs]
     if len(names) == 1 and hasattr(batch, "shape"):
         return {names[0]: batch}
     if not isinstance(batch, dict) or any(name not in batch for name in names):
         received = list(batch) if isinstance(batch, dict) else describe(batch)
         raise fail("images", f"a dictionary with the model's inputs {names}", received)
-    if structure:
+    if keys:
         return {name: batch[name] for name in names}
     return [batch[name] for name in names] if len(names) > 1 else batch[names[0]]
 

@@ -173,6 +173,11 @@ def one_input():
     return keras.Model(inputs, make_lea(name="lea")(inputs))
 
 
+def one_of_a_dictionary():
+    inputs = {"image": keras.Input((8, 8, 1), name="image")}
+    return keras.Model(inputs, make_lea()(inputs["image"]))
+
+
 def tf_data(*tensors, batch=3):
     tf = pytest.importorskip("tensorflow")
     return tf.data.Dataset.from_tensor_slices(tensors[0] if len(tensors) == 1 else tensors).batch(batch)
@@ -188,6 +193,8 @@ TAKEN = {
     "a dictionary": (lambda: two_inputs(dict), lambda: BOTH | {"more": LABELS}, SUM),
     "tensors": (two_inputs, lambda: [keras.ops.convert_to_tensor(IMAGES), OTHER], SUM),
     "subclassed": (Sum, lambda: {"a": IMAGES, "b": OTHER}, IMAGES + OTHER),
+    "one of a dictionary": (one_of_a_dictionary, lambda: IMAGES, IMAGES),
+    "Sequential": (lambda: keras.Sequential([keras.Input((8, 8, 1)), make_lea()]), lambda: IMAGES, IMAGES),
     "a list of one": (one_input, lambda: [IMAGES], IMAGES),
     "a list of images": (one_input, lambda: list(IMAGES), IMAGES),
     "a list of images, subclassed": (Sum, lambda: list(IMAGES), IMAGES),
