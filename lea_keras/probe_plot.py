@@ -96,7 +96,7 @@ def equivariance(
     axes.set_xticks(range(len(layers)), layers, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_title(title, fontsize=_TITLE_SIZE, weight="bold", loc="left", pad=72 * (_PAD + notes + _GAP_OF_NOTE))
     place = {"xycoords": "axes fraction", "xytext": (0, 72 * _PAD), "textcoords": "offset points"}
-    axes.annotate(note, (0, 1), fontsize=_NOTE_SIZE, color="0.2", va="bottom", **place)
+    axes.annotate(note, (0, 1), fontsize=_NOTE_SIZE, alpha=0.8, va="bottom", **place)
     axes.grid(axis="y", color="0.9", zorder=0)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

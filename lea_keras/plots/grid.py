@@ -21,7 +21,7 @@ DIVERGING = "RdBu_r"  # blue over white to red, which colour-blind readers tell 
 _TITLE_SIZE, _HEADING_SIZE, _CAPTION_SIZE = 11.0, 8.0, 7.0
 _TITLE_ROOM, _LINE, _GROUP_GAP, _MARGIN, _PAD = 0.23, 0.14, 0.22, 0.15, 0.04
 _BAR_HEIGHT, _BAR_SHADES = 0.09, 64
-_SOFT = "0.2"  # the colour of all but titles and headings
+_SOFT = 0.8  # opacity of all but titles and headings: dark grey on white, and light grey where a style is dark
 
 
 class Cell(NamedTuple):
@@ -136,7 +136,7 @@ def _draw_block(axes: "Axes", block: Block, top: float) -> None:
     axes.text(_MARGIN, top, block.title, size=_TITLE_SIZE, weight="bold", va="top", parse_math=False)
     top -= _TITLE_ROOM
     if block.note:
-        axes.text(_MARGIN, top, block.note, size=_HEADING_SIZE, color=_SOFT, va="top", parse_math=False)
+        axes.text(_MARGIN, top, block.note, size=_HEADING_SIZE, alpha=_SOFT, va="top", parse_math=False)
         top -= _room([block.note], 1)
     first = _MARGIN + _label_width(block)
     for i, row in enumerate(block.rows):
@@ -161,7 +161,7 @@ def _draw_bar(axes: "Axes", cell: Cell, left: float, top: float, side: float) ->
     _draw_frame(axes, (left, top - _BAR_HEIGHT), side, _BAR_HEIGHT)
     text = range_text(low, high)
     place = left + side / 2, top - _BAR_HEIGHT - _PAD
-    axes.text(*place, text, size=_CAPTION_SIZE, ha="center", va="top", color=_SOFT, parse_math=False)
+    axes.text(*place, text, size=_CAPTION_SIZE, ha="center", va="top", alpha=_SOFT, parse_math=False)
 
 
 def _draw_frame(axes: "Axes", corner: tuple[float, float], width: float, height: float) -> None:
@@ -194,4 +194,4 @@ def _draw_cell(axes: "Axes", cell: Cell, left: float, top: float, side: float) -
     if cell.heading:
         axes.text(middle, top + _PAD, cell.heading, size=_HEADING_SIZE, va="bottom", **text)
     if cell.caption:
-        axes.text(middle, corner[1] - _PAD, cell.caption, size=_CAPTION_SIZE, va="top", color=_SOFT, **text)
+        axes.text(middle, corner[1] - _PAD, cell.caption, size=_CAPTION_SIZE, va="top", alpha=_SOFT, **text)
