@@ -68,21 +68,23 @@ def _span(smallest: Any, largest: Any) -> Any:
     return ops.maximum(largest - smallest, ops.maximum(rounding, 1e-18))  # whose square is still a number
 
 
-def reconstruction_confidence(windows: Any, reconstructions: Any) -> Any:
+def reconstruction_confidence(windows: Any, reconstructions: Any, largest: Any = None) -> Any:
     """Confidence of each window: 1 − RLᵢ / max RL, so that the worst window has 0 (Eq. 4.4).
 
     Args:
         windows: [n, wh, ww, c], or any shape whose first axis counts windows.
         reconstructions: the same shape.
+        largest: max RL, a scalar of at least 0, where it is known of more windows than these. None: of these.
 
     Returns:
-        [n] in [0, 1], float32 or wider; 1 everywhere where all windows are reproduced without error.
+        [n] in [0, 1], float32 or wider: 1 where a window is reproduced without error, and 0 where its error is
+        ``largest`` or more.
     """
     errors = window_errors(windows, reconstructions)
-    _, worst = extremes(errors)
+    worst = extremes(errors)[1] if largest is None else ops.cast(largest, errors.dtype)
     confidence = 1.0 - errors / ops.where(worst == 0, 1.0, worst)
     # XLA multiplies by 1/worst instead, which brings the worst window's share next to 1, not always to it.
-    return ops.where(errors >= worst, ops.cast(worst == 0, errors.dtype), confidence)
+    return ops.where(errors >= worst, ops.cast(errors == 0, errors.dtype), confidence)
 
 
 class _Accumulated(keras.metrics.Metric):

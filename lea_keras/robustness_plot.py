@@ -93,7 +93,7 @@ def heatmap(
     Raises:
         ValueError: if there is nothing to draw, or the baseline is not among the models.
     """
-    from matplotlib.figure import Figure
+    from lea_keras.plots.figure import Figure
 
     models = list(summaries)
     attacks = list(dict.fromkeys(summary.attack for of_model in summaries.values() for summary in of_model))

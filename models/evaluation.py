@@ -67,7 +67,12 @@ def evaluate(
         with failures.in_one_line():
             values = {split: measure(model, data[split], split) for split in splits}
         store(results, run_dir, len(rows), values)
-        pictures.of_run(model, lea_keras.data.take(data["test"], images)[0], rows, results)
+        largest = {
+            lea.name: values["test"][f"{lea.name}_rl_max"]
+            for lea in find_leas(model)
+            if "test" in values and lea.loss_weight
+        }
+        pictures.of_run(model, lea_keras.data.take(data["test"], images)[0], rows, results, largest)
         text = tables.of_splits(values)
         if probes:
             print(text, flush=True)  # the probes take much longer
@@ -117,6 +122,7 @@ def measure(model: keras.Model, data: lea_keras.data.Dataset, split: str = "test
 
     - ``<name>_loss``, ``_rl`` and, where there is one, ``_kl`` and ``_capacity``: means over all windows of the split,
       the loss and codes as outside training. Where a model uses a LEA twice, its losses are summed.
+    - ``<name>_rl_max``: the error of the split's worst window, to which confidence is relative.
     - ``<name>_rln``: in units of the range of values of *all* windows of the split (Eq. 4.1; section 4.1 takes each
       batch's own range).
     - ``<name>_confidence_min``, ``_25``, ``_50``, ``_75``: the minimum, which is 0, and the quartiles of the windows'
@@ -175,6 +181,7 @@ def measure(model: keras.Model, data: lea_keras.data.Dataset, split: str = "test
     for name, of_lea in errors.items():
         every = np.concatenate(of_lea)
         values |= {f"{name}_rl": np.mean(every, dtype=np.float64), f"{name}_rln": rln[name].result()}
+        values[f"{name}_rl_max"] = every.max()
         values |= {f"{name}_confidence_{part}": value for part, value in confidence_quartiles(every).items()}
     values = {name: values[name] if name == "samples" else float(values[name]) for name in tables.in_order(values)}
     wrong = [name for name, value in values.items() if not math.isfinite(value)]

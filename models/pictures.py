@@ -26,10 +26,20 @@ def names(model: keras.Model) -> list[str]:
     return found + [_traversal(lea) for lea in decoders if _is_variational(lea)]
 
 
-def of_run(model: keras.Model, images: Any, rows: Rows, results: Results) -> None:
-    """Draws the metrics of a run, what its LEAs make of a few images, and what the codes of a VAE stand for."""
+def of_run(
+    model: keras.Model, images: Any, rows: Rows, results: Results, largest: Mapping[str, float] | None = None
+) -> None:
+    """Draws the metrics of a run, what its LEAs make of a few images, and what the codes of a VAE stand for.
+
+    Args:
+        model: of the run.
+        images: a few.
+        rows: of its ``metrics.csv``.
+        results: where the pictures go.
+        largest: by LEA, the error of the worst window of the whole split, to which confidence is then relative.
+    """
     results.write_picture(CURVES, plots.metric_curves([_curves(rows)]))
-    views = lea_keras.inspect(model, images)
+    views = lea_keras.inspect(model, images, largest=largest)
     shown = {"max_images": len(images)}
     if views:
         results.write_picture("code_maps.png", plots.code_maps(views, **shown))
@@ -43,6 +53,7 @@ def of_run(model: keras.Model, images: Any, rows: Rows, results: Results) -> Non
         if _is_variational(view.layer) and view.layer.name not in drawn:
             drawn.add(view.layer.name)
             limits = (float(view.inputs.min()), float(view.inputs.max()))
+            limits = limits if limits[0] < limits[1] else None
             figure = plots.latent_traversal(view.layer.autoencoder, value_range=limits, name=view.layer.name)
             results.write_picture(_traversal(view.layer), figure)
 

@@ -70,9 +70,19 @@ def probe(model: keras.Model, data: Mapping[str, Any], seed: int, settings: Sett
     rows = probes.to_rows(found)
     results.write_json(FILES[0], {"images": len(data["train"][0])} | settings._asdict() | {"probes": rows})
     results.write_csv(FILES[1], rows)
-    title = f"Test accuracy of probes\n(layers averaged down to at most {settings.features} values)"
-    results.write_picture(FILES[2], probe_plot.equivariance(found, title))
+    note = _note(found, len(data["train"][0]), len(data["test"][0]), settings)
+    results.write_picture(FILES[2], probe_plot.equivariance(found, "Test accuracy of probes", note))
     return table(found)
+
+
+def _note(found: Sequence[probes.Probe], train: int, test: int, settings: Settings) -> str:
+    """On what and how long the probes were trained, for their picture."""
+    epochs = sorted({probe.epochs for probe in found})
+    trained = f"{epochs[0]} to {epochs[-1]}" if len(epochs) > 1 else str(epochs[0])
+    return (
+        f"trained on {train} images for {trained} of at most {settings.epochs} epochs, tested on {test}\n"
+        f"layers averaged down to at most {settings.features} values"
+    )
 
 
 def table(found: Sequence[probes.Probe]) -> str:

@@ -14,6 +14,7 @@ MAIN = {
 OF_LEAS = {
     "loss": "loss",
     "rl": "RL",
+    "rl_max": "RL max",
     "rln": "RLN",
     "kl": "KL",
     "capacity": "capacity",

@@ -458,6 +458,32 @@ def test_looking_does_not_change_training(logged):
     assert_equal(plain, logged[1])
 
 
+def test_pictures_in_tensorboard_are_those_of_plots(logged):
+    """Code maps with one scale per code, and all else that ``lea_keras.plots`` says."""
+    log_dir, model, _ = logged
+    (view,) = lea_keras.inspect(model, make_data()[0][:2])
+    for kind, draw in (("code_maps", plots.code_maps), ("reconstructions", plots.reconstructions)):
+        _, _, png = event_values(log_dir / "pictures", f"lea/{kind}")[-1]
+        assert np.array_equal(np.array(Image.open(io.BytesIO(png))), plots.pixels(draw(view)))
+
+
+def test_pictures_of_several_inputs_and_data_sets(tmp_path):
+    class Batches(keras.utils.PyDataset):
+        def __len__(self):
+            return 1
+
+        def __getitem__(self, index):
+            return dict(zip(("images", "others"), [make_data()[0][:2]] * 2, strict=True)), make_data()[1][:2]
+
+    inputs = [keras.Input((4, 4, 1), name=name) for name in ("images", "others")]
+    lea = lea_keras.LocallyEmbeddedAutoencoder(2, lea_keras.VariationalAutoencoder(code_length=2), name="lea")
+    model = keras.Model(inputs, lea(inputs[0] - inputs[1]))
+    drive(callbacks.LEAPictures(Batches(), tmp_path), model, 1)
+    drive(callbacks.CapacityReadout([make_data()[0][:2]] * 2, tmp_path), model, 1)
+    assert set(events(tmp_path / "pictures")) == {*PICTURES, *HISTOGRAMS}
+    assert set(events(tmp_path / "capacity")) == {"lea/kl/code_01", "lea/kl/code_02"}
+
+
 def test_histograms_are_those_of_the_fixed_batch(logged):
     log_dir, model, _ = logged
     (view,) = lea_keras.inspect(model, make_data()[0][:2])
@@ -551,6 +577,8 @@ def test_nothing_is_written_of_models_without_leas(tmp_path):
     [
         (lambda: callbacks.LEAPictures(np.zeros((0, 4, 4, 1)), "logs"), "`images` must be a batch of at least one"),
         (lambda: callbacks.CapacityReadout(0.5, "logs"), r"`images` must be a batch .* Received: images=\(\)"),
+        (lambda: callbacks.LEAPictures(np.full((1, 4, 4, 1), np.nan), "logs"), "`images` must be finite .*minimum nan"),
+        (lambda: callbacks.CapacityReadout(["a"], "logs"), "`images` must be one batch .* Received: images='str'"),
         (lambda: callbacks.LEAPictures(np.zeros((1, 4, 4, 1)), "logs", 0), "`every` must be an integer of at least 1"),
     ],
 )

@@ -59,6 +59,19 @@ def copy(run_dir, tmp_path):
     return copy
 
 
+@pytest.fixture
+def texts(monkeypatch):
+    """The texts of all pictures written, by their names."""
+    written, write = {}, Results.write_picture
+
+    def write_and_tell(self, name, figure):
+        written[name] = [text.get_text() for axes in figure.axes for text in axes.texts]
+        write(self, name, figure)
+
+    monkeypatch.setattr(Results, "write_picture", write_and_tell)
+    return written
+
+
 def the_line(capsys):
     """The one line on stderr."""
     return command_checks.the_line(capsys, "evaluate.py: ")
@@ -104,6 +117,7 @@ def by_hand(run_dir, split):
         "majority_accuracy": labels.sum(axis=0).max() / len(labels),
         "lea_loss": errors.mean() + 0.5 * kl,
         "lea_rl": errors.mean(),
+        "lea_rl_max": errors.max(),
         "lea_rln": errors.mean() / 256 / (flat.max() - flat.min()) ** 2,
         "lea_kl": kl,
         "lea_capacity": 25 * 2 / 25,
@@ -150,13 +164,14 @@ def test_csv_and_json_hold_the_same_in_full_precision(run_dir, output):
     assert (contents["run"], contents["epochs"]) == ("run", 2)
 
 
-def test_table(run_dir, tmp_path, capsys):
+def test_table(run_dir, tmp_path, capsys, texts):
     assert main(f"--run_dir={run_dir}", f"--output_dir={tmp_path}", "--splits=test") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"Run folder: {run_dir}" and lines[-1] == f"Results: {tmp_path}"
     assert [line[:24].rstrip() for line in lines[1:-1]] == [
-        "", "samples", "log loss", "accuracy", "  of the majority class", "lea loss", "lea RL", "lea RLN", "lea KL",
-        "lea capacity", "lea confidence min", "lea confidence 25 %", "lea confidence 50 %", "lea confidence 75 %",
+        "", "samples", "log loss", "accuracy", "  of the majority class", "lea loss", "lea RL", "lea RL max", "lea RLN",
+        "lea KL", "lea capacity", "lea confidence min", "lea confidence 25 %", "lea confidence 50 %",
+        "lea confidence 75 %",
     ]  # fmt: skip
     assert lines[1].split() == ["test"]
     values = stored(tmp_path)
@@ -164,6 +179,10 @@ def test_table(run_dir, tmp_path, capsys):
     assert [line.split()[-1] for line in lines[2:5]] == ["100", *(
         f"{values['test'][name]:.4f}" for name in ("main_loss", "accuracy")
     )]  # fmt: skip
+    largest = f"{values['test']['lea_rl_max']:.3g}"
+    relative = f"confidence: relative to the split's worst window, whose squared error is {largest}"
+    for name in ("confidence.png", "windows.png"):
+        assert any(text.startswith(relative) for text in texts[name])
 
 
 def test_a_run_without_leas(tmp_path, capsys):
@@ -196,7 +215,7 @@ def test_pictures(output, run_dir):
     assert {path.name for path in output.iterdir()} - names == {"contents.json", "results.csv", "results.json"}
 
 
-def test_probes(run_dir, tmp_path, monkeypatch, capsys):
+def test_probes(run_dir, tmp_path, monkeypatch, capsys, texts):
     load, measure = probes.sprites_data, probes.measure
     monkeypatch.setattr(probes, "sprites_data", lambda split, limit, **rest: load(split, limit or 80, **rest))
     few = {"units": 4, "layers": ["input", "logits"]}
@@ -213,6 +232,9 @@ def test_probes(run_dir, tmp_path, monkeypatch, capsys):
     assert lines[1].split() == ["input", *(f"{row['accuracy']:.4f}" for row in rows[:5])]
     assert lines[-1].split() == ["chance", *(f"{row['chance']:.4f}" for row in rows[:5])]
     assert (tmp_path / "probes.png").read_bytes().startswith(b"\x89PNG")
+    assert texts["probes.png"] == [
+        "trained on 50 images for 1 of at most 1 epochs, tested on 80\nlayers averaged down to at most 500 values"
+    ]
 
 
 def test_probes_need_factors(copy, capsys):

@@ -1,10 +1,15 @@
 """Pictures: what is drawn, from which values, in which range, and whether every text can be read."""
 
+import io
+import pickle
+
 import keras
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+from PIL import Image
 
 import lea_keras
 from lea_keras import plots
@@ -51,7 +56,26 @@ def headings(figure):
 
 
 def captions(figure):
-    return [text.get_text() for text in figure.axes[0].texts if text.get_fontsize() == 7]
+    """The texts below pictures, without those below colour bars, which come last in a block."""
+    return [text.get_text() for text in figure.axes[0].texts if text.get_fontsize() == 7][: len(pictures(figure))]
+
+
+def bars(figure):
+    """The colour bars of the one block drawn: their values, their range, and the text below each."""
+    drawn = figure.axes[0].collections
+    labels = [text.get_text() for text in figure.axes[0].texts if text.get_fontsize() == 7][len(pictures(figure)) :]
+    return [
+        (np.asarray(bar.get_array()).ravel(), bar.get_clim(), label) for bar, label in zip(drawn, labels, strict=True)
+    ]
+
+
+def notes(figure):
+    return [text.get_text() for text in figure.axes[0].texts if text.get_fontsize() == 8 and text.get_ha() == "left"]
+
+
+def colour(image, value):
+    """What a picture makes of a value: red, green, blue."""
+    return np.array(image.cmap(image.norm(value))[:3])
 
 
 def titles(figure):
@@ -104,13 +128,100 @@ def test_code_maps_shows_inputs_code_maps_and_reconstructions():
     assert titles(figure) == ["lea_1: windows 4×4, strides 2×2"]
 
 
-def test_code_maps_are_scaled_by_their_own_range_and_say_so():
-    figure = plots.code_maps(views_of())
-    for picture, scale, caption in zip(pictures(figure), scales(figure), captions(figure), strict=True):
-        low, high = np.min(picture), np.max(picture)
-        assert caption == f"{low:.2g} … {high:.2g}"
-        # A reconstruction has the scale of its input.
-        assert scale == ((low, high) if picture.shape == (6, 8) else (make_images().min(), make_images().max()))
+def with_codes(codes):
+    """An inspection with code maps [b, rows, columns, code_length] by hand."""
+    codes = np.asarray(codes, "float32")
+    (view,) = views_of(count=len(codes), code_length=codes.shape[-1])
+    return view._replace(code_maps=codes)
+
+
+def test_each_code_has_one_scale_for_all_images_around_0():
+    codes = np.zeros((3, 2, 2, 2))
+    codes[0, 0, 0] = (4.0, -0.5)
+    codes[1, 0, 0] = (-1.0, 0.25)
+    codes[2, 0, 0] = (-9.0, 9.0)  # is not drawn
+    figure = plots.code_maps(with_codes(codes), max_images=2)
+    drawn = [image for image in figure.axes[0].images if np.shape(image.get_array()) == (2, 2)]
+    assert [image.get_clim() for image in drawn] == 2 * [(-4.0, 4.0), (-0.5, 0.5)]
+    for image in drawn:
+        assert colour(image, 0.0).min() > 0.95  # white in every row and column
+        low, high = (colour(image, value) for value in image.get_clim())
+        assert low[2] > 2 * low[0] and high[0] > 2 * high[2]  # blue below, red above
+    maps = [text for text in captions(figure) if text in ("0 … 4", "-0.5 … 0", "-1 … 0", "0 … 0.25")]
+    assert maps == ["0 … 4", "-0.5 … 0", "-1 … 0", "0 … 0.25"]
+    assert [(clim, label) for _, clim, label in bars(figure)] == [((-4, 4), "-4 … 4"), ((-0.5, 0.5), "-0.5 … 0.5")]
+    assert [(values[0], values[-1]) for values, *_ in bars(figure)] == [(-4, 4), (-0.5, 0.5)]
+    left = [bar.get_datalim(bar.axes.transData).x0 for bar in figure.axes[0].collections]
+    np.testing.assert_allclose(left, [image.get_extent()[0] for image in drawn[:2]])  # below their columns
+
+
+def test_code_maps_of_the_thesis_are_grey_and_have_one_scale_too():
+    codes = np.zeros((2, 2, 2, 1))
+    codes[0, 0, 0], codes[1, 0, 0] = 4.0, -1.0
+    figure = plots.code_maps(with_codes(codes), colours="grey")
+    drawn = [image for image in figure.axes[0].images if np.shape(image.get_array()) == (2, 2)]
+    assert [image.get_clim() for image in drawn] == 2 * [(-1.0, 4.0)]
+    assert [tuple(colour(drawn[0], value)) for value in (-1.0, 4.0)] == [(0, 0, 0), (1, 1, 1)]
+    assert [label for *_, label in bars(figure)] == ["-1 … 4"]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 3)])
+def test_single_and_constant_maps_show_their_value(shape):
+    """Scaled by themselves, they would all be black."""
+    codes = np.stack([np.full((*shape, 1), value) for value in (2.0, -1.0, 0.0)])
+    figure = plots.code_maps(with_codes(codes))
+    shown = [colour(i, np.asarray(i.get_array())[0, 0]) for i in figure.axes[0].images if i.get_array().shape == shape]
+    red, pale_blue, white = shown
+    assert red[0] > 2 * red[2] and pale_blue[2] > pale_blue[0] and white.min() > 0.95
+    assert pale_blue.min() > red.min() + 0.3  # half as far from 0
+    zeros = plots.code_maps(with_codes(0 * codes))
+    assert all(image.get_clim() == (-1, 1) for image in zeros.axes[0].images if image.get_array().shape == shape)
+
+
+@pytest.mark.parametrize(("value", "grey"), [(0.0, 0.0), (1.0, 1.0), (0.25, 0.25), (-3.0, 0.5), (200.0, 0.5)])
+def test_constant_inputs_and_grey_maps_are_not_black(value, grey):
+    (view,) = views_of()
+    view = view._replace(inputs=np.full_like(view.inputs, value), code_maps=np.full_like(view.code_maps, value))
+    for image in plots.code_maps(view, colours="grey").axes[0].images[:4]:
+        np.testing.assert_allclose(colour(image, value), grey, atol=0.01)
+
+
+def test_codes_that_a_k_sparse_autoencoder_drops_are_white_everywhere():
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((8, 8, 1))
+    autoencoder = lea_keras.KSparseAutoencoder(code_length=4, k=1, a=1.0)
+    model = keras.Model(inputs, lea_keras.LocallyEmbeddedAutoencoder(2, autoencoder)(inputs))
+    figure = plots.code_maps(model, make_images(size=(8, 8)))
+    maps = [image for image in figure.axes[0].images if np.shape(image.get_array()) == (4, 4)]
+    dropped = [np.asarray(image.get_array()) == 0 for image in maps]
+    assert len(maps) == 8 and np.mean(dropped) == 0.75
+    for image, zero in zip(maps, dropped, strict=True):
+        assert np.all(image.cmap(image.norm(np.asarray(image.get_array())))[zero][:, :3] > 0.95)
+
+
+def test_captions_say_what_was_clipped_and_from_where():
+    (view,) = views_of(strides=4)
+    shift = np.array([0.0, 1.0], "float32")[:, None, None, None, None, None]
+    blocks = lea_keras.windows.extract_windows(view.inputs, 4, 4, "same")
+    view = view._replace(windows=np.array(blocks) + shift)  # the second image is too bright by 1
+    view = view._replace(reconstructions=np.clip(view.unclipped, view.inputs.min(), view.inputs.max()))
+    low, high = view.inputs[1].min() + 1, view.inputs[1].max() + 1
+    of_range = f"clipped: to the inputs' range, {view.inputs.min():.2g} … {view.inputs.max():.2g}"
+    for draw, note in (
+        (plots.reconstructions, of_range),
+        (plots.code_maps, f"codes: one scale for all images, below each column; {of_range}"),
+    ):
+        figure = draw(view)
+        first, second = captions(figure)[1:4:2] if draw is plots.reconstructions else captions(figure)[4::5]
+        assert first == f"{view.inputs[0].min():.2g} … {view.inputs[0].max():.2g}"
+        assert second == f"{low:.2g} … {high:.2g}\nclipped"
+        assert notes(figure) == [note]
+        assert np.max(pictures(figure)[-1]) == view.inputs.max()
+    (within,) = views_of()
+    within = within._replace(windows=np.full_like(within.windows, 0.5))
+    assert notes(plots.reconstructions(within)) == [] and "clipped" not in "".join(texts(plots.code_maps(within)))
+    of_windows = captions(plots.windows(view, max_windows=24))
+    assert sum("clipped" in text for text in of_windows) == 12 == sum("clipped" in text for text in of_windows[25::2])
 
 
 @pytest.mark.parametrize(
@@ -129,8 +240,10 @@ def test_any_number_of_channels(channels, scale, heading, shape):
     assert pictures(figure)[0].shape == pictures(figure)[4].shape == shape
     expected = views[0].inputs[0] if len(shape) == 3 else views[0].inputs[0].mean(axis=-1)
     np.testing.assert_allclose(pictures(figure)[0], expected, rtol=1e-6)
-    if heading != "input":  # means of channels lie close together: they have the scale of their own picture
-        assert scales(figure)[0] == scales(figure)[4] == (expected.min(), expected.max())
+    if heading != "input":  # means of channels lie close together: they have the scale of all pictures of inputs
+        means = views[0].inputs.mean(axis=-1)
+        for i in (0, 4, 5, 9):
+            np.testing.assert_allclose(scales(figure)[i], (means.min(), means.max()), rtol=1e-6)
 
 
 def test_sources_are_models_nested_ones_too_and_inspections():
@@ -220,7 +333,12 @@ def test_windows_are_drawn_one_by_one():
     np.testing.assert_array_equal(drawn[2 * 6], view.inputs[0, 4:8, 8:12, 0])
     np.testing.assert_array_equal(drawn[2 * 6 + 1], view.windows[0, 1, 2, ..., 0])
     np.testing.assert_array_equal(drawn[2 * 23], view.inputs[1, 8:12, 12:16, 0])
-    assert captions(figure)[12:14] == ["image 1 (2, 3)", f"confidence {view.confidence[0, 1, 2]:.2f}"]
+    assert [text.partition("\n")[0] for text in captions(figure)[12:14]] == [
+        "image 1 (2, 3)",
+        f"confidence {view.confidence[0, 1, 2]:.2f}",
+    ]
+    block = view.inputs[0, 4:8, 8:12, 0]
+    assert captions(figure)[12].partition("\n")[2] == f"{block.min():.2g} … {block.max():.2g}"
     assert set(scales(figure)) == {(view.inputs.min(), view.inputs.max())}
     assert titles(figure) == ["lea_1: windows 4×4, strides 4×4; image (row, column)"]
 
@@ -229,8 +347,8 @@ def test_of_many_windows_the_least_confident_are_drawn():
     (view,) = views_of(strides=4)
     figure = plots.windows(view, max_windows=3)
     worst = np.sort(view.confidence.ravel())[:3]
-    assert captions(figure)[1::2] == [f"confidence {c:.2f}" for c in worst]
-    assert captions(figure)[1] == "confidence 0.00"
+    assert [text.partition("\n")[0] for text in captions(figure)[1::2]] == [f"confidence {c:.2f}" for c in worst]
+    assert captions(figure)[1].startswith("confidence 0.00\n")
     image, row, column = np.unravel_index(np.argmin(view.confidence), view.confidence.shape)
     np.testing.assert_array_equal(
         pictures(figure)[0], view.inputs[image, 4 * row : 4 * row + 4, 4 * column : 4 * column + 4, 0]
@@ -262,6 +380,22 @@ def test_confidence_over_epochs():
         assert np.all(pictures(figure)[5 + column] == np.float32(epoch / 32))
     np.testing.assert_array_equal(pictures(figure)[0], epochs[31].inputs[0, ..., 0])  # the last epoch's
     assert headings(plots.confidence_maps({"before": view, "after": [view]}))[1:] == ["before", "after"]
+
+
+def test_confidence_says_what_it_is_relative_to():
+    model, images = make_model(leas=2), make_images()
+    batch = "confidence: relative to the worst window of these 2 images"
+    split = "confidence: relative to the split's worst window, whose squared error is 12.5"
+    views = lea_keras.inspect(model, images, largest={"lea_2": 12.5})
+    for draw in (plots.confidence_maps, plots.windows):
+        of_first, of_second = (text.partition("; clipped")[0] for text in notes(draw(views)))
+        assert (of_first, of_second) == (batch, split)
+    assert notes(plots.confidence_maps(model, images[:1]))[0].endswith("of this image")
+    first, second = views
+    assert notes(plots.confidence_maps({1: first, 2: first})) == [f"{batch}, epoch by epoch"]
+    assert notes(plots.confidence_maps({1: first, 2: second._replace(confidence_images=first.confidence_images)})) == [
+        f"epoch 1: {batch}; epoch 2: {split}"
+    ]
 
 
 def test_histograms_show_shares_of_both():
@@ -301,6 +435,56 @@ def test_metric_curves_are_medians_and_bands_hold_all_runs():
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["test", "training"]
     assert figure.get_suptitle() == "median of 3 runs, band: all of them\nafter epoch 2: of the runs that got so far"
     assert axes.get_title() == "loss" and axes.get_xlabel() == "epoch"
+
+
+def history(**metrics):
+    """What ``fit`` returns."""
+    made = keras.callbacks.History()
+    made.set_model(keras.Sequential())
+    made.on_train_begin()
+    for epoch in range(max(map(len, metrics.values()))):
+        made.on_epoch_end(epoch, {name: values[epoch] for name, values in metrics.items() if epoch < len(values)})
+    return made
+
+
+def test_metric_curves_of_what_fit_returns():
+    rows = [[{"epoch": 1, "loss": 3.0, "val_loss": 4.0}, {"epoch": 2, "loss": 1.0, "val_loss": 2.0}]]
+    made = history(loss=[3.0, 1.0], val_loss=[4.0, 2.0], per_class=[np.ones(3), np.ones(3)])
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    fitted = model.fit(np.ones((4, 2)), np.ones(4), validation_data=(np.ones((4, 2)), np.ones(4)), epochs=2, verbose=0)
+    for given, expected in (
+        (made, rows),
+        ([made], rows),
+        ([made, *rows], [*rows, *rows]),
+        ({"a": made, "b": [made]}, {"a": rows, "b": rows}),
+    ):
+        ours, theirs = plots.metric_curves(given), plots.metric_curves(expected)
+        assert [axes.get_title() for axes in ours.axes] == ["loss"]  # no value per class has a curve
+        for line, other in zip(ours.axes[0].lines, theirs.axes[0].lines, strict=True):
+            np.testing.assert_array_equal(line.get_xydata(), other.get_xydata())
+    (axes,) = plots.metric_curves(fitted).axes
+    np.testing.assert_allclose(axes.lines[1].get_xydata(), np.stack([[1, 2], fitted.history["loss"]], axis=1))
+
+
+def seen(figure):
+    """How many pixels each line of the first panel has to itself, by its colour in the panel."""
+    drawn = plots.pixels(figure).reshape(-1, 3).astype(int)
+    colours = [np.round(255 * np.array(to_rgba(line.get_color())[:3])) for line in figure.axes[0].lines]
+    return [int(np.sum(np.all(np.abs(drawn - colour) <= 3, axis=1))) for colour in colours]
+
+
+def test_curves_that_coincide_stay_visible():
+    rows = [{"epoch": i, "loss": 1 / i, "val_loss": 2 / i} for i in range(1, 20)]
+    figure = plots.metric_curves({name: [rows] for name in "abcd"})
+    assert min(seen(figure)) > 100
+    widths = [line.get_linewidth() for line in figure.axes[0].lines]
+    assert widths[::2] == sorted(widths[::2], reverse=True) and len(set(widths[::2])) == 4  # the last on top
+    assert len({handle.get_linewidth() for handle in figure.legends[0].get_lines()}) == 1
+    both = plots.metric_curves([[row | {"val_loss": row["loss"]} for row in rows]])  # test and training
+    assert min(seen(both)) > 100
+    apart = plots.metric_curves({"a": [rows], "b": [[row | {"loss": 3.0, "val_loss": 4.0} for row in rows]]})
+    assert {line.get_linewidth() for line in apart.axes[0].lines} == {1.6}
 
 
 def test_metric_curves_compare_groups_in_every_metric():
@@ -379,6 +563,12 @@ def built():
 
 # What is wrong, and what the line must say.
 WRONG = {
+    "validation_freq": (
+        lambda: plots.metric_curves(history(loss=[1.0, 2.0], val_loss=[1.0])),
+        "`runs` must be rows .* Received: runs=\"a History with 1 values of 'val_loss' in 2 epochs\"",
+    ),
+    "no epoch": (lambda: plots.metric_curves(history(loss=[])), "`runs` must be runs that have finished an epoch"),
+    "colours": (lambda: plots.code_maps(views_of(), colours="gray"), "`colours` must be one of .* Did you mean 'grey'"),
     "no images": (
         lambda: plots.code_maps(make_model()),
         "Argument `images` must be a batch of images where a model is",
@@ -498,6 +688,50 @@ def test_pixels_are_those_of_the_figure():
     width, height = figure.get_size_inches() * figure.dpi
     assert abs(drawn.shape[1] - width) <= 1 and abs(drawn.shape[0] - height) <= 1
     assert tuple(drawn[0, 0]) == (255, 255, 255)
+
+
+def test_figures_show_themselves_in_notebooks():
+    """Without ``%matplotlib inline``, a notebook asks an object for its picture."""
+    views = views_of(kind="vae")
+    figures = [draw(views) for draw in PICTURES.values()] + [plots.metric_curves(make_runs())]
+    for figure in figures:
+        image = Image.open(io.BytesIO(figure._repr_png_()))
+        assert image.size == tuple((figure.get_size_inches() * figure.dpi).round().astype(int))
+        assert np.array(image.convert("L")).min() < 200  # not an empty sheet
+        assert isinstance(figure, Figure)
+    copy = pickle.loads(pickle.dumps(figures[0]))
+    np.testing.assert_array_equal(plots.pixels(copy), plots.pixels(figures[0]))
+
+
+def test_data_sets_and_several_inputs():
+    """The first batch of a data set, the same for all epochs drawn; and images that cannot be drawn are refused."""
+    images = make_images()
+
+    class Shuffled(keras.utils.PyDataset):
+        asked = 0
+
+        def __len__(self):
+            return 1
+
+        def __getitem__(self, index):
+            self.asked += 1
+            return images * self.asked, np.zeros(2)
+
+    model, extra = make_model(), keras.Input((1,))
+    maps = model(model.inputs[0])
+    two = keras.Model([model.inputs[0], extra], [maps, extra])
+    for draw in (plots.code_maps, plots.reconstructions, plots.windows, plots.confidence_maps):
+        expected = draw(model, images)
+        for figure in (draw(model, Shuffled()), draw(two, (images, np.zeros((2, 1))))):
+            assert texts(figure) == texts(expected)
+            assert all(map(np.array_equal, pictures(figure), pictures(expected)))
+    assert plots.histograms(two, [images, np.zeros((2, 1))]).axes
+    for draw in (plots.code_maps, plots.confidence_maps, plots.histograms):
+        with pytest.raises(ValueError, match="Argument `images` must be finite .* minimum nan, maximum nan'"):
+            draw(model, images * np.nan)
+    data = Shuffled()
+    plots.confidence_maps({1: model, 2: model}, data)
+    assert data.asked == 1
 
 
 def test_no_pyplot_state_is_left():

@@ -389,20 +389,31 @@ def test_the_plot_has_a_line_and_a_chance_level_per_factor():
         probe_plot.equivariance([])
 
 
+def test_lines_that_coincide_stay_visible():
+    found = [probes.Probe(layer, f, 0.9, 0.1, 3, 8) for layer in ("input", "logits") for f in probes.FACTORS]
+    (axes,) = probe_plot.equivariance(found).axes
+    widths = [line.get_linewidth() for line in axes.lines if line.get_label() in probes.FACTORS]
+    levels = [line.get_linewidth() for line in axes.lines if line.get_label().startswith("_")]
+    for of_lines in (widths, levels):  # the last is on top
+        assert of_lines == sorted(of_lines, reverse=True) and len(set(of_lines)) == len(probes.FACTORS)
+    (axes,) = probe_plot.equivariance(made_up(["input", "conv", "logits"])).axes
+    assert {line.get_linewidth() for line in axes.lines if line.get_label() in probes.FACTORS} == {1.5}
+
+
 @pytest.mark.parametrize(
     "names",
     [["input"], ["input", *(f"a_rather_long_block/layer_{i}" for i in range(15))], ["first_of_all_layers", "b"]],
 )
 def test_no_text_of_the_plot_is_clipped_or_overlaps(names):
-    figure = probe_plot.equivariance(made_up(names))
+    title, note = "A title that is not short, of a plot that may be narrow, and", "on images\nthat are few"
+    figure = probe_plot.equivariance(made_up(names), f"{title}\nhas two lines", note)
     renderer = matplotlib.backends.backend_agg.FigureCanvasAgg(figure).get_renderer()
     figure.draw(renderer)
     width, height = figure.canvas.get_width_height()
     (axes,) = figure.axes
     texts = [
         axes.yaxis.label,
-        axes.title,
-        axes.title,
+        *axes.texts,
         axes._left_title,
         *axes.get_xticklabels(),
         *axes.get_legend().get_texts(),
@@ -410,5 +421,8 @@ def test_no_text_of_the_plot_is_clipped_or_overlaps(names):
     for text in texts:
         box = text.get_window_extent(renderer)
         assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height, text.get_text()
+    (of_note,), of_title = axes.texts, axes._left_title
+    assert of_note.get_text() == note
+    assert not of_note.get_window_extent(renderer).overlaps(of_title.get_window_extent(renderer))
     legend = axes.get_legend().get_window_extent(renderer)
     assert legend.x0 >= axes.get_window_extent(renderer).x1

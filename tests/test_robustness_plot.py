@@ -124,6 +124,10 @@ def test_no_text_is_cut_off_or_lies_on_another(case):
         assert not [other for other, another in upright[:i] if box.overlaps(another)], text
 
 
+def test_it_shows_itself_in_a_notebook():
+    assert robustness_plot.heatmap(KNOWN)._repr_png_().startswith(b"\x89PNG")
+
+
 def test_bad_arguments_are_one_line():
     with pytest.raises(ValueError, match="`summaries` must be those of at least one model and attack"):
         robustness_plot.heatmap({})

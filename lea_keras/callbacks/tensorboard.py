@@ -14,9 +14,10 @@ from keras import ops
 
 from lea_keras import plots
 from lea_keras.autoencoders import CapacityControlledAutoencoder, VariationalAutoencoder
+from lea_keras.batch import first_batch
 from lea_keras.callbacks.checkpoints import write_atomically
 from lea_keras.callbacks.events import EventFile
-from lea_keras.checks import check_positive_int, fail
+from lea_keras.checks import check_positive_int
 from lea_keras.losses import kl_divergence
 from lea_keras.maps import Inspection, inspect
 from lea_keras.windows import extract_windows
@@ -31,7 +32,7 @@ class _OnFixedBatch(keras.callbacks.Callback):
     """Writes something about a fixed batch every few epochs, and after the last one.
 
     Args:
-        images: one batch of the model's inputs, a few images.
+        images: one batch of the model's inputs, a few images, as ``lea_keras.inspect`` takes them.
         log_dir: TensorBoard's folder.
         every: so many epochs lie between.
         folder: below ``log_dir``. A folder of its own: TensorBoard reads one event file after the other.
@@ -39,10 +40,7 @@ class _OnFixedBatch(keras.callbacks.Callback):
 
     def __init__(self, images: Any, log_dir: str | os.PathLike[str], every: int, folder: str) -> None:
         super().__init__()
-        shape = tuple(np.shape(images))
-        if len(shape) < 2 or not shape[0]:
-            raise fail("images", "a batch of at least one image", shape)
-        self.images = images
+        self.images = first_batch(images)
         self.log_dir = pathlib.Path(log_dir) / folder
         self.every = check_positive_int("every", every)
         self.events = EventFile(self.log_dir)
@@ -97,7 +95,8 @@ class LEAPictures(_OnFixedBatch):
     Put it behind ``StopOnNaN``: what is not finite has no histogram.
 
     Args:
-        images: one batch of the model's inputs; a few images, all of which are drawn.
+        images: one batch of the model's inputs, as ``lea_keras.inspect`` takes it; a few images, all of which are
+            drawn. Of a data set, the batch that comes first now is.
         log_dir: TensorBoard's folder, the same as of Keras' ``TensorBoard`` callback; the subfolder "pictures" is used.
         every: epochs from one writing to the next.
 
@@ -180,7 +179,7 @@ class CapacityReadout(_OnFixedBatch):
     variable encodes nothing. The step is the epoch, from 0 as in Keras' ``TensorBoard`` callback.
 
     Args:
-        images: one batch of the model's inputs.
+        images: one batch of the model's inputs, as ``lea_keras.inspect`` takes it.
         log_dir: TensorBoard's folder, the same as of Keras' ``TensorBoard`` callback; the subfolder "capacity" is used.
 
     Raises:

@@ -4,9 +4,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import keras
 import numpy as np
 
 from lea_keras.checks import check_choice, fail
+from lea_keras.plots import coinciding
 from lea_keras.plots.panels import LABEL_SIZE, LEGEND, PANEL_WIDTH, PANELS_IN_A_ROW, panels
 from lea_keras.plots.pixels import text_width
 
@@ -14,14 +16,35 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Runs = Sequence[Sequence[Mapping[str, float]]]
+Rows = Sequence[Mapping[str, float]]
+Run = Rows | keras.callbacks.History
+Runs = Run | Sequence[Run]
 
 # Okabe and Ito's colours, told apart by colour-blind readers; markers and line styles do so in grey print.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P")
-_SPLITS = {"test": ("val_", "-"), "training": ("", "--")}
+_LINE_WIDTH, _MARKER_SIZE = 1.6, 5.0  # points
 _ABBREVIATIONS = ("rl", "rln", "kl")
 _NOT_METRICS = ("epoch", "seconds")
+
+
+class _Split(NamedTuple):
+    prefix: str
+    style: str
+
+
+_SPLITS = {"test": _Split("val_", "-"), "training": _Split("", "--")}
+
+
+class _Look(NamedTuple):
+    """One group's metrics of one split, and how their lines look."""
+
+    group: str
+    split: str
+    colour: str
+    style: str
+    marker: str | None
+    place: int
 
 
 class _Course(NamedTuple):
@@ -36,19 +59,21 @@ class _Course(NamedTuple):
 def metric_curves(runs: Runs | Mapping[str, Runs], metrics: Sequence[str] | None = None) -> "Figure":
     """Draws metrics over the epochs of several runs: the median as a line, all runs as a band (Figs. 3.4, 4.1, 5.6).
 
-    Test metrics are solid lines, training metrics dashed ones. Runs may differ in length: later epochs show the runs
-    that got so far, and the title says so.
+    Test metrics are solid lines, training metrics dashed ones. Of lines that coincide, those below are wide and pale.
+    Runs may differ in length: later epochs show the runs that got so far, and the title says so.
 
     Args:
-        runs: of each run its rows, as ``lea_keras.callbacks.read_metrics`` returns them; or a mapping from labels to
-            such lists, to compare groups of runs.
+        runs: what ``fit`` returned, or a list of that, or of each run its rows, as
+            ``lea_keras.callbacks.read_metrics`` returns them; or a mapping from labels to either, to compare groups of
+            runs.
         metrics: names of training metrics such as "accuracy"; "val_accuracy" comes with it. None: all that there are.
 
     Returns:
         A figure with one panel per metric.
 
     Raises:
-        ValueError: if there are no runs, a run has no epochs, or no run has a metric.
+        ValueError: if there are no runs, a run has no epochs, no run has a metric, or what ``fit`` returned does not
+            tell to which epochs a metric belongs (``validation_freq``).
     """
     groups = _check_runs(runs)
     metrics = _check_metrics(metrics, [run for group in groups.values() for run in group])
@@ -60,18 +85,21 @@ def metric_curves(runs: Runs | Mapping[str, Runs], metrics: Sequence[str] | None
     if columns > 1 and len(groups) > 1:
         columns -= columns % 2  # test and training of a group in one row
     figure, drawn = panels(len(metrics), legend_lines=math.ceil(lines / columns), title_lines=2)
+    looks = _looks(list(groups), dots=lengths[-1] == 1)
     for axes, metric in zip(drawn, metrics, strict=True):
-        for i, (label, group) in enumerate(groups.items()):
-            for j, (split, (prefix, style)) in enumerate(_SPLITS.items()):
-                colour = _COLOURS[(i if len(groups) > 1 else j) % len(_COLOURS)]
-                marker = _MARKERS[i % len(_MARKERS)] if len(groups) > 1 else "o" if lengths[-1] == 1 else None
-                course = _course(group, prefix + metric)
-                text = f"{label}, {split}" if label else split
-                _draw_course(axes, course, text, colour, style, marker, hollow=split == "training")
+        courses = {
+            text: _course(groups[look.group], _SPLITS[look.split].prefix + metric) for text, look in looks.items()
+        }
+        courses = {text: course for text, course in courses.items() if len(course.epochs)}
+        lines = [course[:2] for course in courses.values()]
+        styles = coinciding.styles(lines, [looks[text].colour for text in courses], _LINE_WIDTH, _MARKER_SIZE)
+        for (text, course), style in zip(courses.items(), styles, strict=True):
+            _draw_course(axes, course, text, looks[text], style)
         axes.set_xlabel("epoch", size=LABEL_SIZE)
         axes.set_title(metric_label(metric), size=10, weight="bold", parse_math=False)
         _whole_epochs(axes)
-    handles, labels = _legend_entries(drawn)
+    labels = [text for text in looks if any(text == line.get_label() for axes in drawn for line in axes.lines)]
+    handles = [_legend_line(looks[text]) for text in labels]
     row_wise = [i for column in range(columns) for i in range(column, len(handles), columns)]
     figure.legend(
         [handles[i] for i in row_wise],
@@ -92,23 +120,58 @@ def metric_label(name: str) -> str:
     return f"{layer} {measure.upper() if measure in _ABBREVIATIONS else measure}".strip()
 
 
-def _check_runs(runs: Any) -> dict[str, Runs]:
+def _looks(labels: Sequence[str], dots: bool) -> dict[str, _Look]:
+    """How the lines of each group and split look, by their names in the legend.
+
+    Args:
+        labels: of the groups; a single one may be empty.
+        dots: whether there are no lines, but points alone.
+    """
+    looks = {}
+    for i, label in enumerate(labels):
+        for j, (split, (_, style)) in enumerate(_SPLITS.items()):
+            colour = _COLOURS[(i if len(labels) > 1 else j) % len(_COLOURS)]
+            marker = _MARKERS[i % len(_MARKERS)] if len(labels) > 1 else "o" if dots else None
+            looks[f"{label}, {split}" if label else split] = _Look(label, split, colour, style, marker, len(looks))
+    return looks
+
+
+def _check_runs(runs: Any) -> dict[str, Sequence[Rows]]:
     """Groups of runs by label; a single group has none."""
     groups = dict(runs) if isinstance(runs, Mapping) else {"": runs}
-    allowed = "a list of runs, each a list of rows as read_metrics returns them, or a mapping from labels to such lists"
+    allowed = (
+        "a list of runs, each a list of rows as read_metrics returns them or what fit returned, or the latter alone, "
+        "or a mapping from labels to such"
+    )
     if not groups:
         raise fail("runs", allowed, {})
     for label, group in groups.items():
         given = f"{label}: " if label else ""
+        group = [group] if isinstance(group, keras.callbacks.History) else group
         if not isinstance(group, Sequence) or isinstance(group, str) or not group:
             raise fail("runs", allowed, f"{given}{[] if group in ([], ()) else type(group).__name__}")
-        for run in group:
+        groups[label] = [_rows(run) if isinstance(run, keras.callbacks.History) else run for run in group]
+        for run in groups[label]:
             rows = isinstance(run, Sequence) and not isinstance(run, str)
             if not rows or not all(isinstance(row, Mapping) and "epoch" in row for row in run):
                 raise fail("runs", allowed, f"{given}a list of {type(run).__name__}")
             if not run:
                 raise fail("runs", "runs that have finished an epoch", f"{given}a run without rows")
     return groups
+
+
+def _rows(history: keras.callbacks.History) -> list[dict[str, float]]:
+    """What ``fit`` returned as rows, the first epoch being 1; metrics that are no single numbers are left out."""
+    epochs = getattr(history, "epoch", [])
+    rows = [{"epoch": epoch + 1} for epoch in epochs]
+    for name, values in history.history.items():
+        if len(values) != len(rows):
+            allowed = "rows as read_metrics returns them, where a metric has no value in some epochs"
+            raise fail("runs", allowed, f"a History with {len(values)} values of {name!r} in {len(rows)} epochs")
+        for row, value in zip(rows, values, strict=True):
+            if np.ndim(value) == 0:
+                row[name] = float(value)
+    return rows
 
 
 def _check_metrics(metrics: Any, runs: list[Any]) -> list[str]:
@@ -119,7 +182,7 @@ def _check_metrics(metrics: Any, runs: list[Any]) -> list[str]:
     return available if metrics is None else [check_choice("metrics", name, available) for name in metrics]
 
 
-def _extent(groups: dict[str, Runs]) -> tuple[str, list[int]]:
+def _extent(groups: dict[str, Sequence[Rows]]) -> tuple[str, list[int]]:
     """How many runs there are in a group, as text, and the sorted lengths of all runs."""
     counts = sorted({len(group) for group in groups.values()})
     return "–".join(str(n) for n in dict.fromkeys((counts[0], counts[-1]))), sorted(
@@ -127,7 +190,7 @@ def _extent(groups: dict[str, Runs]) -> tuple[str, list[int]]:
     )
 
 
-def _course(runs: Runs, name: str) -> _Course:
+def _course(runs: Sequence[Rows], name: str) -> _Course:
     """Median, minimum and maximum of a metric at every epoch, over the runs that have it there."""
     values: dict[float, list[float]] = {}
     for run in runs:
@@ -139,38 +202,28 @@ def _course(runs: Runs, name: str) -> _Course:
     return _Course(np.array(epochs), *(np.array(summary) for summary in summaries))
 
 
-def _draw_course(
-    axes: "Axes", course: _Course, label: str, colour: str, style: str, marker: str | None, hollow: bool
-) -> None:
-    if not len(course.epochs):
-        return
-    axes.fill_between(course.epochs, course.low, course.high, color=colour, alpha=0.2, linewidth=0)
+def _draw_course(axes: "Axes", course: _Course, label: str, look: _Look, style: dict[str, Any]) -> None:
+    axes.fill_between(course.epochs, course.low, course.high, color=look.colour, alpha=0.2, linewidth=0)
     if len(course.epochs) == 1:  # where a band has no width
-        axes.vlines(course.epochs, course.low, course.high, color=colour, alpha=0.2, linewidth=6)
-    axes.plot(
-        course.epochs,
-        course.median,
-        style,
-        color=colour,
-        label=label,
-        linewidth=1.6,
-        marker=marker,
-        markersize=5,
-        markerfacecolor="white" if hollow else colour,
-        markevery=max(1, len(course.epochs) // 8),
-    )
+        axes.vlines(course.epochs, course.low, course.high, color=look.colour, alpha=0.2, linewidth=6)
+    step = max(1, len(course.epochs) // 8)
+    places = (look.place % step, step)  # others than those of the next line, as far as there are others
+    axes.plot(course.epochs, course.median, label=label, markevery=places, **_line(look) | style)
+
+
+def _line(look: _Look) -> dict[str, Any]:
+    hollow = {"markerfacecolor": "white"} if look.split == "training" else {}
+    return {"color": look.colour, "linestyle": look.style, "marker": look.marker} | hollow
+
+
+def _legend_line(look: _Look) -> Any:
+    """A line as it looks where it coincides with no other."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], linewidth=_LINE_WIDTH, markersize=_MARKER_SIZE, **_line(look))
 
 
 def _whole_epochs(axes: "Axes") -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-
-
-def _legend_entries(drawn: "list[Axes]") -> tuple[list[Any], list[str]]:
-    """One entry per label, whichever panel it is in."""
-    entries = {}
-    for axes in drawn:
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            entries.setdefault(label, handle)
-    return list(entries.values()), list(entries)

@@ -18,7 +18,7 @@ LEGEND = {"loc": "outside lower center", "frameon": False, "fontsize": LABEL_SIZ
 
 def panels(count: int, legend_lines: int, title_lines: int = 0) -> "tuple[Figure, list[Axes]]":
     """A figure with ``count`` panels and room for a legend below them."""
-    from matplotlib.figure import Figure
+    from lea_keras.plots.figure import Figure
 
     columns = min(count, PANELS_IN_A_ROW)
     rows = math.ceil(count / columns)

@@ -6,19 +6,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from keras import ops
 
-from lea_keras.checks import check_positive_int, fail
+from lea_keras.batch import first_batch
+from lea_keras.checks import check_choice, check_positive_int, fail
 from lea_keras.maps import Inspection
-from lea_keras.plots.grid import Block, Cell, draw
+from lea_keras.plots.grid import DIVERGING, GREY, Block, Cell, draw, range_text
 from lea_keras.plots.views import (
     Drawable,
     Source,
     count_text,
     limits,
     names,
-    range_text,
+    note,
     resolve,
     resolve_with_decoder,
     title,
+    widened,
 )
 from lea_keras.windows import extract_windows
 
@@ -26,21 +28,28 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _PAIRS = 4  # of input and reconstruction, in a row
+_COLOURS = {"diverging": DIVERGING, "grey": GREY}
+_CODES_NOTE = "codes: one scale for all images, below each column"
 
 
-def code_maps(source: Source, images: Any = None, max_codes: int = 16, max_images: int = 8) -> "Figure":
+def code_maps(
+    source: Source, images: Any = None, max_codes: int = 16, max_images: int = 8, colours: str = "diverging"
+) -> "Figure":
     """Draws inputs, code maps and reconstructions of every LEA (thesis Figs. 4.4 and 5.2).
 
-    One block per LEA, one row per image: the LEA's input, one grey picture per code variable, and the input put
-    together again from the reconstructed windows, clipped to the range of the inputs. White is high, black is low. Each
-    code map is scaled by its own range, which is printed below it; a reconstruction is scaled as its input. Of inputs
-    that are no picture (neither 1 channel, nor 3 with values in [0, 1]) the mean of the channels is drawn.
+    One block per LEA, one row per image: the LEA's input, one picture per code variable, and the input put together
+    again from the reconstructed windows, clipped to the range of the inputs. Each code has one scale for all images
+    drawn, which a bar below its column shows: red above 0, white at 0, blue below, or grey from its lowest to its
+    highest value as in the thesis. The range of every single picture is printed below it, that of a reconstruction
+    before clipping; it is scaled as the inputs are. Of inputs that are no picture (neither 1 channel, nor 3 with values
+    in [0, 1]) the mean of the channels is drawn.
 
     Args:
         source: a model with LEA layers, nested or not, or what ``lea_keras.inspect`` returned, or a part of that.
-        images: with a model, a batch of its inputs.
+        images: with a model, a batch of its inputs, as ``lea_keras.inspect`` takes it.
         max_codes: of longer codes only so many code maps are drawn; the title says so.
         max_images: of larger batches only so many images are drawn; the title says so.
+        colours: of the code maps, "diverging" or "grey".
 
     Returns:
         A figure whose size does not depend on the number of channels.
@@ -51,25 +60,34 @@ def code_maps(source: Source, images: Any = None, max_codes: int = 16, max_image
     views = resolve(source, images)
     max_codes = check_positive_int("max_codes", max_codes)
     max_images = check_positive_int("max_images", max_images)
+    check_choice("colours", colours, _COLOURS)
     blocks = []
     for view, name in zip(views, names(views), strict=True):
-        code_length, trained = view.layer.code_length, bool(view.layer.loss_weight)
-        rows = []
-        for i in range(min(len(view.inputs), max_images)):
-            cells = _pair(view, i)
-            for code in range(min(code_length, max_codes)):
-                code_map = view.code_maps[i, ..., code]
-                cells.insert(-1, Cell(code_map, limits(code_map), f"code {code + 1}", range_text(code_map)))
-            rows.append(cells if trained else cells[:-1])
-        text = title(view, name) + count_text(max_codes, code_length, "codes") + _images_text(view, max_images)
-        blocks.append(Block(text + ("" if trained else ", no decoder"), _heading_once(rows)))
+        trained = bool(view.layer.loss_weight)
+        inputs, reconstructed, clipping = _pairs(view, max_images)
+        columns = [
+            _code_cells(view, code, len(inputs), colours) for code in range(min(view.layer.code_length, max_codes))
+        ]
+        rows = zip(inputs, *columns, *([reconstructed] if trained else []), strict=True)
+        text = (
+            title(view, name) + count_text(max_codes, view.layer.code_length, "codes") + _images_text(view, max_images)
+        )
+        blocks.append(
+            Block(
+                text + ("" if trained else ", no decoder"),
+                _heading_once([list(row) for row in rows]),
+                note=_CODES_NOTE + (f"; {clipping}" if trained and clipping else ""),
+                bars=range(1, len(columns) + 1),
+            )
+        )
     return draw(blocks)
 
 
 def reconstructions(source: Source, images: Any = None, max_images: int = 8) -> "Figure":
     """Draws every LEA's inputs beside their reconstructions, merged and clipped to the inputs' range (section 4.2).
 
-    Both are scaled alike. LEAs without a trained decoder (loss weight 0) are left out.
+    Both are scaled alike. Below a reconstruction stands its range before clipping, and whether it was clipped. LEAs
+    without a trained decoder (loss weight 0) are left out.
 
     Args:
         source: as in ``code_maps``.
@@ -86,8 +104,9 @@ def reconstructions(source: Source, images: Any = None, max_images: int = 8) -> 
     max_images = check_positive_int("max_images", max_images)
     blocks = []
     for view, name in zip(views, names(views), strict=True):
-        pairs = [_pair(view, i) for i in range(min(len(view.inputs), max_images))]
-        blocks.append(Block(title(view, name) + _images_text(view, max_images), _in_rows(pairs), group=2))
+        inputs, reconstructed, clipping = _pairs(view, max_images)
+        rows = _in_rows([list(pair) for pair in zip(inputs, reconstructed, strict=True)])
+        blocks.append(Block(title(view, name) + _images_text(view, max_images), rows, group=2, note=clipping))
     return draw(blocks)
 
 
@@ -95,8 +114,9 @@ def windows(source: Source, images: Any = None, max_windows: int = 16) -> "Figur
     """Draws every LEA's windows beside their reconstructions (section 4.2, Fig. 3.3): of use for large windows.
 
     All windows of a LEA are scaled alike, and clipped to the inputs' range. Below each one stands where it is, below
-    its reconstruction how confident that is (Eq. 4.4). Where there are more windows than ``max_windows``, those with
-    the least confidence are drawn, the worst first **(chosen)**. LEAs without a trained decoder are left out.
+    its reconstruction how confident that is (Eq. 4.4), and the range of either before clipping. Where there are more
+    windows than ``max_windows``, those with the least confidence are drawn, the worst first **(chosen)**. LEAs without
+    a trained decoder are left out.
 
     Args:
         source: as in ``code_maps``.
@@ -117,22 +137,24 @@ def windows(source: Source, images: Any = None, max_windows: int = 16) -> "Figur
         inputs = extract_windows(view.inputs, layer.window_size, layer.strides, layer.padding, "channels_last")
         inputs = np.asarray(ops.convert_to_numpy(inputs))  # [b, rows, columns, wh, ww, c], as the reconstructions
         drawable = Drawable(view.inputs)
-        scale = limits(drawable.picture(view.inputs))
         order = np.argsort(view.confidence, axis=None, kind="stable") if count > max_windows else np.arange(count)
+        places = list(zip(*np.unravel_index(order[:max_windows], view.confidence.shape), strict=True))
         pairs = []
-        for place in zip(*np.unravel_index(order[:max_windows], view.confidence.shape), strict=True):
+        for place in places:
             image, row, column = (int(n) + 1 for n in place)
-            captions = f"image {image} ({row}, {column})", f"confidence {view.confidence[place]:.2f}"
+            texts = f"image {image} ({row}, {column})", f"confidence {view.confidence[place]:.2f}"
             pairs.append(
                 [
-                    Cell(drawable.picture(values[place]), scale, heading, caption)
-                    for values, heading, caption in zip(
-                        (inputs, view.windows), (drawable.heading, "reconstruction"), captions, strict=True
+                    Cell(drawable.picture(values), drawable.scale, heading, f"{text}\n{drawable.caption(values)}")
+                    for values, heading, text in zip(
+                        (inputs[place], view.windows[place]), (drawable.heading, "reconstruction"), texts, strict=True
                     )
                 ]
             )
         shown = f", the {max_windows} least confident of {count}" if count > max_windows else ""
-        blocks.append(Block(f"{title(view, name)}{shown}; image (row, column)", _in_rows(pairs), group=2))
+        text = f"{title(view, name)}{shown}; image (row, column)"
+        notes = note(view), drawable.clipping(np.stack([view.windows[place] for place in places]))
+        blocks.append(Block(text, _in_rows(pairs), group=2, note="; ".join(filter(None, notes))))
     return draw(blocks)
 
 
@@ -145,7 +167,8 @@ def confidence_maps(
     """Draws every LEA's inputs and how confident it is of their reconstruction, of one or several epochs (Fig. 4.3).
 
     White is confidence 1, black 0, which the worst window of each epoch has (Eq. 4.4): grey values of different epochs
-    tell where the reconstruction is bad, not whether it got better. LEAs without a trained decoder are left out.
+    tell where the reconstruction is bad, not whether it got better. They tell both where ``lea_keras.inspect`` was
+    given the ``largest`` error. The note below the title says which. LEAs without a trained decoder are left out.
 
     Args:
         source: as in ``code_maps``; or a mapping from epochs (or other headings) to what ``lea_keras.inspect`` returned
@@ -163,6 +186,7 @@ def confidence_maps(
     """
     max_images = check_positive_int("max_images", max_images)
     max_epochs = check_positive_int("max_epochs", max_epochs, minimum=2)
+    images = None if images is None else first_batch(images)  # the same for all epochs
     epochs = source if isinstance(source, Mapping) else {"confidence": source}
     if not epochs:
         raise fail("source", "at least one epoch", {})
@@ -176,24 +200,54 @@ def confidence_maps(
     blocks = []
     for number, (view, name) in enumerate(zip(last, names(last), strict=True)):
         rows = []
-        for i in range(min(len(view.inputs), max_images)):
-            cells = [_pair(view, i)[0]]
+        for i, cell in enumerate(_input_cells(Drawable(view.inputs), view.inputs[:max_images])):
+            rows.append([cell])
             for heading in headings:
                 confidence = views[heading][number].confidence_images[i]
-                cells.append(Cell(confidence, (0.0, 1.0), heading, range_text(confidence)))
-            rows.append(cells)
+                rows[-1].append(Cell(confidence, (0.0, 1.0), heading, range_text(*limits(confidence))))
         text = f"{name}: confidence, white 1, black 0{_images_text(view, max_images)}"
-        blocks.append(Block(text, _heading_once(rows)))
+        notes = {heading: note(views[heading][number]) for heading in headings}
+        blocks.append(Block(text, _heading_once(rows), note=_over_epochs(notes)))
     return draw(blocks)
 
 
-def _pair(view: Inspection, i: int) -> list[Cell]:
-    """Input and reconstruction of one image, scaled alike."""
-    drawable = Drawable(view.inputs)
-    scale = drawable.limits(view.inputs[i])
-    pictures = [drawable.picture(values[i]) for values in (view.inputs, view.reconstructions)]
-    headings = (drawable.heading, "reconstruction")
-    return [Cell(p, scale, heading, range_text(p)) for p, heading in zip(pictures, headings, strict=True)]
+def _pairs(view: Inspection, max_images: int) -> tuple[list[Cell], list[Cell], str]:
+    """Inputs and reconstructions of the first images, scaled alike, and a note where some of the latter are clipped."""
+    drawable, inputs = Drawable(view.inputs), view.inputs[:max_images]
+    unclipped = view._replace(windows=view.windows[:max_images]).unclipped
+    reconstructed = [
+        Cell(drawable.picture(values), drawable.scale, "reconstruction", drawable.caption(before))
+        for values, before in zip(view.reconstructions, unclipped, strict=False)
+    ]
+    return _input_cells(drawable, inputs), reconstructed, drawable.clipping(unclipped)
+
+
+def _input_cells(drawable: Drawable, inputs: np.ndarray) -> list[Cell]:
+    return [
+        Cell(drawable.picture(values), drawable.scale, drawable.heading, drawable.caption(values)) for values in inputs
+    ]
+
+
+def _code_cells(view: Inspection, code: int, count: int, colours: str) -> list[Cell]:
+    """The maps of one code variable of the first images, on one scale."""
+    code_maps = view.code_maps[:count, ..., code]  # [count, rows, columns]
+    low, high = limits(code_maps)
+    if colours == "diverging":
+        high = max(abs(low), abs(high)) or 1.0
+        low = -high
+    scale = widened(low, high)
+    return [
+        Cell(code_map, scale, f"code {code + 1}", range_text(*limits(code_map)), _COLOURS[colours])
+        for code_map in code_maps
+    ]
+
+
+def _over_epochs(notes: Mapping[str, str]) -> str:
+    """One note for several epochs."""
+    different = list(dict.fromkeys(notes.values()))
+    if len(different) > 1:
+        return "; ".join(f"{heading}: {text}" for heading, text in notes.items())
+    return different[0] + (", epoch by epoch" if len(notes) > 1 else "")
 
 
 def _in_rows(pairs: list[list[Cell]]) -> list[list[Cell]]:

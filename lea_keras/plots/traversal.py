@@ -8,8 +8,8 @@ from keras import ops
 
 from lea_keras.autoencoder import Autoencoder
 from lea_keras.checks import check_number, check_positive_int, fail
-from lea_keras.plots.grid import Block, Cell, draw
-from lea_keras.plots.views import count_text, limits
+from lea_keras.plots.grid import Block, Cell, draw, range_text
+from lea_keras.plots.views import count_text, limits, widened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,7 +29,8 @@ def latent_traversal(
 
     One row per code variable. A row without change is a variable that encodes nothing. It is meant for the variational
     types, whose codes lie around 0; the defaults are the range and steps of the figure's first rows. One channel is
-    grey, three are colours, of any others the mean over the channels is drawn; all pictures are scaled alike.
+    grey, three are colours, of any others the mean over the channels is drawn; all pictures are scaled alike. Where
+    decoded values lie outside ``value_range``, the title gives their range and says that they are clipped.
 
     Args:
         autoencoder: a built autoencoder, such as ``model.lea_layers[0].autoencoder`` of a trained model.
@@ -57,12 +58,10 @@ def latent_traversal(
     shown = min(check_positive_int("max_codes", max_codes), autoencoder.code_length)
     given = None if value_range is None else _check_range("value_range", value_range)
     windows = _decode(autoencoder, codes, shown)
-    low, high = given or limits(windows)
-    if windows.shape[-1] == 3:
-        pictures = np.clip((windows - low) / max(high - low, 1e-18), 0, 1)
-    else:
-        pictures = np.mean(windows, axis=-1)
-        low, high = given or limits(pictures)
+    values = windows if windows.shape[-1] == 3 else np.mean(windows, axis=-1)
+    lowest, highest = limits(values)
+    low, high = given or widened(lowest, highest)
+    pictures = np.clip((values - low) / (high - low), 0, 1) if windows.shape[-1] == 3 else values
     rows = [
         [
             Cell(picture, (low, high), f"{code + 0.0:.2g}" if i == 0 else "")
@@ -71,6 +70,8 @@ def latent_traversal(
         for i, row in enumerate(pictures)
     ]
     title = f"{name or autoencoder.name}: one code variable changed, the others 0; black {low:.2g}, white {high:.2g}"
+    if lowest < low or high < highest:
+        title += f" (decoded: {range_text(lowest, highest)}, clipped)"
     title += count_text(shown, autoencoder.code_length, "codes")
     if windows.shape[-1] not in (1, 3):
         title += f", mean of {windows.shape[-1]} channels"

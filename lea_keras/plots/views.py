@@ -10,6 +10,7 @@ from lea_keras.checks import fail
 from lea_keras.layer import LocallyEmbeddedAutoencoder
 from lea_keras.maps import Inspection, inspect
 from lea_keras.model import find_leas
+from lea_keras.plots.grid import range_text
 
 Source = keras.Model | Inspection | Sequence[Inspection]
 _SOURCES = "a model (with `images`), an inspection or a list of inspections, as lea_keras.inspect returns them"
@@ -81,28 +82,50 @@ def title(view: Inspection, name: str) -> str:
     return f"{name}: windows {size}, strides {strides}"
 
 
+def note(view: Inspection) -> str:
+    """What confidence is relative to."""
+    if view.largest is not None:
+        return f"confidence: relative to the split's worst window, whose squared error is {view.largest:.3g}"
+    count = len(view.inputs)
+    return f"confidence: relative to the worst window of {f'these {count} images' if count > 1 else 'this image'}"
+
+
 class Drawable:
     """The inputs of a LEA, and whatever has their shape, as pictures.
 
     One channel is grey, three with values in [0, 1] are colours; of any others the mean over the channels is drawn.
+
+    Attributes:
+        range: the smallest and the largest input.
+        heading: what is drawn of inputs.
+        scale: which values of pictures are black and white: the same for all images.
     """
 
     def __init__(self, inputs: np.ndarray) -> None:
-        self._range = limits(inputs)
-        self._channels = inputs.shape[-1]
-        self._colours = self._channels == 3 and self._range[0] >= 0 and self._range[1] <= 1
-        self.heading = "input" if self._colours or self._channels == 1 else f"input, mean of\n{self._channels} channels"
+        self.range = limits(inputs)
+        channels = inputs.shape[-1]
+        self._colours = channels == 3 and self.range[0] >= 0 and self.range[1] <= 1
+        self.heading = "input" if self._colours or channels == 1 else f"input, mean of\n{channels} channels"
+        self.scale = widened(*limits(self._values(inputs)))
 
     def picture(self, values: np.ndarray) -> np.ndarray:
         """[h, w] or [h, w, 3] of values [h, w, c]; colours are clipped to the inputs' range."""
-        return np.clip(values, *self._range) if self._colours else np.mean(values, axis=-1)
+        return np.clip(values, *self.range) if self._colours else self._values(values)
 
-    def limits(self, image: np.ndarray) -> tuple[float, float]:
-        """Black and white for one of the inputs [h, w, c] and its reconstruction.
+    def caption(self, values: np.ndarray) -> str:
+        """The range of a picture of values [h, w, c] before any were clipped to the inputs' range, and if some are."""
+        text, (low, high) = range_text(*limits(self._values(values))), limits(values)
+        return text if self.range[0] <= low and high <= self.range[1] else f"{text}\nclipped"
 
-        They are the same for all images, except where means of channels are drawn, which can be far apart.
-        """
-        return self._range if self._colours or self._channels == 1 else limits(self.picture(image))
+    def clipping(self, values: np.ndarray) -> str:
+        """A note about values [..., c] that are drawn clipped; empty if none are."""
+        low, high = limits(values)
+        if self.range[0] <= low and high <= self.range[1]:
+            return ""
+        return f"clipped: to the inputs' range, {range_text(*self.range)}"
+
+    def _values(self, values: np.ndarray) -> np.ndarray:
+        return values if self._colours else np.mean(values, axis=-1)
 
 
 def limits(values: np.ndarray) -> tuple[float, float]:
@@ -110,10 +133,14 @@ def limits(values: np.ndarray) -> tuple[float, float]:
     return float(np.min(values)), float(np.max(values))
 
 
-def range_text(values: np.ndarray) -> str:
-    """The range of values as it is printed below a picture."""
-    low, high = limits(values)
-    return f"{low:.2g} … {high:.2g}"
+def widened(low: float, high: float) -> tuple[float, float]:
+    """A scale from the smallest to the largest value on which these differ even where they are one.
+
+    A single value in [0, 1] is shown on that range, any other in the middle, between 0 and its double **(chosen)**.
+    """
+    if low < high:
+        return low, high
+    return (0.0, 1.0) if 0 <= low <= 1 else (min(2 * low, 0.0), max(2 * low, 0.0))
 
 
 def count_text(shown: int, count: int, what: str) -> str:
