@@ -17,7 +17,7 @@ PACKAGE = ROOT / "lea_keras"
 LEVELS = [
     {"version"},
     {"checks"},
-    {"sprites", "windows", "differentiation", "pipelines"},
+    {"sprites", "splits", "windows", "differentiation", "pipelines"},
     {"data", "losses", "strips"},
     {"metrics"},
     {"coders"},
