@@ -63,7 +63,7 @@ def attack(members: Sequence[Member], settings: Settings, results: Results) -> s
         found = [_read(*member) for member in members]
         groups = comparison.group_runs(found)
         baseline = _baseline(groups, settings.baseline)
-        first = (baseline or groups[0]).runs[0].config
+        first = baseline.config if baseline else found[0].config
         batch_size = first.batch_size or lea_keras.data.info(first.dataset).batch_size
         images, labels = first_samples(evaluation.load_splits(first, ["test"])["test"], settings.samples)
         for run in found[1:]:  # before the first is attacked for hours
@@ -109,7 +109,7 @@ def _read(path: pathlib.Path, config: RunConfig) -> Run:
     rows = callbacks.read_metrics(path)
     if not rows:
         raise RunError(f"The run {path} has no {callbacks.METRICS_FILE}: no epoch of it has finished")
-    return Run(path, config, rows, None)
+    return Run(path, config, rows, None, len(rows))
 
 
 def _baseline(groups: Sequence[Group], name: str | None) -> Group | None:

@@ -14,6 +14,8 @@ from models.results import Results
 CURVES = "curves.png"
 OF_LEAS = ("code_maps.png", "histograms.png")
 OF_DECODERS = ("reconstructions.png", "windows.png", "confidence.png")
+# How curves call the split that a run validates on; where it is the test data, they say so.
+_HELD_OUT = {"validation": "validation", "test": "test set"}
 
 Rows = Sequence[Mapping[str, float]]  # of metrics.csv
 
@@ -26,9 +28,9 @@ def names(model: keras.Model) -> list[str]:
     return found + [_traversal(lea) for lea in decoders if _is_variational(lea)]
 
 
-def of_run(model: keras.Model, images: Any, rows: Rows, results: Results) -> None:
+def of_run(model: keras.Model, images: Any, rows: Rows, results: Results, validates_on: str = "test") -> None:
     """Draws the metrics of a run, what its LEAs make of a few images, and what the codes of a VAE stand for."""
-    results.write_picture(CURVES, plots.metric_curves([_curves(rows)]))
+    results.write_picture(CURVES, plots.metric_curves([_curves(rows)], held_out=_HELD_OUT[validates_on]))
     views = lea_keras.inspect(model, images)
     shown = {"max_images": len(images)}
     if views:
@@ -47,12 +49,14 @@ def of_run(model: keras.Model, images: Any, rows: Rows, results: Results) -> Non
             results.write_picture(_traversal(view.layer), figure)
 
 
-def of_comparison(groups: Mapping[str, Sequence[Rows]], results: Results) -> None:
-    """Draws the metrics of groups of runs."""
+def of_comparison(groups: Mapping[str, Sequence[Rows]], results: Results, validate_on: Mapping[str, str]) -> None:
+    """Draws the metrics of groups of runs; ``validate_on`` has the split behind the columns "val_" of each group."""
     curves = {name: [_curves(rows) for rows in of_runs] for name, of_runs in groups.items()}
     found = tables.in_order(name for of_runs in groups.values() for name in tables.of_row(of_runs[0][-1])["train"])
     runs = curves if len(curves) > 1 else next(iter(curves.values()))
-    results.write_picture(CURVES, plots.metric_curves(runs, [_title(name) for name in found]))
+    held_out = {name: _HELD_OUT[split] for name, split in validate_on.items()}
+    held_out = held_out if len(curves) > 1 else next(iter(held_out.values()))
+    results.write_picture(CURVES, plots.metric_curves(runs, [_title(name) for name in found], held_out=held_out))
 
 
 def _curves(rows: Rows) -> list[dict[str, float]]:

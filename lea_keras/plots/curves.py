@@ -19,7 +19,8 @@ Runs = Sequence[Sequence[Mapping[str, float]]]
 # Okabe and Ito's colours, told apart by colour-blind readers; markers and line styles do so in grey print.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P")
-_SPLITS = {"test": ("val_", "-"), "training": ("", "--")}
+_TRAINING = "training"
+_SPLITS = {"test": ("val_", "-"), _TRAINING: ("", "--")}
 _ABBREVIATIONS = ("rl", "rln", "kl")
 _NOT_METRICS = ("epoch", "seconds")
 
@@ -33,16 +34,23 @@ class _Course(NamedTuple):
     high: np.ndarray
 
 
-def metric_curves(runs: Runs | Mapping[str, Runs], metrics: Sequence[str] | None = None) -> "Figure":
+def metric_curves(
+    runs: Runs | Mapping[str, Runs],
+    metrics: Sequence[str] | None = None,
+    *,
+    held_out: str | Mapping[str, str] = "test",
+) -> "Figure":
     """Draws metrics over the epochs of several runs: the median as a line, all runs as a band (Figs. 3.4, 4.1, 5.6).
 
-    Test metrics are solid lines, training metrics dashed ones. Runs may differ in length: later epochs show the runs
-    that got so far, and the title says so.
+    Test (or validation) metrics are solid lines, training metrics dashed ones. Runs may differ in length: later epochs
+    show the runs that got so far, and the title says so.
 
     Args:
         runs: of each run its rows, as ``lea_keras.callbacks.read_metrics`` returns them; or a mapping from labels to
             such lists, to compare groups of runs.
         metrics: names of training metrics such as "accuracy"; "val_accuracy" comes with it. None: all that there are.
+        held_out: what the legend calls the data of metrics such as "val_accuracy", for example "validation"; or a
+            mapping from labels to such names, where groups differ in it.
 
     Returns:
         A figure with one panel per metric.
@@ -51,11 +59,14 @@ def metric_curves(runs: Runs | Mapping[str, Runs], metrics: Sequence[str] | None
         ValueError: if there are no runs, a run has no epochs, or no run has a metric.
     """
     groups = _check_runs(runs)
+    splits = _names_of_splits(groups, held_out)
     metrics = _check_metrics(metrics, [run for group in groups.values() for run in group])
     count, lengths = _extent(groups)
     lines = len(groups) * len(_SPLITS)
     width = PANEL_WIDTH * min(len(metrics), PANELS_IN_A_ROW)
-    widest = max(text_width(f"{label}, training", LABEL_SIZE) for label in groups) + 0.6
+    widest = (
+        max(text_width(f"{label}, {name}", LABEL_SIZE) for label in groups for name in splits[label].values()) + 0.6
+    )
     columns = max(1, min(lines, int(width / widest)))
     if columns > 1 and len(groups) > 1:
         columns -= columns % 2  # test and training of a group in one row
@@ -66,8 +77,8 @@ def metric_curves(runs: Runs | Mapping[str, Runs], metrics: Sequence[str] | None
                 colour = _COLOURS[(i if len(groups) > 1 else j) % len(_COLOURS)]
                 marker = _MARKERS[i % len(_MARKERS)] if len(groups) > 1 else "o" if lengths[-1] == 1 else None
                 course = _course(group, prefix + metric)
-                text = f"{label}, {split}" if label else split
-                _draw_course(axes, course, text, colour, style, marker, hollow=split == "training")
+                text = f"{label}, {splits[label][split]}" if label else splits[label][split]
+                _draw_course(axes, course, text, colour, style, marker, hollow=split == _TRAINING)
         axes.set_xlabel("epoch", size=LABEL_SIZE)
         axes.set_title(metric_label(metric), size=10, weight="bold", parse_math=False)
         _whole_epochs(axes)
@@ -109,6 +120,15 @@ def _check_runs(runs: Any) -> dict[str, Runs]:
             if not run:
                 raise fail("runs", "runs that have finished an epoch", f"{given}a run without rows")
     return groups
+
+
+def _names_of_splits(groups: dict[str, Runs], held_out: Any) -> dict[str, dict[str, str]]:
+    """What the legend calls the two splits of each group."""
+    names = held_out if isinstance(held_out, Mapping) else dict.fromkeys(groups, held_out)
+    if not all(isinstance(names.get(label), str) and names[label] for label in groups):
+        allowed = f"a name, or a mapping from each of the labels {', '.join(map(repr, groups))} to one"
+        raise fail("held_out", allowed, held_out)
+    return {label: {split: split if split == _TRAINING else names[label] for split in _SPLITS} for label in groups}
 
 
 def _check_metrics(metrics: Any, runs: list[Any]) -> list[str]:
