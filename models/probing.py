@@ -49,7 +49,8 @@ def load(config: RunConfig, settings: Settings) -> dict[str, Any]:
         counts = itertools.count(settings.limit)
         limit = next(n for n in counts if n - splits.validation_size(n, config.validation) == settings.limit)
     shared = {"seed": config.seed, "name": config.dataset, "data_dir": config.data_dir}
-    part = {"limit": limit, "validation": config.validation}
+    some = splits.validation_size(limit or every, config.validation)
+    part = {"limit": limit, "validation": config.validation if some else 0.0}
     try:
         return {
             "train": probes.sprites_data("train", **part, **shared),

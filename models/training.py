@@ -20,6 +20,11 @@ LOG_FOLDER = "logs"
 PICTURE_FILE = "codes.png"
 PICTURE_IMAGES = 4
 PICTURED_EPOCHS = 5
+# What TensorBoard says beside the curves that it calls "validation", as Keras does whatever the data are.
+VALIDATED_ON = {
+    "validation": "validation: the part of the training samples that --validation sets aside",
+    "test": "validation: the test set, since no part of the training samples is set aside (--validation)",
+}
 
 
 def train(config: RunConfig, run_dir: pathlib.Path, resume: bool = False, job: Job | None = None) -> str:
@@ -169,10 +174,11 @@ def _writers(
         callbacks.LEAPictures(images, logs, every=max(1, config.epochs // PICTURED_EPOCHS)),
         callbacks.CapacityReadout(images, logs),
     ]
+    scalars = EpochScalars(logs, VALIDATED_ON[config.validates_on])
     others = [callbacks.RunCheckpoint(run_dir), callbacks.TimeLeft()]
     if shown is model:
-        return [EpochScalars(logs), *pictured, *others]
-    return [distribution.OnlyHere([EpochScalars(logs), *others], pictured, shown)]
+        return [scalars, *pictured, *others]
+    return [distribution.OnlyHere([scalars, *others], pictured, shown)]
 
 
 def _draw(model: keras.Model, data: Dataset, run_dir: pathlib.Path) -> None:
