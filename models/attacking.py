@@ -11,7 +11,7 @@ import numpy as np
 import lea_keras
 import lea_keras.data
 from lea_keras import callbacks, robustness, robustness_plot
-from models import attack_tables, comparison, evaluation, failures, parts, runs, series
+from models import attack_tables, comparison, evaluation, failures, parts, runs, series, tables
 from models.attack_tables import COLUMNS, Row
 from models.comparison import Group, Run
 from models.configs import RunConfig, checks
@@ -125,7 +125,7 @@ def _baseline(groups: Sequence[Group], name: str | None) -> Group | None:
         if len(named) == 1:
             return named[0]
         if named:
-            among = ", ".join(group.name for group in named)
+            among = ", ".join(sorted((group.name for group in named), key=tables.natural))
             raise checks.fail("baseline", "the folder of one of the runs", name, f"Several are meant: {among}.")
     models = (group.runs[0].config.model for group in groups)
     checks.check_choice("baseline", name, dict.fromkeys([*(group.name for group in groups), *models]))
