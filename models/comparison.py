@@ -118,7 +118,9 @@ def _csv_row(item: Aggregate, differs: Mapping[str, Any], epoch: epochs.Choice) 
 
 def _draw(groups: Sequence[Group], results: Results) -> None:
     several = len({group.config.dataset for group in groups}) > 1
-    names = [f"{group.name}, {group.config.dataset}" if several else group.name for group in groups]
+    datasets = [f", {group.config.dataset}" if several else "" for group in groups]
+    # Folders are often called after the data already.
+    names = [g.name if data[2:] in g.name else g.name + data for g, data in zip(groups, datasets, strict=True)]
     rows = [[run.rows for run in group.runs] for group in groups]
     validate_on = [group.config.validates_on for group in groups]
     pictures.of_comparison(dict(zip(names, rows, strict=True)), results, dict(zip(names, validate_on, strict=True)))
