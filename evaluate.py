@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from models import backends, commandline, runs
+from models import backends, commandline, epochs, runs
 from models.commandline import Flag
 from models.configs import BACKENDS, RunConfig, checks
 from models.results import Results
@@ -36,12 +36,19 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
             "compare",
             "FOLDERS",
             "the same, put side by side: medians and ranges over runs that differ in their seeds alone, of the "
-            "evaluations if all were measured before, else of the last epochs",
+            "evaluations if all were measured before after the same epochs, else of metrics.csv",
+        ),
+        Flag(
+            "epoch",
+            "last, best or N",
+            "by which epoch a run is judged; the best one has the least main loss on the run's validation part or, as "
+            "the results then say, for lack of one on the test data. --compare finds every epoch in metrics.csv, to "
+            "evaluate a run its model must be there, and only those of the last epochs are kept [last]",
         ),
         Flag("backend", "NAME", f"{' or '.join(BACKENDS)}, on which Keras runs [that of the first run]"),
     ),
     "Data": (
-        Flag("splits", "NAMES", f"which to measure [{','.join(SPLITS)}]"),
+        Flag("splits", "NAMES", f"which to measure, of {', '.join(SPLITS)} [all that a run has]"),
         Flag("data_dir", "FOLDER", "where TFDS keeps its data sets [as in the run]"),
         Flag("download", "", "download the data set if it is missing"),
     ),
@@ -127,14 +134,17 @@ def _evaluation(given: dict[str, Any]) -> Callable[[], str]:
     if needless:
         raise RunError(f"Add --attacks to --{needless[0]}, which is of no use without it")
     images = checks.check_positive_int("images", given.get("images", IMAGES))
-    splits = given.get("splits", ",".join(SPLITS)).split(",")
-    for split in splits:
-        checks.check_choice("splits", split, SPLITS)
+    epoch = epochs.check(given.get("epoch", epochs.LAST))
+    splits = given["splits"].split(",") if "splits" in given else None
     folders = _folders("run_dir", given["run_dir"])
     if "output_dir" in given and len(folders) > 1:
         raise checks.fail("output_dir", f"left out with several runs, here {len(folders)}", given["output_dir"])
     tasks = []
     for folder, config in _configs(folders, given):
+        for split in splits or ():
+            if split == "validation" and not config.validation:
+                raise checks.fail("splits", f"train or test for {folder}, a run without a validation part", split)
+            checks.check_choice("splits", split, config.splits)
         output = pathlib.Path(given.get("output_dir", folder / OUTPUT))
         tasks.append((folder, config, Results(output, [folder])))
     probes = _probe_settings(given)
@@ -142,7 +152,7 @@ def _evaluation(given: dict[str, Any]) -> Callable[[], str]:
         found = next(config.dataset for _, config, _ in tasks if config.dataset not in WITH_FACTORS)
         raise checks.fail("probes", f"left out for runs on other data than {' and '.join(WITH_FACTORS)}", found)
     backends.use(given.get("backend", tasks[0][1].backend))
-    return lambda: _evaluate(tasks, splits, images, probes)
+    return lambda: _evaluate(tasks, splits, images, probes, epoch)
 
 
 def _configs(folders: Sequence[pathlib.Path], given: dict[str, Any]) -> list[tuple[pathlib.Path, RunConfig]]:
@@ -165,18 +175,31 @@ def _probe_settings(given: dict[str, Any]) -> dict[str, Any] | None:
 
 def _evaluate(
     tasks: list[tuple[pathlib.Path, RunConfig, Results]],
-    splits: list[str],
+    splits: list[str] | None,
     images: int,
     probes: dict[str, Any] | None,
+    epoch: epochs.Choice,
 ) -> str:
     evaluation = quiet_import("models.evaluation")  # only now, since importing Keras takes seconds
+    if epoch != epochs.LAST:
+        _check_epochs(evaluation, tasks, epoch)
     for i, (folder, config, results) in enumerate(tasks):
         print(f"Run folder: {folder}" + (f" ({i + 1} of {len(tasks)})" if len(tasks) > 1 else ""), flush=True)
         settings = evaluation.probing.Settings(**probes) if probes else None
-        text = evaluation.evaluate(folder, config, splits, images, results, settings) + f"\nResults: {results.folder}"
+        text = evaluation.evaluate(folder, config, splits or config.splits, images, results, settings, epoch)
+        text += f"\nResults: {results.folder}"
         if i + 1 < len(tasks):
             print(text, flush=True)
     return text
+
+
+def _check_epochs(evaluation: Any, tasks: list[tuple[pathlib.Path, RunConfig, Results]], epoch: epochs.Choice) -> None:
+    """Before the first run is measured, sees that all of them have the epoch."""
+    for folder, config, _ in tasks:
+        try:
+            evaluation.choose_epoch(folder, config, epoch)
+        except ValueError as error:
+            raise RunError(str(error)) from None
 
 
 def _attack(given: dict[str, Any]) -> Callable[[], str]:
@@ -215,13 +238,14 @@ def _beside(named: Sequence[pathlib.Path], name: str) -> pathlib.Path:
 def _comparison(given: dict[str, Any]) -> Callable[[], str]:
     """Checks what can be checked before Keras is imported; returns what is to be done."""
     for name in given:
-        if name not in ("compare", "output_dir"):
+        if name not in ("compare", "epoch", "output_dir"):
             raise checks.fail(name, "left out with --compare, which measures nothing anew", given[name])
+    epoch = epochs.check(given.get("epoch", epochs.LAST))
     named, folders = _split("compare", given["compare"]), _folders("compare", given["compare"])
     output = pathlib.Path(given.get("output_dir", _beside(named, COMPARISON)))
     results = Results(output, named)
     backends.use_any()
-    return lambda: quiet_import("models.comparison").compare(folders, results) + f"\nResults: {output}"
+    return lambda: quiet_import("models.comparison").compare(folders, results, epoch) + f"\nResults: {output}"
 
 
 def _split(name: str, text: str) -> list[pathlib.Path]:

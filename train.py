@@ -34,7 +34,13 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag("dataset", "NAME", f"{', '.join(IMAGE_SIZES)}; sprites is generated, the others come from TFDS"),
         Flag("data_dir", "FOLDER", "where TFDS keeps its data sets", "TFDS' own folder"),
         Flag("download", "", "download the data set if it is missing"),
-        Flag("limit", "N", "train on N samples only", "all"),
+        Flag("limit", "N", "use N training samples only", "all"),
+        Flag(
+            "validation",
+            "X",
+            "set this fraction of the training samples aside, 0.1 for a tenth, and validate on them after each epoch; "
+            "0: validate on the test data, which then are no measure of what was chosen by them",
+        ),
         Flag("batch_size", "N", "samples per step", "mnist 256, fashion_mnist and cifar10 128, sprites 64"),
     ),
     "Model": (
@@ -62,7 +68,7 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag("lea_weight", "X", "weight of the LEAs' losses"),
         Flag("epochs", "N", "passes over the training data"),
         Flag("learning_rate", "X", "of Adam"),
-        Flag("seed", "N", "of weights, noise and data order"),
+        Flag("seed", "N", "of weights, noise, data order and the choice of samples"),
         Flag("chunk_windows", "N or auto", "windows that a LEA works on at once, for less memory", "all"),
         Flag("jit_compile", "", "compile with XLA; --nojit_compile: never", "Keras decides"),
         Flag("mixed_precision", "NAME", f"{', '.join(PRECISIONS)}"),

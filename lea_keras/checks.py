@@ -70,6 +70,17 @@ def check_number(argument: str, value: Any, minimum: float = 0.0) -> float:
     return number
 
 
+def check_fraction(argument: str, value: Any) -> float:
+    """Returns ``value`` as a ``float`` if it is a part of a whole that leaves something: a number from 0 to below 1."""
+    try:
+        number = check_number(argument, value)
+    except ValueError:
+        number = 1.0
+    if number >= 1.0:
+        raise fail(argument, "a number of at least 0 and below 1", value)
+    return number
+
+
 def check_pair(argument: str, value: Any) -> tuple[int, int]:
     """Returns a positive int, or a pair of them, as ``(rows, columns)``."""
     if is_integer(value):

@@ -16,6 +16,8 @@ import keras
 import numpy as np
 
 from lea_keras import checks, pipelines, sprites
+from lea_keras.splits import SPLITS, choose
+from lea_keras.splits import permutation as _permutation
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 #: What `load` returns.
 Dataset: TypeAlias = "tf.data.Dataset | keras.utils.PyDataset"
 
-SPLITS = ("train", "test")
+_STORED = ("train", "test")  # "validation" is a part of "train"
 
 #: The seed of the choice among dSprites' 737 280 images **(chosen)**: fixed, so that every run has the same subset.
 SELECTION_SEED = 2019
@@ -79,6 +81,7 @@ def load(
     batch_size: int | None = None,
     label: str = "shape",
     limit: int | None = None,
+    validation: float = 0.0,
     shuffle: bool | None = None,
     seed: int = 0,
     first_epoch: int = 0,
@@ -102,15 +105,18 @@ def load(
 
     Args:
         name: "sprites" (generated), "mnist", "fashion_mnist", "cifar10" or "dsprites" (from TensorFlow Datasets).
-        split: "train" or "test".
+        split: "train", "test" or, where `validation` sets one apart, "validation".
         batch_size: how many samples make a batch; the last one may be smaller. `None` gives single samples, which can
             be iterated but not trained on.
         label: for `dsprites` and `sprites` the factor to classify: "shape" (3 classes), "scale" (6), "orientation"
             (40), "x" or "y" (32). The others have only their class.
         limit: use this many samples of the split (training or test) after a seeded shuffle. The samples of a smaller
             limit are among those of a larger one. `None` uses all.
-        shuffle: whether to shuffle every epoch anew. `None` shuffles "train" and not "test".
-        seed: decides the samples under `limit` and every epoch's order; from 0 to 2³² - 1.
+        validation: the fraction of the training samples, chosen by `seed`, that the split "validation" has and "train"
+            has not; see `splits.choose`. With a `limit`, it is a part of the limited samples and not of the others
+            **(chosen)**: a run that may know so many labels chooses by no further ones. "test" is the same with any.
+        shuffle: whether to shuffle every epoch anew. `None` shuffles "train" and no other.
+        seed: decides the samples under `limit`, those of "validation", and every epoch's order; from 0 to 2³² - 1.
         first_epoch: the number of the first iteration's epoch.
         data_dir: the folder of TensorFlow Datasets; `None` is its default, `~/tensorflow_datasets`.
         download: download and prepare the data set if the folder does not have it.
@@ -125,12 +131,12 @@ def load(
         ImportError: for any data set but `sprites` where TensorFlow or TensorFlow Datasets is not installed.
     """
     details = info(name, label)
-    checks.check_choice("split", split, SPLITS)
-    size = details.train_size if split == "train" else details.test_size
+    stored = "test" if checks.check_choice("split", split, SPLITS) == "test" else "train"
+    size = details.train_size if stored == "train" else details.test_size
     if batch_size is not None:
         batch_size = checks.check_positive_int("batch_size", batch_size)
     if limit is not None and checks.check_positive_int("limit", limit) > size:
-        raise checks.fail("limit", f"at most {size}, the size of {name!r}, {split!r}", limit)
+        raise checks.fail("limit", f"at most {size}, the size of {name!r}, {stored!r}", limit)
     if shuffle is not None and not isinstance(shuffle, (bool, np.bool_)):
         raise checks.fail("shuffle", "True, False or None", shuffle)
     seed = checks.check_seed(seed)
@@ -138,18 +144,18 @@ def load(
     if data_dir is not None and not isinstance(data_dir, (str, os.PathLike)):
         raise checks.fail("data_dir", "a path or None", data_dir)
     shuffle = split == "train" if shuffle is None else bool(shuffle)
+    chosen = choose(split, size, limit, validation, seed)  # positions in what is stored
 
-    chosen = np.arange(size) if limit is None else _permutation(size, seed)[:limit]  # positions in the split
     if name == "sprites" and limit is not None:
-        images, labels = _draw_sprites(selection(split)[chosen])  # only what is needed
-        chosen = np.arange(limit)
+        images, labels = _draw_sprites(selection(stored)[chosen])  # only what is needed
+        chosen = np.arange(len(chosen))
     elif name == "sprites":
-        images, labels = _all_sprites(split)
+        images, labels = _all_sprites(stored)
     else:
         data_dir = None if data_dir is None else os.fspath(data_dir)
         if download:
             _builder(name, data_dir).download_and_prepare()
-        images, labels = _read(name, split, data_dir)
+        images, labels = _read(name, stored, data_dir)
     column = list(sprites.FACTORS).index(label) if name in _WITH_FACTORS else 0
     scale = 1.0 if name in _WITH_FACTORS else 255.0  # both kinds of sprites come as 0 and 1
 
@@ -202,7 +208,7 @@ def selection(split: str) -> np.ndarray:
     Returns:
         [59 972] or [10 006] int64 in random order, always the same, without repetition within or between the two.
     """
-    checks.check_choice("split", split, SPLITS)
+    checks.check_choice("split", split, _STORED)
     train, test = _DATASETS["dsprites"].train_size, _DATASETS["dsprites"].test_size
     permutation = _permutation(sprites.GRID_SIZE, SELECTION_SEED)
     return permutation[:train] if split == "train" else permutation[train : train + test]
@@ -259,14 +265,6 @@ def check_images(images: Any) -> None:
         raise checks.fail("images", "finite and within [0, 1]", f"{received}, minimum {low:g}, maximum {high:g}", hint)
 
 
-def _permutation(size: int, *seeds: int) -> np.ndarray:
-    """Returns the numbers below `size` in an order that depends on `seeds` alone.
-
-    `RandomState` because NumPy promises never to change its stream, which a resumed training may rely on.
-    """
-    return np.random.RandomState(seeds).permutation(size).astype(np.int64)  # [size]
-
-
 def _draw_sprites(indices: np.ndarray) -> tuple[Any, Any]:
     """Returns sprites as uint8 [n, 64, 64, 1] and their factor labels [n, 5], both as `pipelines.keep` has them."""
     labels = sprites.labels_from_indices(indices)
@@ -275,7 +273,7 @@ def _draw_sprites(indices: np.ndarray) -> tuple[Any, Any]:
 
 @functools.lru_cache(maxsize=2)
 def _all_sprites(split: str) -> tuple[Any, Any]:
-    """Returns a whole split of `sprites`; drawn once per process (246 MB to train, 41 MB to test)."""
+    """Returns all training or test images of `sprites`; drawn once per process (246 MB to train, 41 MB to test)."""
     return _draw_sprites(selection(split))
 
 

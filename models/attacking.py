@@ -11,7 +11,7 @@ import numpy as np
 import lea_keras
 import lea_keras.data
 from lea_keras import callbacks, robustness, robustness_plot
-from models import attack_tables, comparison, evaluation, failures, parts, runs, series
+from models import attack_tables, comparison, evaluation, failures, parts, runs, series, tables
 from models.attack_tables import COLUMNS, Row
 from models.comparison import Group, Run
 from models.configs import RunConfig, checks
@@ -63,7 +63,7 @@ def attack(members: Sequence[Member], settings: Settings, results: Results) -> s
         found = [_read(*member) for member in members]
         groups = comparison.group_runs(found)
         baseline = _baseline(groups, settings.baseline)
-        first = (baseline or groups[0]).runs[0].config
+        first = baseline.config if baseline else found[0].config
         batch_size = first.batch_size or lea_keras.data.info(first.dataset).batch_size
         images, labels = first_samples(evaluation.load_splits(first, ["test"])["test"], settings.samples)
         for run in found[1:]:  # before the first is attacked for hours
@@ -109,7 +109,7 @@ def _read(path: pathlib.Path, config: RunConfig) -> Run:
     rows = callbacks.read_metrics(path)
     if not rows:
         raise RunError(f"The run {path} has no {callbacks.METRICS_FILE}: no epoch of it has finished")
-    return Run(path, config, rows, None)
+    return Run(path, config, rows, None, len(rows))
 
 
 def _baseline(groups: Sequence[Group], name: str | None) -> Group | None:
@@ -125,7 +125,7 @@ def _baseline(groups: Sequence[Group], name: str | None) -> Group | None:
         if len(named) == 1:
             return named[0]
         if named:
-            among = ", ".join(group.name for group in named)
+            among = ", ".join(sorted((group.name for group in named), key=tables.natural))
             raise checks.fail("baseline", "the folder of one of the runs", name, f"Several are meant: {among}.")
     models = (group.runs[0].config.model for group in groups)
     checks.check_choice("baseline", name, dict.fromkeys([*(group.name for group in groups), *models]))

@@ -57,6 +57,7 @@ class RunConfig:
         data_dir: folder of the TFDS data sets; None: TFDS' own default.
         download: whether a missing data set may be downloaded.
         limit: number of training samples, taken after a seeded shuffle; None: all.
+        validation: fraction of these samples, chosen by the seed, to validate on instead of the test data; 0: none.
         batch_size: samples per step; None: the data set's default (thesis section A.1).
         model: one of ``MODELS``.
         filters: filters of the two convolutions of ``classic`` and ``cnn_lea``.
@@ -78,7 +79,7 @@ class RunConfig:
         lea_weight: weight λ of each LEA's loss (Eq. 5.3).
         epochs: passes over the training data.
         learning_rate: Adam's.
-        seed: of weights, noise and data order.
+        seed: of weights, noise, data order and the choice of samples.
         chunk_windows: windows that a LEA works on at once; "auto": as many as fit the cache; None: all.
         jit_compile: whether XLA compiles the training step; None: Keras decides.
         mixed_precision: "none", "float16" or "bfloat16".
@@ -89,6 +90,7 @@ class RunConfig:
     data_dir: str | None = None
     download: bool = False
     limit: int | None = None
+    validation: float = 0.0
     batch_size: int | None = None
     model: str = "lea_fc"
     filters: tuple[int, int] = (32, 64)
@@ -132,6 +134,16 @@ class RunConfig:
             raise checks.fail("k", f"at most the code length, {self.code_length}", self.k)
         if self.model == "decoder_free" and self.lea_weight != 0:
             raise checks.fail("lea_weight", "0 for decoder_free", self.lea_weight, "With a weight it is lea_only.")
+
+    @property
+    def validates_on(self) -> str:
+        """The split that every epoch is followed by, whose metrics begin with "val_": "validation" or "test"."""
+        return "validation" if self.validation else "test"
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits of the run's data: "train", perhaps "validation", "test"."""
+        return ("train", *(("validation",) if self.validation else ()), "test")
 
     def to_json(self) -> str:
         """The configuration as indented JSON text."""
@@ -221,13 +233,14 @@ def _chunk_windows(name: str, value: Any) -> int | str:
 
 
 # Fields that runs of earlier versions lack, with what those runs did.
-_ADDED_LATER = {"chunk_windows": None, "backend": "tensorflow"}
+_ADDED_LATER = {"chunk_windows": None, "backend": "tensorflow", "validation": 0.0}
 
 _CHECKS: dict[str, Callable[[str, Any], Any]] = {
     "dataset": _choice(*IMAGE_SIZES),
     "data_dir": _optional(_folder),
     "download": _bool,
     "limit": _optional(_int()),
+    "validation": checks.check_fraction,
     "batch_size": _optional(_int()),
     "model": _choice(*MODELS),
     "filters": _filters,

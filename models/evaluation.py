@@ -1,4 +1,4 @@
-"""What a finished run is worth: measures over whole splits and pictures, from its folder alone."""
+"""Evaluation of a run: measures over whole splits and pictures, from its folder alone."""
 
 import collections
 import json
@@ -17,8 +17,8 @@ import lea_keras.data
 from lea_keras import callbacks, losses, metrics, windows
 from lea_keras.layer import Use, forward_pass
 from lea_keras.model import find_leas
-from models import compiling, failures, parts, pictures, probing, runs, tables, training
-from models.configs import RunConfig
+from models import compiling, epochs, failures, parts, pictures, probing, runs, tables, training
+from models.configs import RunConfig, checks
 from models.results import Results
 from models.runs import RunError
 
@@ -34,16 +34,18 @@ def evaluate(
     images: int,
     results: Results,
     probes: probing.Settings | None = None,
+    epoch: epochs.Choice = epochs.LAST,
 ) -> str:
     """Measures a run on whole splits, stores the values and draws pictures.
 
     Args:
         run_dir: the run's folder.
         config: its configuration, perhaps with the data elsewhere.
-        splits: of ``tables.SPLITS``.
+        splits: of ``config.splits``.
         images: how many test images the pictures show.
         results: where everything goes.
         probes: how to probe every layer for the factors of the images; None: not at all.
+        epoch: after which: "last", "best" or a number.
 
     Returns:
         The table of results.
@@ -54,10 +56,8 @@ def evaluate(
     """
     with parts.precision(config):
         try:
-            rows = callbacks.read_metrics(run_dir)
-            if not rows:
-                raise RunError(f"The run {run_dir} has no {callbacks.METRICS_FILE}: no epoch of it has finished")
-            model = load_model(run_dir, config)
+            rows, number = choose_epoch(run_dir, config, epoch)
+            model = load_model(run_dir, config, None if number == len(rows) else number)
             data = load_splits(config, sorted({*splits, "test"}))
             factors = probing.load(config, probes) if probes else None
             files = [RESULTS_JSON, RESULTS_CSV, *pictures.names(model)]
@@ -66,29 +66,64 @@ def evaluate(
             raise RunError(str(error)) from error
         with failures.in_one_line():
             values = {split: measure(model, data[split], split) for split in splits}
-        store(results, run_dir, len(rows), values)
+        store(results, run_dir, number, epoch, values)
         largest = {
             lea.name: values["test"][f"{lea.name}_rl_max"]
             for lea in find_leas(model)
             if "test" in values and lea.loss_weight
         }
-        pictures.of_run(model, lea_keras.data.take(data["test"], images)[0], rows, results, largest)
-        text = tables.of_splits(values)
+        shown = lea_keras.data.take(data["test"], images)[0]
+        pictures.of_run(model, shown, rows, results, config.validates_on, largest)
+        text = "\n".join([tables.of_splits(values), *_of_epoch(epoch, number, len(rows), config)])
         if probes:
             print(text, flush=True)  # the probes take much longer
             text = probing.probe(model, factors, config.seed, probes, results)
     return text
 
 
-def load_model(run_dir: pathlib.Path, config: RunConfig) -> keras.Model:
-    """The model of a run after its last finished epoch, without its optimizers; to be called under ``parts.precision``.
+def choose_epoch(run_dir: pathlib.Path, config: RunConfig, epoch: epochs.Choice) -> tuple[list[dict[str, float]], int]:
+    """Reads the metrics of a run and returns them with the number of an epoch whose model is there.
+
+    Raises:
+        ValueError: one line, if the metrics are damaged, or there is no such epoch or no model of it any more.
+        RunError: one line, if no epoch has finished.
+    """
+    rows = callbacks.read_metrics(run_dir)
+    if not rows:
+        raise RunError(f"The run {run_dir} has no {callbacks.METRICS_FILE}: no epoch of it has finished")
+    number = epochs.choose(rows, epoch, config.validates_on)
+    every = range(1, len(rows) + 1)
+    there = [n for n in every if n == len(rows) or callbacks.checkpoint_path(run_dir, n).is_file()]
+    if number not in there:
+        allowed = f"an epoch whose model is still in {run_dir}, which is {' or '.join(map(str, there))}"
+        best = f"The best epoch is {number}." if epoch == epochs.BEST and number else ""
+        hint = f"{best} --compare takes any epoch, from {callbacks.METRICS_FILE}.".strip()
+        raise checks.fail("epoch", allowed, epoch, hint)
+    return rows, number
+
+
+def _of_epoch(epoch: epochs.Choice, number: int, count: int, config: RunConfig) -> list[str]:
+    """Lines about an epoch that is not just the last one."""
+    if epoch == epochs.LAST:
+        return []
+    chosen = f", {epochs.described(epoch, [config.validates_on])}" if epoch == epochs.BEST else ""
+    return [f"After epoch {number} of {count}{chosen}.", *epochs.notes(epoch, [config.validates_on])]
+
+
+def load_model(run_dir: pathlib.Path, config: RunConfig, epoch: int | None = None) -> keras.Model:
+    """The model of a run after an epoch, without its optimizers; to be called under ``parts.precision``.
+
+    Args:
+        run_dir: the run's folder.
+        config: its configuration.
+        epoch: the number of an epoch whose checkpoint is there; None: the last finished one.
 
     Raises:
         RunError: one line, if it is missing, damaged or does not take the run's data.
     """
-    path = run_dir / callbacks.MODEL_FILE
+    path = run_dir / callbacks.MODEL_FILE if epoch is None else callbacks.checkpoint_path(run_dir, epoch)
     if not path.is_file():
-        raise RunError(f"The run {run_dir} has no {callbacks.MODEL_FILE}: no epoch of it has finished")
+        raise RunError(f"The run {run_dir} has no {path.name}: no epoch of it has finished")
     try:
         model = keras.models.load_model(path, compile=False)
     except Exception as error:  # a damaged file fails in whatever library meets the damage first
@@ -216,15 +251,26 @@ def confidence_quartiles(errors: np.ndarray) -> dict[str, float]:
     return dict(zip(QUARTILES, np.percentile(confidence, list(QUARTILES.values()), overwrite_input=True), strict=True))
 
 
-def store(results: Results, run_dir: pathlib.Path, epochs: int, values: dict[str, dict[str, float]]) -> None:
-    """Writes the values of all splits as JSON, with all that they depend on, and as CSV, one row per split."""
+def store(
+    results: Results, run_dir: pathlib.Path, number: int, epoch: epochs.Choice, values: dict[str, dict[str, float]]
+) -> None:
+    """Writes the values of all splits as JSON, with all that they depend on, and as CSV, one row per split.
+
+    Args:
+        results: where to.
+        run_dir: the run's folder.
+        number: of the epoch after which the model was measured.
+        epoch: by which choice it was.
+        values: by split.
+    """
     stored = runs.load_config(run_dir)  # not with the data elsewhere
     about = {
         "lea_keras": lea_keras.__version__,
         "backend": keras.backend.backend(),
         "run": run_dir.resolve().name,
-        "epochs": epochs,
+        "epochs": number,
+        "epoch": epoch,
         "config": json.loads(stored.to_json()),
     }
     results.write_json(RESULTS_JSON, about | {"splits": values})
-    results.write_csv(RESULTS_CSV, [{"split": split} | values[split] for split in values])
+    results.write_csv(RESULTS_CSV, [{"split": split, "epoch": number} | values[split] for split in values])

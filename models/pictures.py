@@ -14,6 +14,8 @@ from models.results import Results
 CURVES = "curves.png"
 OF_LEAS = ("code_maps.png", "histograms.png")
 OF_DECODERS = ("reconstructions.png", "windows.png", "confidence.png")
+# How curves call the split that a run validates on; where it is the test data, they say so.
+_HELD_OUT = {"validation": "validation", "test": "test set"}
 
 Rows = Sequence[Mapping[str, float]]  # of metrics.csv
 
@@ -27,7 +29,12 @@ def names(model: keras.Model) -> list[str]:
 
 
 def of_run(
-    model: keras.Model, images: Any, rows: Rows, results: Results, largest: Mapping[str, float] | None = None
+    model: keras.Model,
+    images: Any,
+    rows: Rows,
+    results: Results,
+    validates_on: str = "test",
+    largest: Mapping[str, float] | None = None,
 ) -> None:
     """Draws the metrics of a run, what its LEAs make of a few images, and what the codes of a VAE stand for.
 
@@ -36,9 +43,10 @@ def of_run(
         images: a few.
         rows: of its ``metrics.csv``.
         results: where the pictures go.
+        validates_on: the split that the run's "val_" metrics are of.
         largest: by LEA, the error of the worst window of the whole split, to which confidence is then relative.
     """
-    results.write_picture(CURVES, plots.metric_curves([_curves(rows)]))
+    results.write_picture(CURVES, plots.metric_curves([_curves(rows)], held_out=_HELD_OUT[validates_on]))
     views = lea_keras.inspect(model, images, largest=largest)
     shown = {"max_images": len(images)}
     if views:
@@ -58,12 +66,14 @@ def of_run(
             results.write_picture(_traversal(view.layer), figure)
 
 
-def of_comparison(groups: Mapping[str, Sequence[Rows]], results: Results) -> None:
-    """Draws the metrics of groups of runs."""
+def of_comparison(groups: Mapping[str, Sequence[Rows]], results: Results, validate_on: Mapping[str, str]) -> None:
+    """Draws the metrics of groups of runs; ``validate_on`` has the split behind the columns "val_" of each group."""
     curves = {name: [_curves(rows) for rows in of_runs] for name, of_runs in groups.items()}
     found = tables.in_order(name for of_runs in groups.values() for name in tables.of_row(of_runs[0][-1])["train"])
     runs = curves if len(curves) > 1 else next(iter(curves.values()))
-    results.write_picture(CURVES, plots.metric_curves(runs, [_title(name) for name in found]))
+    held_out = {name: _HELD_OUT[split] for name, split in validate_on.items()}
+    held_out = held_out if len(curves) > 1 else next(iter(held_out.values()))
+    results.write_picture(CURVES, plots.metric_curves(runs, [_title(name) for name in found], held_out=held_out))
 
 
 def _curves(rows: Rows) -> list[dict[str, float]]:

@@ -1,11 +1,13 @@
 """How well every layer of a run's model preserves the known factors of its images (thesis section 5.2)."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
 
-from lea_keras import probe_plot, probes
+import lea_keras.data
+from lea_keras import probe_plot, probes, splits
 from models.configs import RunConfig, checks
 from models.results import Results
 from models.runs import RunError
@@ -37,13 +39,23 @@ def load(config: RunConfig, settings: Settings) -> dict[str, Any]:
         RunError: one line, if the data has no known factors, has fewer images, or is not there, or what reads it is
             not installed.
     """
-    if settings.limit and config.limit and settings.limit > config.limit:
-        allowed = f"at most {config.limit}, the images that the run was trained on"
+    every = config.limit or lea_keras.data.info(config.dataset).train_size
+    trained = every - splits.validation_size(every, config.validation)
+    if settings.limit and settings.limit > trained:
+        allowed = f"at most {trained}, the images that the run was trained on"
         raise RunError(str(checks.fail("probe_limit", allowed, settings.limit)))
-    limits = {"train": settings.limit or config.limit, "test": None}
+    limit = config.limit
+    if settings.limit:  # of so many samples, the run trains on as many as are wanted
+        counts = itertools.count(settings.limit)
+        limit = next(n for n in counts if n - splits.validation_size(n, config.validation) == settings.limit)
     shared = {"seed": config.seed, "name": config.dataset, "data_dir": config.data_dir}
+    some = splits.validation_size(limit or every, config.validation)
+    part = {"limit": limit, "validation": config.validation if some else 0.0}
     try:
-        return {split: probes.sprites_data(split, limit, **shared) for split, limit in limits.items()}
+        return {
+            "train": probes.sprites_data("train", **part, **shared),
+            "test": probes.sprites_data("test", None, **shared),
+        }
     except (ValueError, OSError, ImportError) as error:
         raise RunError(str(error)) from error
 

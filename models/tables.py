@@ -1,8 +1,9 @@
-"""Results as text: how measures are called and ordered, and the table of training beside test."""
+"""Results as text: names and order of measures, and the table of training beside validation and test."""
 
+import re
 from collections.abc import Iterable, Mapping
 
-SPLITS = ("train", "test")
+SPLITS = ("train", "validation", "test")
 # What is measured of the main task, by its name in files, with its name in tables.
 MAIN = {
     "samples": "samples",
@@ -27,29 +28,34 @@ OF_LEAS = {
 Values = Mapping[str, Mapping[str, float]]  # split → name → value
 
 
-def of_row(row: Mapping[str, float]) -> dict[str, dict[str, float]]:
-    """The measures in a row of ``metrics.csv``, by split.
+def of_row(row: Mapping[str, float], validates_on: str = "test") -> dict[str, dict[str, float]]:
+    """The measures in a row of ``metrics.csv``, by split: of "train" and of the one that the run validates on.
 
     The main task's loss is "main_loss" here, as ``LEAModel`` calls it; of a model without LEAs it is the only loss,
     which Keras calls "loss". With LEAs, that is the weighted sum of them all and not taken over.
     """
     has_leas = "main_loss" in row
     found = {}
-    for split, prefix in (("train", ""), ("test", "val_")):
+    for split, prefix in (("train", ""), (validates_on, "val_")):
         names = [name for name in row if f"val_{name}" in row and not (has_leas and name == "loss")]
         found[split] = {"main_loss" if name == "loss" else name: row[prefix + name] for name in names}
     return found
+
+
+def natural(text: str) -> list[str | int]:
+    """A key that sorts texts by the numbers in them: "lea_4" before "lea_16"."""
+    return [int(part) if i % 2 else part for i, part in enumerate(re.split(r"([0-9]+)", text))]
 
 
 def in_order(names: Iterable[str]) -> list[str]:
     """Sorts measures: the main task's, then LEA by LEA, each as the thesis introduces them; each once."""
     main, of_leas = list(MAIN), list(OF_LEAS)
 
-    def place(name: str) -> tuple[bool, str, int]:
+    def place(name: str) -> tuple[bool, list[str | int], int]:
         if name in MAIN:
-            return False, "", main.index(name)
+            return False, [], main.index(name)
         layer, measure = _parts(name)
-        return True, layer, of_leas.index(measure) if measure in OF_LEAS else len(of_leas)
+        return True, natural(layer), of_leas.index(measure) if measure in OF_LEAS else len(of_leas)
 
     return sorted(dict.fromkeys(names), key=place)
 
@@ -87,13 +93,23 @@ def of_splits(values: Values) -> str:
     return "\n".join(lines)
 
 
-def of_epoch(row: Mapping[str, float], majority: float) -> str:
+def of_epoch(
+    row: Mapping[str, float],
+    majorities: Mapping[str, float],
+    validates_on: str = "test",
+    test: Mapping[str, float] | None = None,
+) -> str:
     """The results of an epoch of training.
 
     Args:
         row: of ``metrics.csv``.
-        majority: accuracy of the most frequent class on the test data.
+        majorities: accuracy of the most frequent class, by split.
+        validates_on: the split whose metrics begin with "val_" in ``row``.
+        test: what ``evaluate`` returned for the test data, where the run validates on others.
     """
-    values = of_row(row)
-    values["test"]["majority_accuracy"] = majority
+    values = of_row(row, validates_on)
+    if test:
+        values["test"] = of_row({**test, **{f"val_{name}": value for name, value in test.items()}})["test"]
+    for split, majority in majorities.items():
+        values[split]["majority_accuracy"] = majority
     return f"{of_splits(values)}\ntrain: mean over the last epoch's batches, while the weights changed"

@@ -20,6 +20,11 @@ LOG_FOLDER = "logs"
 PICTURE_FILE = "codes.png"
 PICTURE_IMAGES = 4
 PICTURED_EPOCHS = 5
+# What TensorBoard says beside the curves that it calls "validation", as Keras does whatever the data are.
+VALIDATED_ON = {
+    "validation": "validation: the part of the training samples that --validation sets aside",
+    "test": "validation: the test set, since no part of the training samples is set aside (--validation)",
+}
 
 
 def train(config: RunConfig, run_dir: pathlib.Path, resume: bool = False, job: Job | None = None) -> str:
@@ -63,7 +68,10 @@ def train(config: RunConfig, run_dir: pathlib.Path, resume: bool = False, job: J
                 if shown is not model:
                     shown.set_weights(model.get_weights())
                 _draw(shown, splits["test"], run_dir)
-            return tables.of_epoch(callbacks.read_metrics(run_dir)[-1], majority_accuracy(splits["test"]))
+                test = _test(shown, splits["test"], config) if config.validation else None
+            row = callbacks.read_metrics(run_dir)[-1]
+            majorities = {split: majority_accuracy(splits[split]) for split in config.splits[1:]}
+            return tables.of_epoch(row, majorities, config.validates_on, test)
         except callbacks.NaNLossError as error:
             raise DivergedError(f"{error}. {_kept(run_dir)}") from error
 
@@ -77,7 +85,7 @@ def _kept(run_dir: pathlib.Path) -> str:
 
 
 def _prepare(config: RunConfig, resumed: pathlib.Path | None) -> tuple[int, keras.Model, dict[str, Dataset]]:
-    """Returns the number of finished epochs, the compiled model after them, and both splits of the data."""
+    """Returns the number of finished epochs, the compiled model after them, and the splits of the data."""
     keras.utils.set_random_seed(config.seed)
     try:
         finished, checkpoint = callbacks.last_checkpoint(resumed) if resumed else (0, None)
@@ -107,13 +115,18 @@ def _load(checkpoint: pathlib.Path, config: RunConfig) -> keras.Model:
     return model
 
 
-def load_splits(config: RunConfig, first_epoch: int = 0, splits: Sequence[str] = tables.SPLITS) -> dict[str, Dataset]:
-    """Returns the "train" and "test" data of a run, batched as in it, the training data from an epoch on."""
+def load_splits(config: RunConfig, first_epoch: int = 0, splits: Sequence[str] | None = None) -> dict[str, Dataset]:
+    """Returns splits of a run's data, all that it has if none are named, batched as in it.
+
+    The training data begin with an epoch, ``first_epoch``.
+    """
     batch_size = config.batch_size or lea_keras.data.info(config.dataset).batch_size
     shared = {"batch_size": batch_size, "seed": config.seed}
     shared |= {"data_dir": config.data_dir, "download": config.download}
-    own = {"train": {"limit": config.limit, "first_epoch": first_epoch}, "test": {}}
-    return {split: lea_keras.data.load(config.dataset, split, **own[split], **shared) for split in splits}
+    part = {"limit": config.limit, "validation": config.validation}
+    particular = {"train": part | {"first_epoch": first_epoch}, "validation": part, "test": {}}
+    names = config.splits if splits is None else splits
+    return {split: lea_keras.data.load(config.dataset, split, **particular[split], **shared) for split in names}
 
 
 def _confirm(config: RunConfig, run_dir: pathlib.Path, resume: bool) -> None:
@@ -130,11 +143,11 @@ def _fit(
     finished: int,
     writers: Sequence[keras.callbacks.Callback],
 ) -> None:
-    """Trains and, after each epoch, tests (thesis section 4.1)."""
+    """Trains and, after each epoch, validates: on the test data (thesis section 4.1) if the run has no other."""
     verbose = 1 if sys.stdout.isatty() else 2  # a bar that redraws itself is of use on a terminal only
     model.fit(
         splits["train"],
-        validation_data=splits["test"],
+        validation_data=splits[config.validates_on],
         epochs=config.epochs,
         initial_epoch=finished,
         shuffle=False,  # the data does that
@@ -161,10 +174,11 @@ def _writers(
         callbacks.LEAPictures(images, logs, every=max(1, config.epochs // PICTURED_EPOCHS)),
         callbacks.CapacityReadout(images, logs),
     ]
+    scalars = EpochScalars(logs, VALIDATED_ON[config.validates_on])
     others = [callbacks.RunCheckpoint(run_dir), callbacks.TimeLeft()]
     if shown is model:
-        return [EpochScalars(logs), *pictured, *others]
-    return [distribution.OnlyHere([EpochScalars(logs), *others], pictured, shown)]
+        return [scalars, *pictured, *others]
+    return [distribution.OnlyHere([scalars, *others], pictured, shown)]
 
 
 def _draw(model: keras.Model, data: Dataset, run_dir: pathlib.Path) -> None:
@@ -174,6 +188,13 @@ def _draw(model: keras.Model, data: Dataset, run_dir: pathlib.Path) -> None:
     temporary = run_dir / f"{PICTURE_FILE}.tmp"
     plots.code_maps(model, lea_keras.data.take(data, PICTURE_IMAGES)[0]).savefig(temporary, format="png")
     temporary.replace(run_dir / PICTURE_FILE)
+
+
+def _test(model: keras.Model, data: Dataset, config: RunConfig) -> dict[str, float]:
+    """What a model is worth on test data that it was not validated on, under the names of ``metrics.csv``."""
+    if not model.compiled:  # a copy on one device
+        parts.compile_model(model, config)
+    return model.evaluate(data, verbose=1 if sys.stdout.isatty() else 0, return_dict=True)
 
 
 def majority_accuracy(data: Dataset) -> float:

@@ -386,6 +386,15 @@ def test_every_metric_of_every_epoch(tmp_path):
     assert event_values(tmp_path / "train", "epoch_learning_rate") == [np.float32(1e-3)] * 3
 
 
+def test_validation_curves_say_whose_data_they_show(tmp_path):
+    make_model().fit(
+        *make_data(), validation_data=make_data(), verbose=0, callbacks=[EpochScalars(tmp_path, "the test set")]
+    )
+    for folder, description in (("train", ""), ("validation", "the test set")):
+        said = {summary.metadata.summary_description for _, summary in summaries(tmp_path / folder)}
+        assert said == {description}
+
+
 def test_metrics_without_validation(tmp_path):
     make_model().fit(*make_data(), epochs=2, verbose=0, callbacks=[EpochScalars(tmp_path)])
     assert events(tmp_path / "train")["epoch_loss"] == [0, 1]

@@ -105,6 +105,20 @@ def test_number_has_a_minimum():
     assert message == "Argument `a` must be a finite number of at least 1. Received: a=0.99"
 
 
+@pytest.mark.parametrize("value", [0, 0.1, np.float32(0.5), fractions.Fraction(9, 10)], ids=repr)
+def test_fractions(value):
+    number = checks.check_fraction("validation", value)
+    assert number == float(value) and type(number) is float
+
+
+@pytest.mark.parametrize("value", [1, 1.0, -0.1, float("nan"), float("inf"), "0.1", True, None], ids=repr)
+def test_not_fractions(value):
+    message = message_of(checks.check_fraction, "validation", value)
+    assert (
+        message == f"Argument `validation` must be a number of at least 0 and below 1. Received: validation={value!r}"
+    )
+
+
 @pytest.mark.parametrize(
     ("value", "pair"), [(3, (3, 3)), ((1, 2), (1, 2)), ([2, 1], (2, 1)), ((np.int64(4), 5), (4, 5))], ids=repr
 )

@@ -122,6 +122,37 @@ def test_limit_takes_seeded_nested_samples_of_the_split(monkeypatch):
     assert set(drawn[-1]) <= set(data.selection("test"))
 
 
+@pytest.mark.parametrize("container", ["tf.data", "NumPy"])
+@pytest.mark.parametrize("limit", [60, None])
+def test_validation_is_a_part_of_the_training_samples(limit, container, use_numpy, monkeypatch):
+    if container == "NumPy":
+        use_numpy()
+    monkeypatch.setitem(data._DATASETS, "sprites", data.info("sprites")._replace(train_size=80, test_size=20))
+    stored = sprites.labels_from_indices(data.selection("train")[:80])
+    monkeypatch.setattr(data, "_all_sprites", lambda split: pipelines.keep(sprites.draw(stored), stored))
+    options = dict(batch_size=16, limit=limit, seed=5, validation=0.25)
+    count = limit or 80
+
+    def epochs(split, number=2):
+        dataset = data.load("sprites", split, **options)
+        return [[image.tobytes() for images, _ in data.batches(dataset) for image in images] for _ in range(number)]
+
+    train, validation = epochs("train"), epochs("validation")
+    assert (len(train[0]), len(validation[0])) == (count - count // 4, count // 4)
+    assert len(data.load("sprites", "train", **options)) == -(-(count - count // 4) // 16)
+    assert train[0] != train[1] and sorted(train[0]) == sorted(train[1])
+    assert validation[0] == validation[1]  # in a fixed order, as "test"
+    whole = [
+        image.tobytes()
+        for images, _ in data.batches(data.load("sprites", **options | {"validation": 0.0}))
+        for image in images
+    ]
+    assert sorted(train[0] + validation[0]) == sorted(whole)
+    test = {"split": "test", "limit": None}
+    monkeypatch.setattr(data, "_all_sprites", lambda split: pipelines.keep(sprites.draw(stored[:20]), stored[:20]))
+    check_same_batches(*([*data.batches(data.load(**options | test | {"validation": v}))] for v in (0.0, 0.25)))
+
+
 def test_epochs_are_a_function_of_seed_and_number():
     options = dict(batch_size=16, limit=100)
     dataset = data.load("sprites", seed=5, **options)
@@ -380,7 +411,10 @@ def test_missing_data_are_one_line(name, tmp_path):
     "arguments, match",
     [
         (dict(name="minst"), "Argument `name` must be one of .* Did you mean 'mnist'"),
-        (dict(split="validation"), "Argument `split` must be one of"),
+        (dict(split="valid"), "Argument `split` must be one of .* Did you mean 'validation'"),
+        (dict(split="validation"), "Argument `validation` must be above 0 for the split 'validation'. Received: .*0.0"),
+        (dict(validation=1.0), "Argument `validation` must be a number of at least 0 and below 1"),
+        (dict(validation=0.04, limit=10), "Argument `validation` must be 0, or leave some of the 10 training samples"),
         (dict(label="orientatoin"), "Argument `label` must be one of .* Did you mean 'orientation'"),
         (dict(name="mnist", label="scale"), "Argument `label` must be left out for 'mnist'"),
         (dict(batch_size=0), "Argument `batch_size` must be an integer of at least 1. Received: batch_size=0"),

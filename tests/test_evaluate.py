@@ -158,10 +158,11 @@ def test_confidence_quartiles(errors, quartiles):
 def test_csv_and_json_hold_the_same_in_full_precision(run_dir, output):
     with (output / "results.csv").open(newline="") as file:
         rows = {row.pop("split"): {name: float(value) for name, value in row.items()} for row in csv.DictReader(file)}
+    assert [row.pop("epoch") for row in rows.values()] == [2, 2]
     contents = json.loads((output / "results.json").read_text())
     assert rows == contents["splits"]
     assert contents["config"] == json.loads((run_dir / "config.json").read_text())
-    assert (contents["run"], contents["epochs"]) == ("run", 2)
+    assert (contents["run"], contents["epochs"], contents["epoch"]) == ("run", 2, "last")
 
 
 def test_table(run_dir, tmp_path, capsys, texts):
@@ -378,6 +379,12 @@ WRONG = [
     (["--run_dir={run}", "--probes", "--probe_limit=61"], "Argument `probe_limit` must be at most 60, the images that"),
     (["--run_dir={run}", "--output_dir={run}/config.json"], "Argument `output_dir` must be a folder"),
     (["--run_dir={run}", "--output_dir={run}/config.json/below"], "cannot be used: "),
+    (["--run_dir={run}", "--splits=validation"], "must be train or test for {run}, a run without a validation part"),
+    (["--run_dir={run}", "--epoch=0"], "Argument `epoch` must be last, best, or the number of an epoch from 1. Rec"),
+    (["--run_dir={run}", "--epoch=1"], "`epoch` must be an epoch whose model is still in {run}, which is 2. --comp"),
+    (["--run_dir={run}", "--epoch=3"], "`epoch` must be an epoch whose model is still in {run}, which is 2. --comp"),
+    (["--run_dir={run}", "--attacks=all", "--epoch=2"], "Argument `epoch` must be left out with --attacks"),
+    (["--compare={run}", "--epoch=worst"], "Argument `epoch` must be last, best, or the number of an epoch"),
     (["--compare={run}", "--images=3"], "Argument `images` must be left out with --compare"),
     (["--compare={run}/nothing"], "Argument `compare` must be folders of runs"),
 ]
@@ -388,7 +395,7 @@ def test_wrong_command_line_gets_one_line(arguments, message, run_dir, monkeypat
     monkeypatch.chdir(tmp_path)
     before = sorted(run_dir.rglob("*"))
     assert main(*(argument.format(run=run_dir) for argument in arguments)) == 1
-    assert message in the_line(capsys)
+    assert message.format(run=run_dir) in the_line(capsys)
     assert sorted(run_dir.rglob("*")) == before
 
 

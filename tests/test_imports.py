@@ -17,7 +17,7 @@ PACKAGE = ROOT / "lea_keras"
 LEVELS = [
     {"version"},
     {"checks"},
-    {"batch", "sprites", "windows", "differentiation", "pipelines"},
+    {"batch", "sprites", "splits", "windows", "differentiation", "pipelines", "quantization", "subset_optimizer"},
     {"data", "losses", "strips"},
     {"metrics"},
     {"coders"},
@@ -26,7 +26,7 @@ LEVELS = [
     {"chunks"},
     {"layer", "functional"},
     {"optimizations"},
-    {"influences", "steps"},
+    {"influences", "steps", "reports"},
     {"jax_step", "tensorflow_step"},
     {"model"},
     {"maps", "export"},

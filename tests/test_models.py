@@ -107,6 +107,7 @@ BAD_FIELDS = [
     ("optimization", "alternative", "Did you mean 'alternate'"),
     ("lea_weight", -1, "number of at least 0"),
     ("epochs", 0, "integer of at least 1"),
+    ("validation", 1, "number of at least 0 and below 1"),
     ("learning_rate", 0, "number above 0"),
     ("learning_rate", "fast", "number of at least 0"),
     ("seed", -1, "integer from 0 to"),
@@ -119,8 +120,8 @@ BAD_FIELDS = [
 
 
 def test_runs_of_earlier_versions_are_read():
-    values = json.loads(RunConfig(chunk_windows=3, backend="jax").to_json())
-    del values["chunk_windows"], values["backend"]
+    values = json.loads(RunConfig(chunk_windows=3, backend="jax", validation=0.1).to_json())
+    del values["chunk_windows"], values["backend"], values["validation"]
     assert RunConfig.from_json(json.dumps(values)) == RunConfig()
 
 

@@ -501,6 +501,23 @@ def test_metric_curves_compare_groups_in_every_metric():
     assert figure.get_suptitle().startswith("median of 1–2 runs")
 
 
+def test_metric_curves_name_the_data_that_they_show():
+    def legend(figure):
+        return [text.get_text() for text in figure.legends[0].get_texts()]
+
+    runs = make_runs()
+    assert legend(plots.metric_curves(runs, ["loss"], held_out="validation")) == ["validation", "training"]
+    names = {"few": "test set", "many": "validation"}
+    figure = plots.metric_curves({"few": runs[:2], "many": runs[2:]}, held_out=names)
+    assert sorted(legend(figure)) == ["few, test set", "few, training", "many, training", "many, validation"]
+    # The names change and nothing else does.
+    plain = plots.metric_curves({"few": runs[:2], "many": runs[2:]})
+    for axes, other in zip(figure.axes, plain.axes, strict=True):
+        for line, same in zip(axes.lines, other.lines, strict=True):
+            np.testing.assert_array_equal(line.get_ydata(), same.get_ydata())
+            assert (line.get_color(), line.get_linestyle()) == (same.get_color(), same.get_linestyle())
+
+
 def test_metric_curves_of_one_epoch_are_seen():
     figure = plots.metric_curves([run[:1] for run in make_runs()], ["loss"])
     assert figure.axes[0].lines[0].get_marker() == "o"
@@ -594,6 +611,10 @@ WRONG = {
     "an empty group": (lambda: plots.metric_curves({"a": []}), r"Argument `runs` must be .* Received: runs='a: \[\]'"),
     "an empty run": (lambda: plots.metric_curves([[]]), "`runs` must be runs that have finished an epoch"),
     "metric": (lambda: plots.metric_curves(make_runs(), ["los"]), "Did you mean 'loss'. Received: metrics='los'"),
+    "held out": (
+        lambda: plots.metric_curves({"a": make_runs(), "b": make_runs()}, held_out={"a": "test"}),
+        "`held_out` must be a name, or a mapping from each of the labels 'a', 'b' to one. Received: held_out={'a': 'te",
+    ),
     "metric name": (lambda: plots.metric_curves(make_runs(), "loss"), "`metrics` must be a list of names"),
     "unbuilt": (lambda: plots.latent_traversal(unbuilt()), "`autoencoder` must be built: encode .* autoencoder='vae'"),
     "a model": (lambda: plots.latent_traversal(make_model()), "`autoencoder` must be an autoencoder"),

@@ -303,12 +303,20 @@ def test_rows_are_plain(tmp_path):
     assert (tmp_path / "probes.csv").read_text().startswith("layer,factor,accuracy,chance,epochs,features\ninput,x,")
 
 
-@pytest.mark.parametrize("split", ["train", "test"])
-def test_sprites_are_those_of_the_run(split):
-    images, labels = probes.sprites_data(split, 20, seed=3)
-    assert images.shape == (20, 64, 64, 1) and images.dtype == np.uint8
+@pytest.mark.parametrize(
+    ("split", "count", "part"),
+    [
+        ("train", 20, {}),
+        ("test", 20, {}),
+        ("train", 15, {"validation": 0.25}),
+        ("validation", 5, {"validation": 0.25}),
+    ],
+)
+def test_sprites_are_those_of_the_run(split, count, part):
+    images, labels = probes.sprites_data(split, 20, seed=3, **part)
+    assert images.shape == (count, 64, 64, 1) and images.dtype == np.uint8
     for factor in probes.FACTORS:
-        of_run = data.load("sprites", split, label=factor, limit=20, seed=3, shuffle=False, batch_size=20)
+        of_run = data.load("sprites", split, label=factor, limit=20, seed=3, shuffle=False, batch_size=20, **part)
         ((run_images, run_labels),) = data.batches(of_run)
         np.testing.assert_array_equal(images, run_images)
         np.testing.assert_array_equal(labels[factor], run_labels.argmax(1))

@@ -238,8 +238,112 @@ def test_comparison_against_hand_worked_numbers(tmp_path, capsys):
     assert f"left out: {tmp_path / 'short'}, 1 of 2 epochs finished" in text
     assert "    lea, 3 runs" in text and "2.2000 … 12.2000" in text
     table = (output / "comparison.md").read_text().splitlines()
-    assert "| log loss | lea | 3 | 3.2000 | 2.2000 … 12.2000 | 7.2000 | 6.2000 … 16.2000 |" in table
-    assert "| log loss | pool | 1 | 5.2000 |  | 7.2000 |  |" in table
+    assert "| measure | runs | number | model | train, median | range | test, median | range |" == table[0]
+    assert "| log loss | lea | 3 | lea_fc | 3.2000 | 2.2000 … 12.2000 | 7.2000 | 6.2000 … 16.2000 |" in table
+    assert "| log loss | pool | 1 | pool_fc | 5.2000 |  | 7.2000 |  |" in table
+
+
+def compared(output):
+    """The rows of ``comparison.csv`` and what ``comparison.json`` holds."""
+    with (output / "comparison.csv").open(newline="") as file:
+        return list(csv.DictReader(file)), json.loads((output / "comparison.json").read_text())
+
+
+def test_hyperparameters_that_differ_are_columns_and_order_the_rows(tmp_path, capsys):
+    """In every form, 4 before 16, whatever the folders are called and in which order they come."""
+    sizes = {"w16": 16, "w4": 4, "a": 8}
+    for name, size in sizes.items():
+        for seed in range(2):
+            limit = None if size == 16 else 500
+            make_run(
+                tmp_path / "all" / name / f"{seed:03}", seed, window_size=size, limit=limit, beta=0.25, offset=size
+            )
+    assert compare(f"--compare={tmp_path / 'all'}") == 0
+    rows, contents = compared(tmp_path / "all/comparison")
+    assert list(rows[0])[:6] == ["group", "runs", "limit", "window_size", "epoch", "split"]
+    in_order = [("w4", 500, 4), ("a", 500, 8), ("w16", 59_972, 16)]  # a number in place of "all"
+    found = [(row["group"], int(row["limit"]), int(row["window_size"])) for row in rows]
+    assert list(dict.fromkeys(found)) == in_order
+    medians = {(row["group"], row["split"]): float(row["median"]) for row in rows if row["measure"] == "accuracy"}
+    of_files = {(name, split): size + x for name, size in sizes.items() for split, x in (("train", 1.2), ("test", 5.2))}
+    assert medians == pytest.approx(of_files)
+    assert [(group["name"], *group["differs"].values()) for group in contents["groups"]] == in_order
+    table = (tmp_path / "all/comparison/comparison.md").read_text().splitlines()
+    assert table[0].startswith("| measure | runs | number | limit | window_size | train, median |")
+    assert [line.split(" | ")[1:5] for line in table[2:5]] == [[name, "2", *map(str, rest)] for name, *rest in in_order]
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[:2] == ["limit", "window_size"]
+    assert [line.split()[3:5] for line in lines[2:5]] == [list(map(str, rest)) for _, *rest in in_order]
+
+
+def test_runs_on_different_data_sets_are_said_to_be_no_comparison(tmp_path, capsys):
+    """They are never one group, even if they differ in nothing else, and every table names the data."""
+    for seed, name in enumerate(("mnist", "fashion_mnist", "mnist", "fashion_mnist")):
+        make_run(tmp_path / f"runs/{seed}", seed, dataset=name, window_size=7, batch_size=32, offset=seed)
+    assert compare(f"--compare={tmp_path / 'runs'}") == 0
+    rows, contents = compared(tmp_path / "runs/comparison")
+    accuracy = [row for row in rows if (row["split"], row["measure"]) == ("test", "accuracy")]
+    assert [(row["dataset"], row["runs"], float(row["median"])) for row in accuracy] == [
+        ("fashion_mnist", "2", pytest.approx(2 + 5.2)),
+        ("mnist", "2", pytest.approx(1 + 5.2)),
+    ]
+    warning = "Different data sets: fashion_mnist, mnist. Values of one cannot be compared with those of another."
+    assert contents["notes"] == [warning]
+    assert warning in capsys.readouterr().out.splitlines()
+    assert warning in (tmp_path / "runs/comparison/comparison.md").read_text().splitlines()
+    of_one = [f"--compare={tmp_path / 'runs/0'},{tmp_path / 'runs/2'}", f"--output_dir={tmp_path / 'one'}"]
+    assert compare(*of_one) == 0
+    output = capsys.readouterr().out
+    assert "Different" not in output and "dataset" not in output
+
+
+def with_losses(run_dir, losses):
+    """Gives a run of ``make_run`` other main losses on held-out data."""
+    lines = (run_dir / "metrics.csv").read_text().splitlines()
+    place = lines[0].split(",").index("val_main_loss")
+    for i, loss in enumerate(losses, 1):
+        cells = lines[i].split(",")
+        lines[i] = ",".join([*cells[:place], str(loss), *cells[place + 1 :]])
+    (run_dir / "metrics.csv").write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("part", [0.0, 0.1])
+def test_epochs_of_a_comparison(part, tmp_path, capsys):
+    split = "validation" if part else "test"
+    for seed, losses in enumerate(((3, 1, 2), (1, 2, 3), (4, 3, 2))):
+        with_losses(make_run(tmp_path / f"runs/{seed}", seed, 3, 3, offset=seed, validation=part), losses)
+    make_run(tmp_path / "runs/unfinished", 3, 3, 2, offset=3, validation=part)
+
+    def results(*flags):
+        assert compare(f"--compare={tmp_path / 'runs'}", *flags) == 0
+        rows, contents = compared(tmp_path / "runs/comparison")
+        assert {row["split"] for row in rows} == {"train", split}
+        values = {(row["split"], row["measure"]): row for row in rows}
+        numbers = [float(values[split, "accuracy"][name]) for name in ("minimum", "median", "maximum")]
+        numbers = [round(number - 5, 6) for number in numbers]  # seed + epoch / 10 is left
+        return numbers, contents, {row["epoch"] for row in rows}, capsys.readouterr().out
+
+    numbers, contents, choice, output = results()
+    assert numbers == [0.3, 1.3, 2.3] and choice == {"last"} and contents["epoch"] == "last"
+    assert "Values: last epoch of every metrics.csv" in output and "chosen" not in output
+
+    numbers, contents, choice, output = results("--epoch=best")
+    assert numbers == [0.2, 1.1, 2.3] and choice == {"best"} and contents["epoch"] == "best"
+    assert [run["epoch"] for run in contents["groups"][0]["runs"]] == [2, 1, 3]
+    table = (tmp_path / "runs/comparison/comparison.md").read_text()
+    for text in (output, table):
+        assert f"Values: epoch of least {split} log loss of every metrics.csv" in text
+        assert "Best epochs: runs 2, 1, 3" in text
+        # Whoever chooses by test data is told so.
+        assert ("is chosen by the test data" in text) == (not part)
+
+    numbers, contents, choice, output = results("--epoch=2")  # which the unfinished one has, too
+    assert numbers == [0.2, 1.7, 3.2] and choice == {"2"} and contents["epoch"] == 2
+    assert "Values: epoch 2 of every metrics.csv" in output and "left out" not in output
+    numbers, *_, output = results("--epoch=3")
+    assert numbers == [0.3, 1.3, 2.3] and "unfinished, 2 of 3 epochs finished" in output
+    assert compare(f"--compare={tmp_path / 'runs'}", "--epoch=4") == 1
+    assert "None of the runs has epoch 4; left out: " in the_line(capsys)
 
 
 def test_median_of_an_even_number_of_runs(tmp_path):
@@ -257,6 +361,14 @@ def test_evaluations_are_compared_where_all_runs_have_one(tmp_path):
         assert "last epoch" in comparison.aggregate(comparison.group_runs(comparison.read_runs(run_dirs)[0]))[1]
         (run_dir / "evaluation").mkdir()
         (run_dir / "evaluation/results.json").write_text(json.dumps({"epochs": 2, "splits": splits}))
+    assert (
+        "epoch 1 of every metrics.csv"
+        in comparison.aggregate(comparison.group_runs(comparison.read_runs(run_dirs, 1)[0]), 1)[1]
+    )  # evaluations of another epoch
+    assert (
+        "whole splits after epoch 2."
+        in comparison.aggregate(comparison.group_runs(comparison.read_runs(run_dirs, 2)[0]), 2)[1]
+    )
     found, source = comparison.aggregate(comparison.group_runs(comparison.read_runs(run_dirs)[0]))
     assert "what evaluate.py --run_dir found" in source
     assert [item.median for item in found if item.measure == "main_loss"] == [0.5, 0.5]

@@ -31,11 +31,11 @@ class EventFile:
         self._path: pathlib.Path | None = None
         self._records = io.BytesIO()
 
-    def scalar(self, tag: str, value: Any, step: int) -> None:
-        """Adds a number, kept as float32; not finite ones too."""
+    def scalar(self, tag: str, value: Any, step: int, description: str | None = None) -> None:
+        """Adds a number, kept as float32; not finite ones too. TensorBoard shows the description beside the curve."""
         from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
-        self._add(scalar_pb(tag, np.float32(value)), step)
+        self._add(scalar_pb(tag, np.float32(value), description), step)
 
     def histogram(self, tag: str, values: Any, step: int) -> None:
         """Adds how values are distributed, in TensorBoard's thirty buckets.

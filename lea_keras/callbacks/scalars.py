@@ -18,14 +18,16 @@ class EpochScalars(keras.callbacks.Callback):
 
     Args:
         log_dir: TensorBoard's folder.
+        description: of the validation metrics, for TensorBoard to show beside their curves: whose data they are of.
 
     Raises:
         OSError: from ``fit``, if a file cannot be written; it names the file.
     """
 
-    def __init__(self, log_dir: str | os.PathLike[str]) -> None:
+    def __init__(self, log_dir: str | os.PathLike[str], description: str | None = None) -> None:
         super().__init__()
         self.log_dir = pathlib.Path(log_dir)
+        self.description = description
         self._begin()
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
@@ -35,8 +37,10 @@ class EpochScalars(keras.callbacks.Callback):
         if not logs:
             return
         for name, value in logs.items():
-            file = self._validation if name.startswith("val_") else self._train
-            file.scalar(f"epoch_{name.removeprefix('val_')}", value, epoch)
+            if name.startswith("val_"):
+                self._validation.scalar(f"epoch_{name.removeprefix('val_')}", value, epoch, self.description)
+            else:
+                self._train.scalar(f"epoch_{name}", value, epoch)
         rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
         self._train.scalar("epoch_learning_rate", rate, epoch)
         self._train.flush()
@@ -45,7 +49,7 @@ class EpochScalars(keras.callbacks.Callback):
     def on_test_end(self, logs: dict[str, Any] | None = None) -> None:
         steps = int(self.model.optimizer.iterations)
         for name, value in (logs or {}).items():
-            self._validation.scalar(f"evaluation_{name}_vs_iterations", value, steps)
+            self._validation.scalar(f"evaluation_{name}_vs_iterations", value, steps, self.description)
         self._validation.flush()
 
     def _begin(self) -> None:

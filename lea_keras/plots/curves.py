@@ -24,6 +24,7 @@ Runs = Run | Sequence[Run]
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 _LINE_WIDTH, _MARKER_SIZE = 1.6, 5.0  # points
+_TRAINING = "training"
 _ABBREVIATIONS = ("rl", "rln", "kl")
 _NOT_METRICS = ("epoch", "seconds")
 
@@ -33,7 +34,7 @@ class _Split(NamedTuple):
     style: str
 
 
-_SPLITS = {"test": _Split("val_", "-"), "training": _Split("", "--")}
+_SPLITS = {"test": _Split("val_", "-"), _TRAINING: _Split("", "--")}
 
 
 class _Look(NamedTuple):
@@ -56,17 +57,24 @@ class _Course(NamedTuple):
     high: np.ndarray
 
 
-def metric_curves(runs: Runs | Mapping[str, Runs], metrics: Sequence[str] | None = None) -> "Figure":
+def metric_curves(
+    runs: Runs | Mapping[str, Runs],
+    metrics: Sequence[str] | None = None,
+    *,
+    held_out: str | Mapping[str, str] = "test",
+) -> "Figure":
     """Draws metrics over the epochs of several runs: the median as a line, all runs as a band (Figs. 3.4, 4.1, 5.6).
 
-    Test metrics are solid lines, training metrics dashed ones. Of lines that coincide, those below are wide and pale.
-    Runs may differ in length: later epochs show the runs that got so far, and the title says so.
+    Test (or validation) metrics are solid lines, training metrics dashed ones. Of lines that coincide, those below are
+    wide and pale. Runs may differ in length: later epochs show the runs that got so far, and the title says so.
 
     Args:
         runs: what ``fit`` returned, or a list of that, or of each run its rows, as
             ``lea_keras.callbacks.read_metrics`` returns them; or a mapping from labels to either, to compare groups of
             runs.
         metrics: names of training metrics such as "accuracy"; "val_accuracy" comes with it. None: all that there are.
+        held_out: what the legend calls the data of metrics such as "val_accuracy", for example "validation"; or a
+            mapping from labels to such names, where groups differ in it.
 
     Returns:
         A figure with one panel per metric.
@@ -76,16 +84,19 @@ def metric_curves(runs: Runs | Mapping[str, Runs], metrics: Sequence[str] | None
             tell to which epochs a metric belongs (``validation_freq``).
     """
     groups = _check_runs(runs)
+    splits = _names_of_splits(groups, held_out)
     metrics = _check_metrics(metrics, [run for group in groups.values() for run in group])
     count, lengths = _extent(groups)
     lines = len(groups) * len(_SPLITS)
     width = PANEL_WIDTH * min(len(metrics), PANELS_IN_A_ROW)
-    widest = max(text_width(f"{label}, training", LABEL_SIZE) for label in groups) + 0.6
+    widest = (
+        max(text_width(f"{label}, {name}", LABEL_SIZE) for label in groups for name in splits[label].values()) + 0.6
+    )
     columns = max(1, min(lines, int(width / widest)))
     if columns > 1 and len(groups) > 1:
         columns -= columns % 2  # test and training of a group in one row
     figure, drawn = panels(len(metrics), legend_lines=math.ceil(lines / columns), title_lines=2)
-    looks = _looks(list(groups), dots=lengths[-1] == 1)
+    looks = _looks(splits, dots=lengths[-1] == 1)
     for axes, metric in zip(drawn, metrics, strict=True):
         courses = {
             text: _course(groups[look.group], _SPLITS[look.split].prefix + metric) for text, look in looks.items()
@@ -120,19 +131,20 @@ def metric_label(name: str) -> str:
     return f"{layer} {measure.upper() if measure in _ABBREVIATIONS else measure}".strip()
 
 
-def _looks(labels: Sequence[str], dots: bool) -> dict[str, _Look]:
+def _looks(names: Mapping[str, Mapping[str, str]], dots: bool) -> dict[str, _Look]:
     """How the lines of each group and split look, by their names in the legend.
 
     Args:
-        labels: of the groups; a single one may be empty.
+        names: what each split is called, by the labels of the groups; a single label may be empty.
         dots: whether there are no lines, but points alone.
     """
     looks = {}
-    for i, label in enumerate(labels):
+    for i, (label, names_of_splits) in enumerate(names.items()):
         for j, (split, (_, style)) in enumerate(_SPLITS.items()):
-            colour = _COLOURS[(i if len(labels) > 1 else j) % len(_COLOURS)]
-            marker = _MARKERS[i % len(_MARKERS)] if len(labels) > 1 else "o" if dots else None
-            looks[f"{label}, {split}" if label else split] = _Look(label, split, colour, style, marker, len(looks))
+            colour = _COLOURS[(i if len(names) > 1 else j) % len(_COLOURS)]
+            marker = _MARKERS[i % len(_MARKERS)] if len(names) > 1 else "o" if dots else None
+            name = names_of_splits[split]
+            looks[f"{label}, {name}" if label else name] = _Look(label, split, colour, style, marker, len(looks))
     return looks
 
 
@@ -172,6 +184,15 @@ def _rows(history: keras.callbacks.History) -> list[dict[str, float]]:
             if np.ndim(value) == 0:
                 row[name] = float(value)
     return rows
+
+
+def _names_of_splits(groups: dict[str, Runs], held_out: Any) -> dict[str, dict[str, str]]:
+    """What the legend calls the two splits of each group."""
+    names = held_out if isinstance(held_out, Mapping) else dict.fromkeys(groups, held_out)
+    if not all(isinstance(names.get(label), str) and names[label] for label in groups):
+        allowed = f"a name, or a mapping from each of the labels {', '.join(map(repr, groups))} to one"
+        raise fail("held_out", allowed, held_out)
+    return {label: {split: split if split == _TRAINING else names[label] for split in _SPLITS} for label in groups}
 
 
 def _check_metrics(metrics: Any, runs: list[Any]) -> list[str]:

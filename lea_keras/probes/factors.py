@@ -5,21 +5,28 @@ from typing import Any
 
 import numpy as np
 
-from lea_keras import data, sprites
+from lea_keras import data, splits, sprites
 from lea_keras.checks import check_choice, check_positive_int, check_seed, fail
 
 FACTORS = tuple(sprites.FACTORS)
 
 
 def sprites_data(
-    split: str = "train", limit: int | None = None, seed: int = 0, *, name: str = "sprites", data_dir: Any = None
+    split: str = "train",
+    limit: int | None = None,
+    seed: int = 0,
+    *,
+    validation: float = 0.0,
+    name: str = "sprites",
+    data_dir: Any = None,
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Returns the images of a run with all five factors; the same images as of ``data.load`` with these arguments.
 
     Args:
-        split: "train" or "test".
+        split: "train", "validation" or "test".
         limit: as in ``data.load``.
         seed: as in ``data.load``.
+        validation: as in ``data.load``.
         name: "sprites" or "dsprites".
         data_dir: as in ``data.load``.
 
@@ -33,15 +40,16 @@ def sprites_data(
     """
     if name not in ("sprites", "dsprites"):
         raise ValueError(f"Probes need a data set with known factors: 'sprites' or 'dsprites'. Received: name={name!r}")
-    size, seed = len(data.selection(split)), check_seed(seed)
+    stored = "test" if check_choice("split", split, splits.SPLITS) == "test" else "train"
+    size, seed = len(data.selection(stored)), check_seed(seed)
     if limit is not None and check_positive_int("limit", limit) > size:
-        raise fail("limit", f"at most {size}, the size of {name!r}, {split!r}", limit)
-    chosen = np.arange(size) if limit is None else data._permutation(size, seed)[:limit]
+        raise fail("limit", f"at most {size}, the size of {name!r}, {stored!r}", limit)
+    chosen = splits.choose(split, size, limit, validation, seed)
     if name == "sprites":
-        labels = sprites.labels_from_indices(data.selection(split)[chosen])  # [n, 5]
+        labels = sprites.labels_from_indices(data.selection(stored)[chosen])  # [n, 5]
         images = sprites.draw(labels)
     else:
-        images, labels = (np.asarray(part)[chosen] for part in data._read(name, split, data_dir))
+        images, labels = (np.asarray(part)[chosen] for part in data._read(name, stored, data_dir))
     return images, {factor: labels[:, i].astype(np.int64) for i, factor in enumerate(FACTORS)}
 
 
