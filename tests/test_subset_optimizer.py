@@ -6,6 +6,7 @@ import pytest
 from backends import BACKEND
 from layer_checks import EAGERLY, OPTIMIZATIONS, compile_model, few, fit, make_data, make_model, once, weights_by_path
 
+from lea_keras.callbacks import LearningRates
 from lea_keras.subset_optimizer import SubsetOptimizer
 
 SGD = keras.optimizers.SGD
@@ -115,6 +116,17 @@ def test_schedules():
         model = small(optimizer=SGD(0.0))  # there is no ratio to 0
         fit(model)
         np.testing.assert_allclose(rates(model), [0.0, 1e-2], rtol=1e-6)
+
+
+@once
+def test_logs_name_every_rate_that_differs(tmp_path):
+    model = small()
+    halve = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
+    history = fit(model, epochs=2, callbacks=[halve, LearningRates()])
+    np.testing.assert_allclose(history["learning_rate"], [5e-4, 2.5e-4], rtol=1e-6)
+    np.testing.assert_allclose(history["lea_1_learning_rate"], [5e-3, 2.5e-3], rtol=1e-6)
+    assert "lea_1_learning_rate" not in fit(small(lea_optimizer=None), callbacks=[LearningRates()])
+    assert "learning_rate" in fit(small("joint"), callbacks=[LearningRates()])
 
 
 @once

@@ -11,6 +11,7 @@ from lea_keras.callbacks.checkpoints import (
     read_metrics,
     write_atomically,
 )
+from lea_keras.callbacks.learning_rates import LearningRates
 from lea_keras.callbacks.progress import TimeLeft, clock
 from lea_keras.callbacks.stopping import NaNLossError, StopOnNaN
 from lea_keras.callbacks.tensorboard import CapacityReadout, LEAPictures
@@ -21,6 +22,7 @@ __all__ = [
     "MODEL_FILE",
     "CapacityReadout",
     "LEAPictures",
+    "LearningRates",
     "NaNLossError",
     "RunCheckpoint",
     "StopOnNaN",

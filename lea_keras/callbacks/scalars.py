@@ -1,4 +1,4 @@
-"""The metrics of every epoch for TensorBoard, on every backend."""
+"""Metrics and learning rates of every epoch for TensorBoard, on every backend."""
 
 import os
 import pathlib
@@ -7,14 +7,15 @@ from typing import Any
 import keras
 
 from lea_keras.callbacks.events import EventFile
+from lea_keras.callbacks.learning_rates import current_rates
 
 
 class EpochScalars(keras.callbacks.Callback):
     """Writes what ``keras.callbacks.TensorBoard(log_dir, write_graph=False)`` writes, which needs TensorFlow for it.
 
-    Below ``train`` every epoch's training metrics and the learning rate, below ``validation`` the validation metrics
-    without their "val_", each as ``epoch_<name>`` with the epoch from 0 as its step; below ``validation`` these once
-    more, as ``evaluation_<name>_vs_iterations``, with the optimizer's steps.
+    Below ``train`` every epoch's training metrics and learning rate (and that of every LEA which differs), below
+    ``validation`` the validation metrics without their "val_", each as ``epoch_<name>`` with the epoch from 0 as its
+    step; below ``validation`` these once more, as ``evaluation_<name>_vs_iterations``, with the optimizer's steps.
 
     Args:
         log_dir: TensorBoard's folder.
@@ -41,8 +42,9 @@ class EpochScalars(keras.callbacks.Callback):
                 self._validation.scalar(f"epoch_{name.removeprefix('val_')}", value, epoch, self.description)
             else:
                 self._train.scalar(f"epoch_{name}", value, epoch)
-        rate = keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
-        self._train.scalar("epoch_learning_rate", rate, epoch)
+        for name, rate in current_rates(self.model).items():
+            if name not in logs:  # another callback may have put it there
+                self._train.scalar(f"epoch_{name}", rate, epoch)
         self._train.flush()
         self._validation.flush()
 
