@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lea_keras import callbacks
-from models import evaluation, pictures, runs, tables
+from models import agreement, evaluation, pictures, runs, tables
 from models.configs import RunConfig
 from models.results import Results
 from models.runs import RunError
@@ -92,6 +92,7 @@ def read_runs(folders: Sequence[pathlib.Path]) -> tuple[list[Run], list[str]]:
         try:
             config = runs.load_config(path)
             rows = callbacks.read_metrics(path)
+            agreement.check_run(path, config)
         except ValueError as error:
             raise RunError(str(error)) from None
         if len(rows) < config.epochs:
@@ -112,7 +113,7 @@ def _evaluated(path: pathlib.Path, epochs: int) -> dict[str, dict[str, float]] |
             split: {name: float(value) for name, value in stored["splits"][split].items()} for split in tables.SPLITS
         }
         return splits if stored["epochs"] == epochs else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 

@@ -17,7 +17,7 @@ import lea_keras.data
 from lea_keras import callbacks, losses, metrics, windows
 from lea_keras.layer import Use, forward_pass
 from lea_keras.model import find_leas
-from models import compiling, failures, parts, pictures, probing, runs, tables, training
+from models import agreement, compiling, failures, parts, pictures, probing, runs, tables, training
 from models.configs import RunConfig
 from models.results import Results
 from models.runs import RunError
@@ -54,10 +54,8 @@ def evaluate(
     """
     with parts.precision(config):
         try:
-            rows = callbacks.read_metrics(run_dir)
-            if not rows:
-                raise RunError(f"The run {run_dir} has no {callbacks.METRICS_FILE}: no epoch of it has finished")
-            model = load_model(run_dir, config)
+            rows = read_rows(run_dir)
+            model = load_model(run_dir, config, len(rows))
             data = load_splits(config, sorted({*splits, "test"}))
             factors = probing.load(config, probes) if probes else None
             files = [RESULTS_JSON, RESULTS_CSV, *pictures.names(model)]
@@ -75,15 +73,46 @@ def evaluate(
     return text
 
 
-def load_model(run_dir: pathlib.Path, config: RunConfig) -> keras.Model:
-    """The model of a run after its last finished epoch, without its optimizers; to be called under ``parts.precision``.
+def read_rows(run_dir: pathlib.Path) -> list[dict[str, float]]:
+    """The metrics of a run up to the last epoch of which there is a whole model, which may be the last but one.
 
     Raises:
-        RunError: one line, if it is missing, damaged or does not take the run's data.
+        RunError: one line, if no epoch has finished.
+        ValueError: one line, if the metrics or all checkpoints are damaged.
     """
-    path = run_dir / callbacks.MODEL_FILE
-    if not path.is_file():
+    rows = callbacks.read_metrics(run_dir)
+    if not rows:
+        raise RunError(f"The run {run_dir} has no {callbacks.METRICS_FILE}: no epoch of it has finished")
+    last = callbacks.checkpoint_path(run_dir, len(rows))
+    if not last.exists():  # of a finished run, somebody may have kept model.keras alone
+        return rows
+    finished, _ = callbacks.last_checkpoint(run_dir)
+    if finished < len(rows):
+        print(f"{last} is damaged ({callbacks.checkpoint_damage(last)}): epoch {finished} is used", flush=True)
+    return rows[:finished]
+
+
+def load_model(run_dir: pathlib.Path, config: RunConfig, epochs: int) -> keras.Model:
+    """The model of a run after a finished epoch, without its optimizers; to be called under ``parts.precision``.
+
+    Args:
+        run_dir: the run's folder; the run may just be going on.
+        config: its configuration.
+        epochs: as many as ``read_rows`` has returned.
+
+    Raises:
+        RunError: one line, if the model is missing, damaged, does not take the run's data or is not what the
+            configuration says, or if the run has gone on and the model after the epoch is no longer there.
+    """
+    path = callbacks.checkpoint_path(run_dir, epochs)
+    if not path.exists():
+        path = run_dir / callbacks.MODEL_FILE
+        if len(callbacks.read_metrics(run_dir)) > epochs:
+            raise RunError(f"The run {run_dir} has gone on and has no model after epoch {epochs} any more: start again")
+    if not path.exists():
         raise RunError(f"The run {run_dir} has no {callbacks.MODEL_FILE}: no epoch of it has finished")
+    if damage := callbacks.checkpoint_damage(path):
+        raise RunError(f"The model {path} cannot be loaded: it is damaged ({damage})")
     try:
         model = keras.models.load_model(path, compile=False)
     except Exception as error:  # a damaged file fails in whatever library meets the damage first
@@ -95,6 +124,10 @@ def load_model(run_dir: pathlib.Path, config: RunConfig) -> keras.Model:
     if found != shapes:
         wanted = f"{shapes[0]} → {shapes[1]}, as the data set {config.dataset} of the run's configuration needs"
         raise RunError(f"The model {path} must map {wanted}. Received: {found[0]} → {found[1]}")
+    try:
+        agreement.check(path, config, run_dir / runs.CONFIG_FILE)
+    except ValueError as error:
+        raise RunError(str(error)) from None
     return model
 
 

@@ -263,6 +263,7 @@ def test_an_interrupted_write_changes_nothing(tmp_path):
     for name in ("table.md", "picture.png"):
         with pytest.raises(OSError):
             results.write_picture(name, Figure())
+    results.close()
     assert {path.name for path in tmp_path.iterdir()} == {"contents.json", "table.md"}
     assert (tmp_path / "table.md").read_text() == "whole"
 

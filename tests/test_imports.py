@@ -16,8 +16,8 @@ PACKAGE = ROOT / "lea_keras"
 # A module imports only modules of the levels before its own. A new module gets its place here.
 LEVELS = [
     {"version"},
-    {"checks"},
-    {"sprites", "windows", "differentiation", "pipelines"},
+    {"checks", "locks"},
+    {"sprites", "windows", "differentiation", "downloads", "pipelines"},
     {"data", "losses", "strips"},
     {"metrics"},
     {"coders"},

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from lea_keras.callbacks.events import EventFile
+from lea_keras.checks import check_path
 
 
 class EpochScalars(keras.callbacks.Callback):
@@ -20,12 +21,13 @@ class EpochScalars(keras.callbacks.Callback):
         log_dir: TensorBoard's folder.
 
     Raises:
+        ValueError: for a ``log_dir`` that is no path, or a URL.
         OSError: from ``fit``, if a file cannot be written; it names the file.
     """
 
     def __init__(self, log_dir: str | os.PathLike[str]) -> None:
         super().__init__()
-        self.log_dir = pathlib.Path(log_dir)
+        self.log_dir = pathlib.Path(check_path("log_dir", log_dir))
         self._begin()
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
