@@ -32,7 +32,11 @@ OUTPUT, COMPARISON, ROBUSTNESS = "evaluation", "comparison", "robustness"
 
 GROUPS: dict[str, tuple[Flag, ...]] = {
     "Runs": (
-        Flag("run_dir", "FOLDERS", "a run, or several with commas between them, or a folder of runs: each is measured"),
+        Flag(
+            "run_dir",
+            "FOLDERS",
+            "a run, or several with commas between them, or a folder with runs below it, however deep: each is measured",
+        ),
         Flag(
             "compare",
             "FOLDERS",
