@@ -35,7 +35,7 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag(
             "run_dir",
             "FOLDERS",
-            "a run, or several with commas between them, or a folder with runs below it, however deep: each is measured",
+            "a run, or several with commas between them, or a folder of runs, however deep: each is measured",
         ),
         Flag(
             "compare",

@@ -224,7 +224,7 @@ def test_no_locks_are_said_once_and_are_no_reason_to_stop(tmp_path, monkeypatch,
     monkeypatch.setattr(runs.locks, "fcntl", None)
     monkeypatch.setattr(training, "train", lambda *_: "table")
     assert main(f"--run_dir={tmp_path / 'run'}") == 0
-    assert "Nothing keeps other processes from writing to" in the_line(capsys, "")
+    assert "Nothing keeps other processes from writing to" in command_checks.the_line(capsys)
 
 
 def test_a_damaged_last_checkpoint_costs_one_epoch(finished, tmp_path, capsys):
