@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import shutil
+import tempfile
 
 import keras
 import numpy as np
@@ -55,6 +56,13 @@ def make_run(run_dir, seed=0, epochs=2, rows=2, model="lea_fc", offset=0.0, **ch
     if rows:
         (run_dir / "metrics.csv").write_text("\n".join(lines) + "\n")
     return run_dir
+
+
+def fill(run_dir, seed):
+    """Makes a claimed folder, in which a lock is, what ``make_run`` makes."""
+    (run_dir / "config.json.tmp").unlink()
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(make_run(pathlib.Path(folder) / "run", seed), run_dir, dirs_exist_ok=True)
 
 
 def test_every_run_equals_one_alone(folder, tmp_path):
@@ -140,9 +148,7 @@ def test_a_run_that_diverges_does_not_keep_the_others(tmp_path, monkeypatch, cap
     def fake(config, run_dir, resume):
         if config.seed == 1:
             raise DivergedError("Training stopped in epoch 1: loss became nan")
-        (run_dir / "config.json.tmp").unlink()
-        run_dir.rmdir()
-        make_run(run_dir, config.seed, config.epochs, rows=config.epochs)
+        fill(run_dir, config.seed)
 
     monkeypatch.setattr(training, "train", fake)
     assert main(f"--run_dir={tmp_path}", "--runs=3", "--epochs=2") == 1
@@ -330,8 +336,7 @@ def test_two_series_in_one_folder(tmp_path, monkeypatch, capsys):
         if len(trained) == 1:
             assert main(f"--run_dir={tmp_path}", "--runs=1", "--seed=1", "--epochs=2") == 0
             assert main(f"--run_dir={tmp_path}", "--runs=2", "--epochs=2") == 1
-        (run_dir / "config.json.tmp").unlink()
-        shutil.copytree(make_run(tmp_path.with_name("made") / run_dir.name, config.seed), run_dir, dirs_exist_ok=True)
+        fill(run_dir, config.seed)
         (run_dir / "model.keras").write_text("model")
 
     monkeypatch.setattr(training, "train", fake)
