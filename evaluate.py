@@ -1,5 +1,6 @@
 """Measures and draws what trained runs are worth, from their folders; ``python evaluate.py --help`` lists the flags."""
 
+import contextlib
 import os
 import pathlib
 import sys
@@ -31,7 +32,11 @@ OUTPUT, COMPARISON, ROBUSTNESS = "evaluation", "comparison", "robustness"
 
 GROUPS: dict[str, tuple[Flag, ...]] = {
     "Runs": (
-        Flag("run_dir", "FOLDERS", "a run, or several with commas between them, or a folder of runs: each is measured"),
+        Flag(
+            "run_dir",
+            "FOLDERS",
+            "a run, or several with commas between them, or a folder of runs, however deep: each is measured",
+        ),
         Flag(
             "compare",
             "FOLDERS",
@@ -49,7 +54,7 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
     ),
     "Data": (
         Flag("splits", "NAMES", f"which to measure, of {', '.join(SPLITS)} [all that a run has]"),
-        Flag("data_dir", "FOLDER", "where TFDS keeps its data sets [as in the run]"),
+        Flag("data_dir", "FOLDER", "where TFDS keeps its data sets [as in the run]", urls=True),
         Flag("download", "", "download the data set if it is missing"),
     ),
     "Probes": (
@@ -186,7 +191,8 @@ def _evaluate(
     for i, (folder, config, results) in enumerate(tasks):
         print(f"Run folder: {folder}" + (f" ({i + 1} of {len(tasks)})" if len(tasks) > 1 else ""), flush=True)
         settings = evaluation.probing.Settings(**probes) if probes else None
-        text = evaluation.evaluate(folder, config, splits or config.splits, images, results, settings, epoch)
+        with contextlib.closing(results):
+            text = evaluation.evaluate(folder, config, splits or config.splits, images, results, settings, epoch)
         text += f"\nResults: {results.folder}"
         if i + 1 < len(tasks):
             print(text, flush=True)
@@ -223,7 +229,8 @@ def _attack(given: dict[str, Any]) -> Callable[[], str]:
 
     def work() -> str:
         attacking = quiet_import("models.attacking")
-        text = attacking.attack(members, attacking.Settings(**settings), results)
+        with contextlib.closing(results):
+            text = attacking.attack(members, attacking.Settings(**settings), results)
         return f"{text}\nResults: {results.folder}"
 
     return work
@@ -245,15 +252,21 @@ def _comparison(given: dict[str, Any]) -> Callable[[], str]:
     output = pathlib.Path(given.get("output_dir", _beside(named, COMPARISON)))
     results = Results(output, named)
     backends.use_any()
-    return lambda: quiet_import("models.comparison").compare(folders, results, epoch) + f"\nResults: {output}"
+
+    def work() -> str:
+        with contextlib.closing(results):
+            text = quiet_import("models.comparison").compare(folders, results, epoch)
+        return f"{text}\nResults: {output}"
+
+    return work
 
 
 def _split(name: str, text: str) -> list[pathlib.Path]:
     """The folders that a flag names; a comma may also be part of the name of a single one."""
-    parts = [text] if pathlib.Path(text).is_dir() else text.split(",")
+    parts = [text] if os.path.isdir(os.path.expanduser(text)) else text.split(",")
     if not all(parts):
         raise checks.fail(name, "one or more folders with commas between them", text)
-    return [pathlib.Path(part) for part in parts]
+    return [pathlib.Path(checks.check_path(name, part)) for part in parts]
 
 
 def _folders(name: str, text: str) -> list[pathlib.Path]:

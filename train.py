@@ -1,5 +1,6 @@
 """Trains a reference model and stores what it learned in a run folder; ``python train.py --help`` lists the flags."""
 
+import contextlib
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -32,7 +33,7 @@ picture of the code maps to a run folder. Without flags: lea_fc on sprites, in l
 GROUPS: dict[str, tuple[Flag, ...]] = {
     "Data": (
         Flag("dataset", "NAME", f"{', '.join(IMAGE_SIZES)}; sprites is generated, the others come from TFDS"),
-        Flag("data_dir", "FOLDER", "where TFDS keeps its data sets", "TFDS' own folder"),
+        Flag("data_dir", "FOLDER", "where TFDS keeps its data sets", "TFDS' own folder", urls=True),
         Flag("download", "", "download the data set if it is missing"),
         Flag("limit", "N", "use N training samples only", "all"),
         Flag(
@@ -222,31 +223,34 @@ def _with_backend(given: dict[str, Any]) -> dict[str, Any]:
 def _train(config: RunConfig, run_dir: pathlib.Path, resume: bool, job: jobs.Job | None, again: list[str]) -> str:
     writes = job is None or job.process == 0
     try:
-        if writes and not resume:
-            _claim(run_dir, config)
-        if writes:
-            print(f"Run folder: {run_dir}", flush=True)
-        training = quiet_import("models.training")  # only now, since importing Keras takes seconds
-        return training.train(config, run_dir, resume, job)
+        with runs.owned(run_dir) if writes else contextlib.nullcontext():
+            if writes:
+                _begin(config, run_dir, resume)
+                print(f"Run folder: {run_dir}", flush=True)
+            training = quiet_import("models.training")  # only now, since importing Keras takes seconds
+            return training.train(config, run_dir, resume, job)
     except OSError as error:
         raise _unusable(run_dir, error) from error
     except KeyboardInterrupt:
         command = commandline.command("train.py", *again)
         raise KeyboardInterrupt(f"Continue with: {command}" if runs.exists(run_dir) else "") from None
-    finally:
-        if writes:
-            runs.release(run_dir)
 
 
-def _claim(run_dir: pathlib.Path, config: RunConfig) -> None:
+def _begin(config: RunConfig, run_dir: pathlib.Path, resume: bool) -> None:
+    """Claims a new folder; of an old one, looks once more whether another process has not changed it meanwhile."""
     try:
-        runs.claim(run_dir, config)
+        if resume:
+            runs.check_resumable(run_dir, config)
+        else:
+            runs.claim(run_dir, config)
     except ValueError as error:
         raise RunError(str(error)) from None
 
 
 def _unusable(run_dir: pathlib.Path, error: OSError) -> RunError:
-    return RunError(f"The run folder {run_dir} cannot be used: {error.strerror or error}")
+    where = pathlib.Path(error.filename) if isinstance(error.filename, str) else run_dir
+    which = f"{where.relative_to(run_dir)}: " if where != run_dir and where.is_relative_to(run_dir) else ""
+    return RunError(f"The run folder {run_dir} cannot be used: {which}{error.strerror or error}")
 
 
 def main(argv: Sequence[str]) -> int:

@@ -7,6 +7,7 @@ Every function returns the checked value in its canonical form or raises ``Value
 import difflib
 import math
 import operator
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -92,3 +93,23 @@ def check_pair(argument: str, value: Any) -> tuple[int, int]:
     if not all(is_integer(size) and int(size) >= 1 for size in pair):
         raise fail(argument, "a positive integer or a pair (rows, columns) of them", value)
     return int(pair[0]), int(pair[1])
+
+
+def check_path(argument: str, value: Any, allowed: str = "the path of a folder", urls: bool = False) -> str:
+    """Returns a path with its ``~`` expanded, as a shell does it for a word of its own but not within ``--name=~/x``.
+
+    Args:
+        argument: its public name.
+        value: a path; a URL (gs://…) is returned as it is if ``urls`` are allowed and refused if not, since a folder
+            called "gs:" is not what is meant.
+        allowed: what it is called in errors.
+        urls: whether what uses it can read URLs.
+    """
+    path = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
+    if not isinstance(path, str) or not path:
+        raise fail(argument, allowed, value)
+    if "://" not in path:
+        return os.path.expanduser(path)
+    if not urls:
+        raise fail(argument, f"{allowed} on this machine, and no URL", path)
+    return path

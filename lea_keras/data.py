@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import keras
 import numpy as np
 
-from lea_keras import checks, pipelines, sprites
+from lea_keras import checks, downloads, pipelines, sprites
 from lea_keras.splits import SPLITS, choose
 from lea_keras.splits import permutation as _permutation
 
@@ -118,7 +118,8 @@ def load(
         shuffle: whether to shuffle every epoch anew. `None` shuffles "train" and no other.
         seed: decides the samples under `limit`, those of "validation", and every epoch's order; from 0 to 2³² - 1.
         first_epoch: the number of the first iteration's epoch.
-        data_dir: the folder of TensorFlow Datasets; `None` is its default, `~/tensorflow_datasets`.
+        data_dir: the folder of TensorFlow Datasets, or a URL that TensorFlow reads; `None` is its default,
+            `~/tensorflow_datasets`.
         download: download and prepare the data set if the folder does not have it.
 
     Returns:
@@ -126,8 +127,9 @@ def load(
         a `batch_size`, both have a leading batch axis. `len()` is the number of elements.
 
     Raises:
-        ValueError: for an argument out of range, in one line that names it.
+        ValueError: for an argument out of range, in one line that names it, or a data set that is damaged.
         FileNotFoundError: if the data set is not in `data_dir` and `download` is off.
+        ConnectionError: if it cannot be downloaded, after half a minute at most where nobody answers.
         ImportError: for any data set but `sprites` where TensorFlow or TensorFlow Datasets is not installed.
     """
     details = info(name, label)
@@ -141,8 +143,7 @@ def load(
         raise checks.fail("shuffle", "True, False or None", shuffle)
     seed = checks.check_seed(seed)
     first_epoch = checks.check_positive_int("first_epoch", first_epoch, minimum=0)
-    if data_dir is not None and not isinstance(data_dir, (str, os.PathLike)):
-        raise checks.fail("data_dir", "a path or None", data_dir)
+    data_dir = _folder(data_dir)
     shuffle = split == "train" if shuffle is None else bool(shuffle)
     chosen = choose(split, size, limit, validation, seed)  # positions in what is stored
 
@@ -152,9 +153,11 @@ def load(
     elif name == "sprites":
         images, labels = _all_sprites(stored)
     else:
-        data_dir = None if data_dir is None else os.fspath(data_dir)
         if download:
-            _builder(name, data_dir).download_and_prepare()
+            _tensorflow(name)
+            with downloads.damage_named(name, data_dir, Exception):
+                builder = _builder(name, data_dir)
+            downloads.prepare(builder, name)
         images, labels = _read(name, stored, data_dir)
     column = list(sprites.FACTORS).index(label) if name in _WITH_FACTORS else 0
     scale = 1.0 if name in _WITH_FACTORS else 255.0  # both kinds of sprites come as 0 and 1
@@ -164,6 +167,10 @@ def load(
 
     make = pipelines.tf_dataset if pipelines.on_tensorflow() else pipelines.Batches
     return make(images, labels[:, column], order, len(chosen), first_epoch, batch_size, details.classes, scale)
+
+
+def _folder(data_dir: Any) -> str | None:
+    return None if data_dir is None else checks.check_path("data_dir", data_dir, "a path or None", urls=True)
 
 
 def batches(dataset: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -303,13 +310,20 @@ def _builder(name: str, data_dir: str | None) -> Any:
     return _import("tensorflow_datasets", name).builder(name, data_dir=data_dir)
 
 
+def _damage(tf: Any) -> tuple[type[Exception], ...]:
+    """What TensorFlow raises where records are missing or damaged."""
+    errors = tf.errors
+    return errors.DataLossError, errors.FailedPreconditionError, errors.InvalidArgumentError, errors.NotFoundError
+
+
 def _open(name: str, split: str, data_dir: str | None) -> "tf.data.Dataset":
     """Returns the records of a prepared data set in their stored order, or raises one line if it is not there."""
     tf = _tensorflow(name)
     looked_for = None if data_dir is None else os.path.join(data_dir, name)
     if looked_for is None or tf.io.gfile.isdir(looked_for):
-        builder = _builder(name, data_dir)
-        if builder.is_prepared():
+        with downloads.damage_named(name, data_dir, Exception):
+            builder = _builder(name, data_dir)
+        if downloads.is_prepared(builder):
             return builder.as_dataset(split=split, shuffle_files=False)
         looked_for = str(builder.data_dir)
     raise FileNotFoundError(
@@ -341,10 +355,11 @@ def _read(name: str, split: str, data_dir: str | None) -> tuple[Any, Any]:
     count = 0
     images = np.zeros((len(wanted), *details.image_shape), np.uint8)
     labels = np.zeros((len(wanted), len(fields)), np.int32)
-    for place, record in records.batch(1024).as_numpy_iterator():
-        images[place] = to_channels_last(record["image"])
-        labels[place] = np.stack([record[field] for field in fields], axis=-1)  # [b, k]
-        count += len(place)
+    with downloads.damage_named(name, data_dir, _damage(tf)):
+        for place, record in records.batch(1024).as_numpy_iterator():
+            images[place] = to_channels_last(record["image"])
+            labels[place] = np.stack([record[field] for field in fields], axis=-1)  # [b, k]
+            count += len(place)
     if count != len(wanted):
         raise ValueError(f"{name!r}, {split!r} must hold {len(wanted)} images. Received: {count} from {data_dir!r}")
     return pipelines.keep(images, labels)

@@ -10,7 +10,7 @@ import numpy as np
 
 import lea_keras
 import lea_keras.data
-from lea_keras import callbacks, robustness, robustness_plot
+from lea_keras import robustness, robustness_plot
 from models import attack_tables, comparison, evaluation, failures, parts, runs, series, tables
 from models.attack_tables import COLUMNS, Row
 from models.comparison import Group, Run
@@ -68,7 +68,7 @@ def attack(members: Sequence[Member], settings: Settings, results: Results) -> s
         images, labels = first_samples(evaluation.load_splits(first, ["test"])["test"], settings.samples)
         for run in found[1:]:  # before the first is attacked for hours
             with parts.precision(run.config), series.nothing_kept():
-                evaluation.load_model(run.path, run.config)
+                evaluation.load_model(run.path, run.config, len(run.rows))
         pictures = [RAW] + [STANDARDISED] * (baseline is not None and len(groups) > 1)
         results.reserve([*FILES, *pictures])
     except ValueError as error:
@@ -106,9 +106,7 @@ def _names(attacks: str) -> list[str]:
 
 
 def _read(path: pathlib.Path, config: RunConfig) -> Run:
-    rows = callbacks.read_metrics(path)
-    if not rows:
-        raise RunError(f"The run {path} has no {callbacks.METRICS_FILE}: no epoch of it has finished")
+    rows = evaluation.read_rows(path)
     return Run(path, config, rows, None, len(rows))
 
 
@@ -116,7 +114,7 @@ def _baseline(groups: Sequence[Group], name: str | None) -> Group | None:
     """The group that is meant by the folder of a run or of several, by a name in the table, or by a model's name."""
     if name is None:
         return None
-    inside = {run.resolve() for run in runs.find_runs(pathlib.Path(name))}
+    inside = {run.resolve() for run in runs.find_runs(pathlib.Path(checks.check_path("baseline", name)))}
     for named in (
         [group for group in groups if inside & {run.path.resolve() for run in group.runs}],
         [group for group in groups if group.name == name],
@@ -155,7 +153,7 @@ def _attack_one(
     with parts.precision(run.config), series.nothing_kept(), many_models(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The model masks its gradients")  # which the notes below the table say
         try:
-            model = evaluation.load_model(run.path, run.config)
+            model = evaluation.load_model(run.path, run.config, len(run.rows))
             with failures.in_one_line():
                 return robustness.evaluate(model, images, labels, names, seed=seed, output_dir=output)
         except ValueError as error:

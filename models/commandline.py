@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
+from models.configs import checks
 from models.runs import RunError
 
 HELP = ("--help", "-help", "-h", "--helpshort", "--helpfull")
@@ -19,13 +20,15 @@ HELP = ("--help", "-help", "-h", "--helpshort", "--helpfull")
 class Flag(NamedTuple):
     """One line of the help: the flag's name, what its value looks like, what it does, and what None stands for.
 
-    Without a look of its value it is a switch: ``--name`` or ``--noname``.
+    Without a look of its value it is a switch: ``--name`` or ``--noname``. A folder is on this machine unless ``urls``
+    may name it, too.
     """
 
     name: str
     value: str
     text: str
     none: str = ""
+    urls: bool = False
 
 
 Groups = Mapping[str, tuple[Flag, ...]]
@@ -80,6 +83,11 @@ def parse(argv: Sequence[str], groups: Groups) -> dict[str, Any]:
             given[flag.name] = convert(value) if convert else value
         except ValueError:
             raise RunError(f"Argument `{flag.name}` must be {kind}. Received: {flag.name}={value!r}") from None
+        if flag.value == "FOLDER":
+            try:
+                given[flag.name] = checks.check_path(flag.name, value, urls=flag.urls)
+            except ValueError as error:
+                raise RunError(str(error)) from None
     return given
 
 

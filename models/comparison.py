@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lea_keras import callbacks
-from models import epochs, evaluation, hyperparameters, pictures, runs, tables
+from models import agreement, epochs, evaluation, hyperparameters, pictures, runs, tables
 from models.comparison_tables import Aggregate, markdown, table
 from models.configs import RunConfig
 from models.results import Results
@@ -138,6 +138,7 @@ def read_runs(folders: Sequence[pathlib.Path], epoch: epochs.Choice = epochs.LAS
         try:
             config = runs.load_config(path)
             rows = callbacks.read_metrics(path)
+            agreement.check_run(path, config)
         except ValueError as error:
             raise RunError(str(error)) from None
         number = epochs.choose(rows, epoch, config.validates_on)
@@ -161,7 +162,7 @@ def _evaluated(path: pathlib.Path, config: RunConfig, epoch: int) -> dict[str, d
             split: {name: float(value) for name, value in stored["splits"][split].items()} for split in config.splits
         }
         return splits if stored["epochs"] == epoch else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 

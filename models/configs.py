@@ -13,19 +13,19 @@ from types import ModuleType
 from typing import Any
 
 
-def _load_checks() -> ModuleType:
-    """``lea_keras.checks`` alone: importing it by name would import ``lea_keras``, and with it Keras."""
+def _load(name: str) -> ModuleType:
+    """A module of ``lea_keras`` alone: importing it by its name would import the package, and with it Keras."""
     package = importlib.util.find_spec("lea_keras")
     if package is None or not package.submodule_search_locations:
         raise ImportError("models needs lea_keras: install it with `pip install -e .` or run from the repository")
-    path = pathlib.Path(next(iter(package.submodule_search_locations))) / "checks.py"
-    spec = importlib.util.spec_from_file_location("_lea_keras_checks", path)
+    path = pathlib.Path(next(iter(package.submodule_search_locations))) / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"_lea_keras_{name}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-checks = _load_checks()
+checks, locks = _load("checks"), _load("locks")
 
 # (rows, columns) of the images of each data set.
 IMAGE_SIZES: dict[str, tuple[int, int]] = {
@@ -158,7 +158,7 @@ class RunConfig:
         """
         try:
             values = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             raise ValueError(f"The run configuration is not valid JSON: {error}") from None
         if not isinstance(values, dict):
             raise ValueError(f"The run configuration must be a JSON object. Received: {type(values).__name__}")
@@ -223,9 +223,8 @@ def _filters(name: str, value: Any) -> tuple[int, int]:
 
 def _folder(name: str, value: Any) -> str:
     """An absolute path, so that a stored run finds its data from any working directory; URLs stay as they are."""
-    if not isinstance(value, (str, os.PathLike)) or not str(value):
-        raise checks.fail(name, "the path of a folder", value)
-    return str(value) if "://" in str(value) else os.path.abspath(os.path.expanduser(value))
+    path = checks.check_path(name, value, urls=True)
+    return path if "://" in path else os.path.abspath(path)
 
 
 def _chunk_windows(name: str, value: Any) -> int | str:

@@ -17,7 +17,7 @@ import lea_keras.data
 from lea_keras import callbacks, losses, metrics, windows
 from lea_keras.layer import Use, forward_pass
 from lea_keras.model import find_leas
-from models import compiling, epochs, failures, parts, pictures, probing, runs, tables, training
+from models import agreement, compiling, epochs, failures, parts, pictures, probing, runs, tables, training
 from models.configs import RunConfig, checks
 from models.results import Results
 from models.runs import RunError
@@ -57,7 +57,7 @@ def evaluate(
     with parts.precision(config):
         try:
             rows, number = choose_epoch(run_dir, config, epoch)
-            model = load_model(run_dir, config, None if number == len(rows) else number)
+            model = load_model(run_dir, config, number)
             data = load_splits(config, sorted({*splits, "test"}))
             factors = probing.load(config, probes) if probes else None
             files = [RESULTS_JSON, RESULTS_CSV, *pictures.names(model)]
@@ -88,9 +88,7 @@ def choose_epoch(run_dir: pathlib.Path, config: RunConfig, epoch: epochs.Choice)
         ValueError: one line, if the metrics are damaged, or there is no such epoch or no model of it any more.
         RunError: one line, if no epoch has finished.
     """
-    rows = callbacks.read_metrics(run_dir)
-    if not rows:
-        raise RunError(f"The run {run_dir} has no {callbacks.METRICS_FILE}: no epoch of it has finished")
+    rows = read_rows(run_dir)
     number = epochs.choose(rows, epoch, config.validates_on)
     every = range(1, len(rows) + 1)
     there = [n for n in every if n == len(rows) or callbacks.checkpoint_path(run_dir, n).is_file()]
@@ -110,20 +108,46 @@ def _of_epoch(epoch: epochs.Choice, number: int, count: int, config: RunConfig) 
     return [f"After epoch {number} of {count}{chosen}.", *epochs.notes(epoch, [config.validates_on])]
 
 
-def load_model(run_dir: pathlib.Path, config: RunConfig, epoch: int | None = None) -> keras.Model:
-    """The model of a run after an epoch, without its optimizers; to be called under ``parts.precision``.
-
-    Args:
-        run_dir: the run's folder.
-        config: its configuration.
-        epoch: the number of an epoch whose checkpoint is there; None: the last finished one.
+def read_rows(run_dir: pathlib.Path) -> list[dict[str, float]]:
+    """The metrics of a run up to the last epoch of which there is a whole model, which may be the last but one.
 
     Raises:
-        RunError: one line, if it is missing, damaged or does not take the run's data.
+        RunError: one line, if no epoch has finished.
+        ValueError: one line, if the metrics or all checkpoints are damaged.
     """
-    path = run_dir / callbacks.MODEL_FILE if epoch is None else callbacks.checkpoint_path(run_dir, epoch)
-    if not path.is_file():
-        raise RunError(f"The run {run_dir} has no {path.name}: no epoch of it has finished")
+    rows = callbacks.read_metrics(run_dir)
+    if not rows:
+        raise RunError(f"The run {run_dir} has no {callbacks.METRICS_FILE}: no epoch of it has finished")
+    last = callbacks.checkpoint_path(run_dir, len(rows))
+    if not last.exists():  # of a finished run, somebody may have kept model.keras alone
+        return rows
+    finished, _ = callbacks.last_checkpoint(run_dir)
+    if finished < len(rows):
+        print(f"{last} is damaged ({callbacks.checkpoint_damage(last)}): epoch {finished} is used", flush=True)
+    return rows[:finished]
+
+
+def load_model(run_dir: pathlib.Path, config: RunConfig, number: int) -> keras.Model:
+    """The model of a run after a finished epoch, without its optimizers; to be called under ``parts.precision``.
+
+    Args:
+        run_dir: the run's folder; the run may just be going on.
+        config: its configuration.
+        number: of the epoch, whose model is there.
+
+    Raises:
+        RunError: one line, if the model is missing, damaged, does not take the run's data or is not what the
+            configuration says, or if the run has gone on and the model after the epoch is no longer there.
+    """
+    path = callbacks.checkpoint_path(run_dir, number)
+    if not path.exists():
+        path = run_dir / callbacks.MODEL_FILE
+        if len(callbacks.read_metrics(run_dir)) > number:
+            raise RunError(f"The run {run_dir} has gone on and has no model after epoch {number} any more: start again")
+    if not path.exists():
+        raise RunError(f"The run {run_dir} has no {callbacks.MODEL_FILE}: no epoch of it has finished")
+    if damage := callbacks.checkpoint_damage(path):
+        raise RunError(f"The model {path} cannot be loaded: it is damaged ({damage})")
     try:
         model = keras.models.load_model(path, compile=False)
     except Exception as error:  # a damaged file fails in whatever library meets the damage first
@@ -135,6 +159,10 @@ def load_model(run_dir: pathlib.Path, config: RunConfig, epoch: int | None = Non
     if found != shapes:
         wanted = f"{shapes[0]} → {shapes[1]}, as the data set {config.dataset} of the run's configuration needs"
         raise RunError(f"The model {path} must map {wanted}. Received: {found[0]} → {found[1]}")
+    try:
+        agreement.check(path, config, run_dir / runs.CONFIG_FILE)
+    except ValueError as error:
+        raise RunError(str(error)) from None
     return model
 
 

@@ -8,10 +8,11 @@ import io
 import json
 import os
 import pathlib
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from models.configs import checks
+from models.configs import checks, locks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,6 +27,8 @@ class Results:
     the files of that list, each by renaming a complete new one, and no other file: what somebody else put there stays,
     and where it has the name of a result, the whole evaluation is refused. So are results of other runs.
 
+    From the moment when files are reserved until ``close`` the folder is locked, so that one process at a time writes.
+
     Args:
         folder: where they go; it is made with the first file.
         sources: the folders of the runs that they come from. They are noted relative to ``folder``, so that all of
@@ -39,12 +42,16 @@ class Results:
     def __init__(self, folder: pathlib.Path, sources: Iterable[pathlib.Path]) -> None:
         self.folder = folder
         self.sources = sorted(os.path.relpath(source.resolve(), folder.resolve()) for source in sources)
-        self.files: list[str] = []
-        path = folder / CONTENTS_FILE
+        self.files = self._read_contents()
+        self._lock: Any = None
+
+    def _read_contents(self) -> list[str]:
+        """The files of which the folder says that they may be replaced."""
+        folder, path = self.folder, self.folder / CONTENTS_FILE
         if not path.is_file():
             if path.exists() or folder.exists() and not folder.is_dir():
                 raise checks.fail("output_dir", "a folder", str(folder))
-            return
+            return []
         try:
             contents = json.loads(path.read_text(encoding="utf-8"))
             former, files = list(contents["sources"]), [str(name) for name in contents["files"]]
@@ -53,22 +60,33 @@ class Results:
         if former != self.sources:
             hint = f"This one holds results of {', '.join(map(str, former))}."
             raise checks.fail("output_dir", "a new folder or that of the same runs", str(folder), hint)
-        self.files = files
+        return files
 
     def reserve(self, names: Sequence[str]) -> None:
         """Notes the files that are about to be written.
 
         Raises:
             ValueError: one line, if one of them is there and not from an earlier call of ours.
+            BlockingIOError: if another process writes to the folder; it says who.
             OSError: if the folder cannot be made or written to.
         """
+        if self._lock is None:
+            self._lock = locks.Lock(self.folder)
+            if self._lock.missing:
+                print(self._lock.missing, file=sys.stderr, flush=True)
+            self.files = self._read_contents()  # of another process, perhaps, that has just finished
         for name in names:
             if name not in self.files and (self.folder / name).exists():
                 raise ValueError(f"{self.folder / name} is in the way: not written by evaluate.py, so not replaced")
         self.files = sorted({*self.files, *names})
-        self.folder.mkdir(parents=True, exist_ok=True)
         contents = {"sources": self.sources, "files": self.files}
         self._write(CONTENTS_FILE, lambda path: path.write_text(_json(contents), encoding="utf-8"))
+
+    def close(self) -> None:
+        """Lets other processes have the folder."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
 
     def write_json(self, name: str, values: Mapping[str, Any]) -> None:
         self.write_text(name, _json(values))

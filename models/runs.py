@@ -1,17 +1,20 @@
-"""Run folders before training: a new one is claimed, an existing one resumed, none is ever overwritten.
+"""Run folders before training: one process owns each, a new one is claimed, an existing one resumed, none overwritten.
 
 Nothing here imports Keras, so that a folder that cannot be used is refused at once.
 """
 
+import contextlib
 import dataclasses
 import os
 import pathlib
+import sys
+from collections.abc import Iterator
 from typing import Any
 
-from models.configs import CONFIGS, RunConfig, checks
+from models.configs import CONFIGS, RunConfig, checks, locks
 
 CONFIG_FILE = "config.json"
-# A folder that holds nothing but this was claimed by a run that never started, and is free.
+# A folder that holds nothing but this, or a lock file, was claimed by a run that never started, and is free.
 _CLAIM = f"{CONFIG_FILE}.tmp"
 # A run may go on for longer, find its data elsewhere, and compute with another backend.
 CHANGEABLE = ("epochs", "data_dir", "download", "backend")
@@ -83,67 +86,80 @@ def _check_member(run_dir: pathlib.Path, config: RunConfig) -> None:
         if stored.backend != config.backend:
             allowed = f"{stored.backend!r}, that of the run in {run_dir}, since all runs of a series have one backend"
             raise checks.fail("backend", allowed, config.backend)
-        fields = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
         try:
-            resumed_config(run_dir, fields)
+            check_resumable(run_dir, config)
         except ValueError as error:
             raise ValueError(f"{run_dir} holds a run of another configuration. {error}") from None
     elif not _is_free(run_dir):
         raise ValueError(f"{run_dir} holds something that is no run; move it away, or choose another --run_dir")
 
 
-def find_runs(folder: pathlib.Path, depth: int = 2) -> list[pathlib.Path]:
-    """The folder itself if it is a run, else the runs in it, in the order of their names.
+def find_runs(folder: pathlib.Path) -> list[pathlib.Path]:
+    """The folder itself if it is a run, else all runs below it, however deep, in the order of their paths.
 
-    Args:
-        folder: where to look.
-        depth: how many levels of folders to go down.
+    Folders whose names begin with a dot are not looked into, and no folder twice, whatever links lead to it.
 
     Raises:
         OSError: if a folder cannot be read.
     """
-    if exists(folder):
-        return [folder]
-    if not depth or not folder.is_dir():
+    return [folder] if exists(folder) else _find_below(folder, {folder.resolve()})
+
+
+def _find_below(folder: pathlib.Path, seen: set[pathlib.Path]) -> list[pathlib.Path]:
+    if not folder.is_dir():
         return []
-    inside = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    return [run for path in inside for run in find_runs(path, depth - 1)]
+    found = []
+    for path in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        if path.resolve() not in seen:
+            seen.add(path.resolve())
+            found += ([path] if exists(path) else []) + _find_below(path, seen)
+    return found
+
+
+@contextlib.contextmanager
+def owned(run_dir: pathlib.Path) -> Iterator[None]:
+    """Inside, this process alone writes to a run folder, which is made if need be.
+
+    What was claimed in it and not confirmed is given up afterwards, and the folder with it if it is empty, so that the
+    corrected command may use it.
+
+    Raises:
+        BlockingIOError: if another process does; it says who.
+        OSError: if the folder cannot be made or written to.
+    """
+    try:
+        with locks.Lock(run_dir) as lock:
+            if lock.missing:
+                print(lock.missing, file=sys.stderr, flush=True)
+            try:
+                yield
+            finally:
+                (run_dir / _CLAIM).unlink(missing_ok=True)
+    finally:
+        with contextlib.suppress(OSError):  # not empty, or not there: either way it is not ours
+            run_dir.rmdir()
 
 
 def claim(run_dir: pathlib.Path, config: RunConfig) -> None:
-    """Makes the folder of a new run and writes its configuration to it, not yet under its name.
+    """Writes the configuration of a new run to its folder, which this process owns, not yet under its name.
 
     Raises:
         ValueError: one line, if something is there already.
-        OSError: if the folder cannot be made or written to.
+        OSError: if it cannot be written to.
     """
     if not _is_free(run_dir):
         hint = "Add --resume to continue the run in it, or choose another --run_dir."
         raise checks.fail("run_dir", "a new or empty folder, since no run is ever overwritten", str(run_dir), hint)
-    try:
-        run_dir.mkdir(parents=True, exist_ok=True)
-        (run_dir / _CLAIM).write_text(config.to_json(), encoding="utf-8")
-    except OSError:
-        release(run_dir)
-        raise
+    (run_dir / _CLAIM).write_text(config.to_json(), encoding="utf-8")
 
 
 def _is_free(run_dir: pathlib.Path) -> bool:
-    return not run_dir.is_dir() or all(path.name == _CLAIM for path in run_dir.iterdir())
+    return not run_dir.is_dir() or all(path.name in (_CLAIM, locks.LOCK_FILE) for path in run_dir.iterdir())
 
 
 def confirm(run_dir: pathlib.Path) -> None:
     """Makes a claimed folder a run, once data and model have turned out to be there."""
     os.replace(run_dir / _CLAIM, run_dir / CONFIG_FILE)
-
-
-def release(run_dir: pathlib.Path) -> None:
-    """Gives a claimed folder up, so that the corrected command may use it; a folder with a run stays as it is."""
-    try:
-        (run_dir / _CLAIM).unlink(missing_ok=True)
-        run_dir.rmdir()
-    except OSError:
-        pass  # not empty, or not there: either way it is not ours
 
 
 def exists(run_dir: pathlib.Path) -> bool:
@@ -185,3 +201,12 @@ def resumed_config(run_dir: pathlib.Path, given: dict[str, Any]) -> RunConfig:
         if name not in CHANGEABLE and now != before:
             raise checks.fail(name, f"{before!r}, as in the run that is resumed, or left out", now)
     return config
+
+
+def check_resumable(run_dir: pathlib.Path, config: RunConfig) -> None:
+    """Raises one line if the run in a folder cannot go on as a whole configuration says.
+
+    Raises:
+        ValueError: as from ``resumed_config``.
+    """
+    resumed_config(run_dir, {field.name: getattr(config, field.name) for field in dataclasses.fields(config)})

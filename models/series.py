@@ -1,6 +1,7 @@
 """Independent runs that differ in their seeds alone, one after the other in one process."""
 
 import contextlib
+import filecmp
 import pathlib
 from collections.abc import Iterator, Sequence
 
@@ -55,13 +56,14 @@ def _train_one(run_dir: pathlib.Path, config: RunConfig) -> None:
     resume = runs.exists(run_dir)
     with nothing_kept(), many_models():
         try:
-            if not resume:
-                runs.claim(run_dir, config)
-            training.train(config, run_dir, resume)
+            with runs.owned(run_dir):
+                if resume:
+                    runs.check_resumable(run_dir, config)
+                else:
+                    runs.claim(run_dir, config)
+                training.train(config, run_dir, resume)
         except ValueError as error:
             raise RunError(str(error)) from None
-        finally:
-            runs.release(run_dir)
 
 
 @contextlib.contextmanager
@@ -78,9 +80,16 @@ def nothing_kept() -> Iterator[None]:
 def _is_finished(run_dir: pathlib.Path, config: RunConfig) -> bool:
     if not runs.exists(run_dir) or _epochs_done(run_dir) < config.epochs:
         return False
-    if callbacks.checkpoint_path(run_dir, _epochs_done(run_dir)).is_file():
-        callbacks.publish_model(run_dir)  # an interruption may have come just before that
-    return (run_dir / callbacks.MODEL_FILE).is_file()
+    last = callbacks.checkpoint_path(run_dir, _epochs_done(run_dir))
+    if not last.exists():  # somebody may have kept model.keras alone
+        return (run_dir / callbacks.MODEL_FILE).is_file()
+    if callbacks.checkpoint_damage(last):
+        return False
+    model = run_dir / callbacks.MODEL_FILE
+    if not model.exists() or not filecmp.cmp(model, last, shallow=False):
+        with runs.owned(run_dir):
+            callbacks.publish_model(run_dir)  # an interruption came just before that
+    return True
 
 
 def _epochs_done(run_dir: pathlib.Path) -> int:

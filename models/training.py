@@ -11,7 +11,7 @@ import lea_keras.data
 from lea_keras import callbacks, plots
 from lea_keras.callbacks.scalars import EpochScalars
 from lea_keras.data import Dataset
-from models import distribution, failures, parts, registry, runs, tables
+from models import agreement, distribution, failures, parts, registry, runs, tables
 from models.configs import RunConfig
 from models.jobs import Job
 from models.runs import DivergedError, RunError
@@ -32,7 +32,8 @@ def train(config: RunConfig, run_dir: pathlib.Path, resume: bool = False, job: J
 
     Args:
         config: of the run; for a resumed one what ``runs.resumed_config`` returned.
-        run_dir: a folder that ``runs.claim`` has claimed or, to resume, one that holds a run.
+        run_dir: a folder that ``runs.claim`` has claimed or, to resume, one that holds a run; of the process that
+            writes, one that it owns (``runs.owned``).
         resume: whether to continue after the last finished epoch.
         job: what this process has to do with it; None: everything, on one device.
 
@@ -59,6 +60,7 @@ def train(config: RunConfig, run_dir: pathlib.Path, resume: bool = False, job: J
                     _fit(model, splits, config, finished, [])
                 return f"Process {job.process} of {job.processes} has finished."
             _confirm(config, run_dir, resume)
+            _say_what_is_damaged(run_dir, finished)
             if finished < config.epochs:
                 _fit(model, splits, config, finished, _writers(model, shown, splits["test"], config, run_dir))
             else:
@@ -91,6 +93,7 @@ def _prepare(config: RunConfig, resumed: pathlib.Path | None) -> tuple[int, kera
         finished, checkpoint = callbacks.last_checkpoint(resumed) if resumed else (0, None)
         splits = load_splits(config, finished)
         if checkpoint is not None:
+            agreement.check(checkpoint, config, resumed / runs.CONFIG_FILE)
             return finished, _load(checkpoint, config), splits
         model = _build(config, splits)
     except (ValueError, OSError, ImportError) as error:  # what arguments, data sets and folders are refused with
@@ -136,6 +139,14 @@ def _confirm(config: RunConfig, run_dir: pathlib.Path, resume: bool) -> None:
         runs.confirm(run_dir)
 
 
+def _say_what_is_damaged(run_dir: pathlib.Path, finished: int) -> None:
+    epochs = len(callbacks.read_metrics(run_dir))
+    if finished < epochs:
+        last = callbacks.checkpoint_path(run_dir, epochs)
+        damage = callbacks.checkpoint_damage(last)
+        print(f"{last} is damaged ({damage}): the run goes on after epoch {finished}", flush=True)
+
+
 def _fit(
     model: keras.Model,
     splits: dict[str, Dataset],
@@ -175,7 +186,7 @@ def _writers(
         callbacks.CapacityReadout(images, logs),
     ]
     scalars = EpochScalars(logs, VALIDATED_ON[config.validates_on])
-    others = [callbacks.RunCheckpoint(run_dir), callbacks.TimeLeft()]
+    others = [callbacks.RunCheckpoint(run_dir, lock=False), callbacks.TimeLeft()]
     if shown is model:
         return [scalars, *pictured, *others]
     return [distribution.OnlyHere([scalars, *others], pictured, shown)]

@@ -1,12 +1,15 @@
 """Callbacks: what a run folder holds after every epoch and every interruption, the stop at NaN, the time left, and what
 TensorBoard shows of LEAs."""
 
+import errno
 import io
 import math
 import os
 import pathlib
 import shutil
+import threading
 import time
+import zipfile
 
 import keras
 import numpy as np
@@ -18,9 +21,10 @@ from tensorboard.backend.event_processing.event_file_loader import EventFileLoad
 from tensorboard.util import tensor_util
 
 import lea_keras
-from lea_keras import callbacks, plots
+from lea_keras import callbacks, locks, plots
 from lea_keras.callbacks.events import EventFile
 from lea_keras.callbacks.scalars import EpochScalars
+from lea_keras.locks import LOCK_FILE, Lock
 
 
 def make_model(learning_rate=1e-3, lea=False):
@@ -62,10 +66,12 @@ def fit(model, run_dir, epochs, finished=0, data=None, more=()):
 
 
 def files(run_dir):
-    return sorted(str(path.relative_to(run_dir)) for path in run_dir.rglob("*") if path.is_file())
+    """All but the lock, which is there as long as the traceback of an error holds the training that it ended."""
+    found = (path for path in run_dir.rglob("*") if path.is_file() and path.name != LOCK_FILE)
+    return sorted(str(path.relative_to(run_dir)) for path in found)
 
 
-FINISHED_2 = ["checkpoints/epoch_0002.keras", "metrics.csv", "model.keras"]
+FINISHED_2 = ["checkpoints/epoch_0001.keras", "checkpoints/epoch_0002.keras", "metrics.csv", "model.keras"]
 
 
 def values(model):
@@ -144,7 +150,8 @@ def test_killed_between_any_two_writes_the_run_goes_on(tmp_path, monkeypatch, re
     assert (tmp_path / "model.keras").samefile(path)
     model = keras.models.load_model(path)
     fit(model, tmp_path, 4, finished)
-    assert files(tmp_path) == ["checkpoints/epoch_0004.keras", "metrics.csv", "model.keras"]
+    kept = [f"checkpoints/epoch_000{epoch}.keras" for epoch in (3, 4)]
+    assert files(tmp_path) == [*kept, "metrics.csv", "model.keras"]
     assert [row["epoch"] for row in callbacks.read_metrics(tmp_path)] == [1, 2, 3, 4]
     uninterrupted = make_model()
     fit(uninterrupted, tmp_path / "whole", 4)
@@ -184,18 +191,225 @@ def test_nothing_finished_yet(tmp_path):
     assert callbacks.read_metrics(tmp_path / "no folder") == []
 
 
-@pytest.mark.parametrize("text", ["epoch,loss\n1,much\n", "epoch,loss\n2,0.5\n", "loss\n0.5\n", "epoch,loss\n1,2,3\n"])
-def test_damaged_metrics_are_named(tmp_path, text):
-    (tmp_path / "metrics.csv").write_text(text)
-    with pytest.raises(ValueError, match="metrics of the run are damaged.*metrics.csv") as error:
-        callbacks.last_checkpoint(tmp_path)
-    assert "\n" not in str(error.value)
+DAMAGED_METRICS = [
+    b"epoch,loss\n1,much\n",
+    b"epoch,loss\n2,0.5\n",
+    b"epoch,loss\n1,0.5\n1,0.4\n",
+    b"epoch,loss\nnan,0.5\n",
+    b"loss\n0.5\n",
+    b"epoch,loss\n1,2,3\n",
+    b"epoch,loss\n1\n",
+    b"epoch,loss\n",
+    b"",
+    b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\xff\xfe",
+    b"epoch,loss\n1,0.5\n2,0.\xff\n",
+    b"epoch,loss\n1,0.5\n2,0.\0\n",
+    b"\0" * 500,
+    b'epoch,loss\n1,"0.5\n',
+    b"epoch,loss\n1," + b"5" * 200_000 + b"\n",
+]
+
+
+@pytest.mark.parametrize("contents", DAMAGED_METRICS, ids=lambda contents: repr(contents[:40]))
+def test_damaged_metrics_are_named(tmp_path, contents):
+    (tmp_path / "metrics.csv").write_bytes(contents)
+    for read in (callbacks.last_checkpoint, callbacks.read_metrics):
+        with pytest.raises(ValueError, match="metrics of the run are damaged.*metrics.csv") as error:
+            read(tmp_path)
+        assert "\n" not in str(error.value)
 
 
 def test_missing_checkpoint_is_named(tmp_path):
     (tmp_path / "metrics.csv").write_text("epoch,loss\n1,0.5\n")
     with pytest.raises(ValueError, match="checkpoint of epoch 1, .* missing: .*epoch_0001.keras"):
         callbacks.last_checkpoint(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run of three epochs; not to be changed."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    fit(make_model(), folder, 3)
+    return folder
+
+
+@pytest.fixture
+def copied(trained, tmp_path):
+    """A copy of the run to be damaged, its model by two names for one file."""
+    shutil.copytree(trained, tmp_path / "run")
+    (tmp_path / "run/model.keras").unlink()
+    callbacks.publish_model(tmp_path / "run")
+    return tmp_path / "run"
+
+
+def without(name):
+    """Rewrites an archive without one of its files."""
+
+    def act(path):
+        with zipfile.ZipFile(path) as archive:
+            members = {member: archive.read(member) for member in archive.namelist() if member != name}
+        with zipfile.ZipFile(path, "w") as archive:
+            for member, contents in members.items():
+                archive.writestr(member, contents)
+
+    return act
+
+
+def overwrite(path, start, contents):
+    path.write_bytes(path.read_bytes()[:start] + contents + path.read_bytes()[start + len(contents) :])
+
+
+def replace_by_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+# What is damaged in a checkpoint, and what is said of it.
+DAMAGED_MODELS = {
+    "truncated": (lambda path: os.truncate(path, path.stat().st_size // 2), "File is not a zip file"),
+    "last byte missing": (lambda path: os.truncate(path, path.stat().st_size - 1), "File is not a zip file"),
+    "empty": (lambda path: os.truncate(path, 0), "File is not a zip file"),
+    "text": (lambda path: path.write_text("mine"), "File is not a zip file"),
+    "zeros in it": (lambda path: overwrite(path, 5000, b"\0" * 3000), "checksum of "),
+    "zeros at its start": (lambda path: overwrite(path, 0, b"\0" * 100), "checksum of "),
+    "zeros at its end": (lambda path: overwrite(path, path.stat().st_size - 200, b"\0" * 200), "not a zip file"),
+    "another archive": (without("config.json"), "config.json is missing in it"),
+    "no weights": (without("model.weights.h5"), "model.weights.h5 is missing in it"),
+    "folder": (replace_by_folder, "it is no file"),
+    "missing": (lambda path: path.unlink(), "it is missing"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED_MODELS)
+def test_a_damaged_checkpoint_leaves_the_one_before_it(damage, copied):
+    act, message = DAMAGED_MODELS[damage]
+    assert callbacks.last_checkpoint(copied) == (3, callbacks.checkpoint_path(copied, 3))
+    act(callbacks.checkpoint_path(copied, 3))
+    assert message in callbacks.checkpoint_damage(callbacks.checkpoint_path(copied, 3))
+    assert callbacks.last_checkpoint(copied) == (2, callbacks.checkpoint_path(copied, 2))
+    assert len(callbacks.read_metrics(copied)) == 3
+    callbacks.checkpoint_path(copied, 2).write_bytes(b"PK")
+    with pytest.raises(ValueError, match="epoch_0003.keras") as error:
+        callbacks.last_checkpoint(copied)
+    assert "\n" not in str(error.value)
+
+
+def test_training_goes_on_from_the_checkpoint_before_a_damaged_one(copied):
+    whole = keras.models.load_model(copied / "model.keras")
+    fit(whole, copied, 4, 3)
+    expected = without_seconds(copied)
+    os.truncate(callbacks.checkpoint_path(copied, 4), 1000)
+    finished, path = callbacks.last_checkpoint(copied)
+    model = keras.models.load_model(path)
+    stop = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        fit(model, copied, 4, finished, more=[stop])
+    assert without_seconds(copied) == expected and callbacks.last_checkpoint(copied) == (3, path)
+    assert keras.models.load_model(copied / "model.keras")
+    fit(keras.models.load_model(path), copied, 4, 3)
+    assert without_seconds(copied) == expected
+    assert_equal(keras.models.load_model(copied / "model.keras"), whole)
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_metrics_that_lack_epochs_are_no_reason_to_begin_anew(rows, copied):
+    lines = (copied / "metrics.csv").read_text().splitlines(keepends=True)
+    (copied / "metrics.csv").unlink()
+    if rows:
+        (copied / "metrics.csv").write_text("".join(lines[: rows + 1]))
+    before = {name: (copied / name).read_bytes() for name in files(copied)}
+    with pytest.raises(ValueError, match=f"damaged: metrics.csv has {rows} epochs, but there is .*epoch_0003.keras"):
+        fit(make_model(), copied, 4, rows)
+    assert {name: (copied / name).read_bytes() for name in files(copied)} == before
+
+
+@pytest.mark.parametrize("first", [0, 2, 4])
+def test_finished_epochs_never_become_fewer(first, copied):
+    """Neither where training begins before the last epoch, nor where it leaves one out."""
+    before = {name: (copied / name).read_bytes() for name in files(copied)}
+    with pytest.raises(ValueError, match="`initial_epoch` must be 3, the finished epochs in ") as error:
+        fit(make_model(), copied, 5, first)
+    assert str(error.value).endswith(f"Received: initial_epoch={first}") and "\n" not in str(error.value)
+    assert {name: (copied / name).read_bytes() for name in files(copied)} == before
+    with pytest.raises(ValueError, match="`initial_epoch` must be 0"):
+        fit(make_model(), copied / "new", 5, 1)
+    Lock(copied).release()  # what has refused to train has given up the folder
+
+
+def test_a_folder_has_one_training(trained, tmp_path):
+    def other(*_):
+        with pytest.raises(BlockingIOError, match=f"process {os.getpid()} on .* has been writing to it since .*run"):
+            thread = threading.Thread(target=lambda: errors.append(attempt()))
+            thread.start()
+            thread.join()
+            raise errors.pop()
+
+    def attempt():
+        try:
+            callbacks.RunCheckpoint(tmp_path / "run").on_train_begin()
+        except OSError as error:
+            return error
+        return AssertionError("two trainings have the folder")
+
+    errors = []
+    fit(make_model(), tmp_path / "run", 2, more=[keras.callbacks.LambdaCallback(on_epoch_end=other)])
+    assert len(callbacks.read_metrics(tmp_path / "run")) == 2
+    with Lock(tmp_path / "run"), pytest.raises(BlockingIOError, match="has been writing to it"):
+        fit(make_model(), tmp_path / "run", 3, 2)
+
+
+def test_an_interrupted_training_is_not_in_the_way_of_the_next(tmp_path):
+    interrupt = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: 1 / 0)
+    with pytest.raises(ZeroDivisionError) as error:  # which holds the training, as a notebook does
+        fit(make_model(), tmp_path, 1, more=[interrupt])
+    fit(make_model(), tmp_path, 1)
+    assert error is not None and files(tmp_path) == ["checkpoints/epoch_0001.keras", "metrics.csv", "model.keras"]
+
+
+def test_where_there_are_no_locks_the_slower_training_ends(tmp_path, monkeypatch):
+    def none(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    def faster(epoch, logs):
+        fit(make_model(), tmp_path, 2)
+
+    monkeypatch.setattr(locks.fcntl, "flock", none)
+    model = make_model()
+    with pytest.warns(UserWarning, match="Nothing keeps other processes from writing to .*No locks available"):
+        with pytest.raises(BlockingIOError, match="another training has written to it"):
+            fit(model, tmp_path, 1, more=[keras.callbacks.LambdaCallback(on_epoch_begin=faster)])
+    assert len(callbacks.read_metrics(tmp_path)) == 2 and callbacks.last_checkpoint(tmp_path)[0] == 2
+
+
+def test_what_others_put_beside_checkpoints_stays(copied):
+    names = ["epoch_best.keras", "epoch_0001.keras.bak", "notes.txt"]
+    for name in names:
+        (copied / "checkpoints" / name).write_text("mine")
+    (copied / "checkpoints/epoch_0004.tmp.keras").write_text("half a model")
+    fit(keras.models.load_model(copied / "model.keras"), copied, 4, 3)
+    found = {path.name for path in (copied / "checkpoints").iterdir()}
+    assert found == {*names, "epoch_0003.keras", "epoch_0004.keras"}
+
+
+def test_paths_are_expanded_and_urls_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    fit(make_model(), "~/run", 1)
+    assert callbacks.last_checkpoint("~/run") == (1, tmp_path / "run/checkpoints/epoch_0001.keras")
+    assert callbacks.checkpoint_damage("~/run/model.keras") is None
+    callbacks.publish_model("~/run")
+    callbacks.write_atomically("~/file", "text")
+    file = EventFile("~/logs")
+    file.scalar("a", 1, 0)
+    file.flush()
+    images = make_data()[0]
+    assert EpochScalars("~/logs").log_dir == callbacks.CapacityReadout(images, "~/logs").log_dir.parent
+    assert callbacks.LEAPictures(images, pathlib.Path("~/logs")).log_dir == tmp_path / "logs/pictures"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "logs", "run"]
+    for make in (callbacks.RunCheckpoint, EpochScalars, lambda path: callbacks.LEAPictures(images, path)):
+        for path in ("gs://bucket/run", "", 3, None):
+            with pytest.raises(ValueError, match="must be the path of a folder"):
+                make(path)
 
 
 def test_nan_stops_at_once_and_keeps_the_last_good_epoch(tmp_path):

@@ -3,7 +3,9 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,8 +19,10 @@ from backends import BACKEND, needs_tensorflow
 import lea_keras.data
 import train
 from lea_keras import callbacks
-from models import jobs, training
+from lea_keras.locks import LOCK_FILE, Lock
+from models import jobs, runs, series, training
 from models.configs import CONFIGS, RunConfig
+from models.runs import RunError
 
 ROOT = pathlib.Path(train.__file__).parent
 EPOCHS = 3
@@ -165,6 +169,90 @@ def test_no_run_is_ever_overwritten(finished, capsys):
     assert snapshot(finished) == before
 
 
+def test_a_run_folder_has_one_process(finished, tmp_path, capsys):
+    """A new run and one that goes on, at the same moment and while the first one trains."""
+    before = snapshot(finished)
+    holder = f"process {os.getpid()} on {socket.gethostname()} has been writing to it since "
+    for folder, flags in ((tmp_path, ["--epochs=1"]), (finished, ["--resume", "--epochs=9"]), (finished, [])):
+        with Lock(folder):
+            assert main(f"--run_dir={folder}", *flags) == 1
+            assert the_line(capsys).startswith(f"train.py: The run folder {folder} cannot be used: {holder}")
+    assert snapshot(finished) == before and not list(tmp_path.iterdir())
+
+
+def test_a_run_folder_is_owned_until_the_last_file_is_written(tmp_path, monkeypatch, capsys):
+    seen = []
+
+    def fake(config, run_dir, *_):
+        seen.append(sorted(path.name for path in run_dir.iterdir()))
+        assert main(f"--run_dir={run_dir}", "--seed=9") == 1
+        raise RunError("No luck")
+
+    monkeypatch.setattr(training, "train", fake)
+    assert main(f"--run_dir={tmp_path / 'run'}") == 1
+    assert seen == [[LOCK_FILE, "config.json.tmp"]]
+    errors = capsys.readouterr().err.splitlines()
+    assert "has been writing to it since" in errors[0] and errors[1:] == ["train.py: No luck"]
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_process_that_does_not_write_owns_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "train", lambda *_: "")
+    config = CONFIGS["pool_fc"]
+    with Lock(tmp_path):
+        assert train._train(config, tmp_path, False, jobs.Job("host:1", 2, 1), []) == ""
+        with pytest.raises(RunError, match="has been writing to it"):
+            train._train(config, tmp_path, False, jobs.Job("host:1", 2, 0), [])
+
+
+def test_what_another_process_has_changed_meanwhile_counts(finished, tmp_path, capsys, monkeypatch):
+    """It has trained to a later epoch between the first look at the folder and its lock."""
+    shutil.copytree(finished, tmp_path / "run")
+    use = train.backends.use
+
+    def later(name):
+        use(name)
+        config = json.loads((tmp_path / "run/config.json").read_text())
+        (tmp_path / "run/config.json").write_text(json.dumps(config | {"epochs": 7}))
+
+    monkeypatch.setattr(train.backends, "use", later)
+    assert main(f"--run_dir={tmp_path / 'run'}", "--resume", "--epochs=5") == 1
+    assert "`epochs` must be at least 7, the epochs of the run that is resumed. Received: epochs=5" in the_line(capsys)
+
+
+def test_no_locks_are_said_once_and_are_no_reason_to_stop(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(runs.locks, "fcntl", None)
+    monkeypatch.setattr(training, "train", lambda *_: "table")
+    assert main(f"--run_dir={tmp_path / 'run'}") == 0
+    assert "Nothing keeps other processes from writing to" in command_checks.the_line(capsys)
+
+
+def test_a_damaged_last_checkpoint_costs_one_epoch(finished, tmp_path, capsys):
+    run_dir = tmp_path / "run"
+    shutil.copytree(finished, run_dir)
+    last = run_dir / "checkpoints/epoch_0003.keras"
+    os.truncate(last, 5000)
+    assert main(f"--run_dir={run_dir}", "--resume") == 0
+    line = f"{last} is damaged (File is not a zip file): the run goes on after epoch 2"
+    assert capsys.readouterr().out.splitlines()[1] == line
+    assert train_metrics(run_dir) == train_metrics(finished)
+    models = [keras.models.load_model(run / "model.keras") for run in (run_dir, finished)]
+    for one, other in zip(*(model.variables for model in models), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_home_folder_is_one_everywhere(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    seen = []
+    monkeypatch.setattr(train, "_train", lambda config, run_dir, *_: seen.append((config.data_dir, run_dir)) or "")
+    assert main("--run_dir=~/run", "--data_dir=~/data") == main("--run_dir=~/run", "--data_dir=gs://bucket/data") == 0
+    monkeypatch.setattr(series, "train", lambda members: seen.append(members[0][0]) or "")
+    assert main("--run_dir=~/runs", "--runs=1") == 0
+    data, run = str(tmp_path / "data"), tmp_path / "run"
+    assert seen == [(data, run), ("gs://bucket/data", run), tmp_path / "runs/000"]
+
+
 def test_default_folder_is_named_after_the_run(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(train, "_train", lambda config, run_dir, *_: str(run_dir))
@@ -194,6 +282,8 @@ WRONG = [
     pytest.param(
         ["--dataset=mnist", "--data_dir=/nowhere"], "Argument `data_dir` must be a folder", marks=needs_tensorflow
     ),
+    (["--run_dir="], "Argument `run_dir` must be the path of a folder. Received: run_dir=''"),
+    (["--run_dir=gs://a/b"], "Argument `run_dir` must be the path of a folder on this machine, and no URL. Received"),
     (["--resume"], "Argument `run_dir` must be the folder of a run, with its config.json"),
 ]
 
@@ -245,9 +335,13 @@ def test_resume_refuses_what_contradicts_the_run(finished, arguments, message, c
     [
         ("config.json", b"{", "config.json: The run configuration is not valid JSON"),
         ("config.json", b'{"epochs": 3}', "config.json: The run configuration lacks the fields: dataset"),
+        ("config.json", b"\xff\xfe{}", "config.json: 'utf-8' codec can't decode"),
+        ("config.json", b"[" * 100_000, "config.json: The run configuration is not valid JSON"),
         ("metrics.csv", b"epoch,loss\nmuch\n", "The metrics of the run are damaged: "),
+        ("metrics.csv", b"\x89PNG\0\xff", "metrics.csv"),
+        ("metrics.csv", None, "The metrics of the run are damaged: metrics.csv has 0 epochs, but there is "),
         ("checkpoints/epoch_0003.keras", None, "The checkpoint of epoch 3, the last in metrics.csv, is missing: "),
-        ("checkpoints/epoch_0003.keras", b"PK", "epoch_0003.keras cannot be loaded: "),
+        ("checkpoints/epoch_0003.keras", b"PK", "epoch_0003.keras cannot be loaded: it is damaged (File is not a zip"),
     ],
 )
 def test_resume_of_a_damaged_run(finished, tmp_path, file, contents, message, capsys):
@@ -259,6 +353,19 @@ def test_resume_of_a_damaged_run(finished, tmp_path, file, contents, message, ca
         (tmp_path / file).write_bytes(contents)
     assert main(f"--run_dir={tmp_path}", "--resume", "--epochs=4") == 1
     assert message in the_line(capsys)
+
+
+def test_resume_of_a_run_whose_configuration_is_not_that_of_its_model(finished, tmp_path, capsys):
+    shutil.copytree(finished, tmp_path / "run")
+    config = json.loads((finished / "config.json").read_text())
+    (tmp_path / "run/config.json").write_text(json.dumps(config | {"window_size": 8, "code_length": 4}))
+    before = snapshot(tmp_path)
+    assert main(f"--run_dir={tmp_path / 'run'}", "--resume", "--epochs=4") == 1
+    line = the_line(capsys)
+    assert f"The configuration {tmp_path / 'run/config.json'} is not that of the model " in line
+    assert "code_length is 4 in the one and 10 in the other" in line
+    assert "window_size is 8 in the one and 16 in the other" in line
+    assert snapshot(tmp_path) == before
 
 
 def test_nan_stops_the_run(tmp_path, capsys):

@@ -1,5 +1,6 @@
 """``evaluate.py``: numbers against NumPy, files that it writes or leaves alone, and one line for what is damaged."""
 
+import contextlib
 import csv
 import json
 import os
@@ -18,9 +19,11 @@ import evaluate
 import lea_keras.data
 import train
 from lea_keras import callbacks, probes
+from lea_keras.locks import LOCK_FILE, Lock
 from models import evaluation, tables
 from models.configs import RunConfig
 from models.results import Results
+from models.runs import RunError
 
 ROOT = pathlib.Path(evaluate.__file__).parent
 # Overlapping windows that need padding, a last batch that is smaller, and every measure that there is.
@@ -286,6 +289,7 @@ def test_an_interrupted_write_changes_nothing(tmp_path):
     for name in ("table.md", "picture.png"):
         with pytest.raises(OSError):
             results.write_picture(name, Figure())
+    results.close()
     assert {path.name for path in tmp_path.iterdir()} == {"contents.json", "table.md"}
     assert (tmp_path / "table.md").read_text() == "whole"
 
@@ -326,6 +330,27 @@ DAMAGED = {
         lambda run: (run / "model.keras").write_bytes((run / "model.keras").read_bytes()[:20000]),
         "The model {run}/model.keras cannot be loaded: ",
     ),
+    "empty model": (
+        lambda run: (run / "model.keras").write_bytes(b""),
+        "The model {run}/model.keras cannot be loaded: it is damaged (File is not a zip file)\n",
+    ),
+    "model that is a folder": (
+        lambda run: ((run / "model.keras").unlink(), (run / "model.keras").mkdir()),
+        "The model {run}/model.keras cannot be loaded: it is damaged (it is no file)\n",
+    ),
+    "configuration of another model": (
+        lambda run: change(run, window_size=8, strides=None),
+        "The configuration {run}/config.json is not that of the model {run}/model.keras: window_size is 8 in the one "
+        "and 16 in the other; strides is 8 in the one and 12 in the other\n",
+    ),
+    "binary metrics": (
+        lambda run: (run / "metrics.csv").write_bytes(b"\x89PNG\0\xff"),
+        "The metrics of the run are damaged: {run}/metrics.csv\n",
+    ),
+    "binary config": (
+        lambda run: (run / "config.json").write_bytes(b"\xff\xfe"),
+        "{run}/config.json: 'utf-8' codec can't decode",
+    ),
     "foreign model": (
         lambda run: change(run, dataset="cifar10", window_size=8),
         "The model {run}/model.keras must map (None, 32, 32, 3) → (None, 10), as the data set cifar10 of the run's "
@@ -356,6 +381,71 @@ def test_damaged_run(damage, copy, capsys):
     assert main(f"--run_dir={copy}") == 1
     assert f"evaluate.py: {message.format(run=copy)}" in the_line(capsys)
     assert not (copy / "evaluation").exists()
+
+
+def test_the_checkpoint_before_a_damaged_one_is_measured(run_dir, tmp_path, capsys):
+    shutil.copytree(run_dir, tmp_path / "run")
+    last = tmp_path / "run/checkpoints/epoch_0002.keras"
+    for path in (last, tmp_path / "run/model.keras"):
+        path.unlink()
+        path.write_text("mine")
+    assert main(f"--run_dir={tmp_path / 'run'}", "--splits=test", "--images=1") == 0
+    line = f"{last} is damaged (File is not a zip file): epoch 1 is used"
+    assert capsys.readouterr().out.splitlines()[1] == line
+    results = json.loads((tmp_path / "run/evaluation/results.json").read_text())
+    expected = tables.of_row(callbacks.read_metrics(run_dir)[0])["test"]["main_loss"]
+    assert results["epochs"] == 1 and results["splits"]["test"]["main_loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_run_that_goes_on_meanwhile(run_dir, tmp_path):
+    """The epoch is measured whose metrics were read, or none."""
+    shutil.copytree(run_dir, tmp_path / "run")
+    config = RunConfig.from_json((run_dir / "config.json").read_text())
+    first, last = (evaluation.load_model(tmp_path / "run", config, epochs) for epochs in (1, 2))
+    assert not np.array_equal(first.get_layer("logits").kernel, last.get_layer("logits").kernel)
+    (tmp_path / "run/checkpoints/epoch_0001.keras").unlink()
+    with pytest.raises(RunError, match="has gone on and has no model after epoch 1 any more: start again"):
+        evaluation.load_model(tmp_path / "run", config, 1)
+
+
+def test_a_folder_of_results_has_one_process(run_dir, tmp_path, capsys):
+    with Lock(tmp_path):
+        assert main(f"--run_dir={run_dir}", f"--output_dir={tmp_path}") == 1
+        message = f"evaluate.py: The folder of a run or of results cannot be used: {tmp_path}: process {os.getpid()} on"
+        assert message in the_line(capsys)
+        assert [path.name for path in tmp_path.iterdir()] == [LOCK_FILE]
+    (tmp_path / LOCK_FILE).write_text("of a process that is no more")
+    with contextlib.closing(Results(tmp_path, [run_dir])) as results:
+        results.reserve(["a.txt"])
+        with pytest.raises(BlockingIOError):
+            Results(tmp_path, [run_dir]).reserve(["b.txt"])
+    other = Results(tmp_path, [run_dir])
+    with contextlib.closing(Results(tmp_path, [run_dir])) as results:
+        results.reserve(["b.txt"])
+    other.reserve(["c.txt"])  # knows what was written after it was made
+    other.close()
+    assert json.loads((tmp_path / "contents.json").read_text())["files"] == ["a.txt", "b.txt", "c.txt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["contents.json"]
+
+
+def test_home_folders_and_urls(run_dir, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b,c"):
+        (tmp_path / name).mkdir()
+        shutil.copy(run_dir / "config.json", tmp_path / name)
+    seen = []
+    monkeypatch.setattr(evaluate, "_evaluate", lambda tasks, *_: seen.extend(tasks) or "")
+    assert main("--run_dir=~/a,~/a", "--output_dir=~/out", "--data_dir=~/data") == 0
+    assert main("--run_dir=~/b,c", "--data_dir=gs://bucket/data") == 0
+    assert [(folder, results.folder) for folder, _, results in seen] == [
+        (tmp_path / "a", tmp_path / "out"), (tmp_path / "b,c", tmp_path / "b,c/evaluation"),
+    ]  # fmt: skip
+    assert [config.data_dir for _, config, _ in seen] == [str(tmp_path / "data"), "gs://bucket/data"]
+    for flags in (["--run_dir=gs://a"], ["--run_dir=~/a", "--output_dir=gs://a"], ["--compare=~/a,gs://a"]):
+        assert main(*flags) == 1
+        assert "must be the path of a folder on this machine, and no URL." in the_line(capsys)
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "b,c"}
 
 
 def test_model_that_computes_no_numbers(copy, capsys):

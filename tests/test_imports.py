@@ -16,8 +16,18 @@ PACKAGE = ROOT / "lea_keras"
 # A module imports only modules of the levels before its own. A new module gets its place here.
 LEVELS = [
     {"version"},
-    {"checks"},
-    {"batch", "sprites", "splits", "windows", "differentiation", "pipelines", "quantization", "subset_optimizer"},
+    {"checks", "locks"},
+    {
+        "batch",
+        "differentiation",
+        "downloads",
+        "pipelines",
+        "quantization",
+        "splits",
+        "sprites",
+        "subset_optimizer",
+        "windows",
+    },
     {"data", "losses", "strips"},
     {"metrics"},
     {"coders"},

@@ -15,6 +15,7 @@ from backends import BACKEND, needs_tensorflow
 
 import lea_keras.data
 from lea_keras import robustness
+from lea_keras.locks import Lock
 from lea_keras.robustness import evaluation
 from models import parts, registry
 from models.configs import CONFIGS
@@ -270,7 +271,12 @@ def test_an_interrupted_evaluation_goes_on(tmp_path, capsys):
 
 def test_results_of_something_else_are_refused_and_stay(tmp_path):
     images, labels = make_data()
-    evaluate(images, labels, "contrast_reduction", output_dir=tmp_path)
+    with Lock(tmp_path, ".contrast_reduction.lock"), pytest.raises(BlockingIOError, match="has been writing to it"):
+        evaluate(images, labels, "contrast_reduction", output_dir=tmp_path)
+    assert not list(tmp_path.iterdir())
+    with Lock(tmp_path, ".deep_fool.lock"):  # another attack may be running at the same time
+        evaluate(images, labels, "contrast_reduction", output_dir=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["contrast_reduction.json"]
     stored = (tmp_path / "contrast_reduction.json").read_bytes()
     model = brightness_model()
     model.set_weights([weights * 1.1 for weights in model.get_weights()])

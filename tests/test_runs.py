@@ -2,7 +2,10 @@
 
 import csv
 import json
+import os
 import pathlib
+import shutil
+import tempfile
 
 import keras
 import numpy as np
@@ -53,6 +56,13 @@ def make_run(run_dir, seed=0, epochs=2, rows=2, model="lea_fc", offset=0.0, **ch
     if rows:
         (run_dir / "metrics.csv").write_text("\n".join(lines) + "\n")
     return run_dir
+
+
+def fill(run_dir, seed):
+    """Makes a claimed folder, in which a lock is, what ``make_run`` makes."""
+    (run_dir / "config.json.tmp").unlink()
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(make_run(pathlib.Path(folder) / "run", seed), run_dir, dirs_exist_ok=True)
 
 
 def test_every_run_equals_one_alone(folder, tmp_path):
@@ -138,9 +148,7 @@ def test_a_run_that_diverges_does_not_keep_the_others(tmp_path, monkeypatch, cap
     def fake(config, run_dir, resume):
         if config.seed == 1:
             raise DivergedError("Training stopped in epoch 1: loss became nan")
-        (run_dir / "config.json.tmp").unlink()
-        run_dir.rmdir()
-        make_run(run_dir, config.seed, config.epochs, rows=config.epochs)
+        fill(run_dir, config.seed)
 
     monkeypatch.setattr(training, "train", fake)
     assert main(f"--run_dir={tmp_path}", "--runs=3", "--epochs=2") == 1
@@ -392,6 +400,61 @@ def test_names_of_groups(paths, names, tmp_path):
         make_run(tmp_path / path, seed, window_size=kinds.get(path[0], 8))
     found, _ = comparison.read_runs([tmp_path / path for path in paths])
     assert [group.name for group in comparison.group_runs(found)] == names
+
+
+def test_runs_are_found_however_deep_they_lie(tmp_path, capsys):
+    """Also below another run, but none twice, and none in a hidden folder."""
+    names = ["a", "b/c/d/000", "b/c/d/000/again", "b/c/d/e/f/g/001"]
+    made = [make_run(tmp_path / name, seed) for seed, name in enumerate(names)]
+    make_run(tmp_path / ".hidden", 9)
+    (tmp_path / "b/link").symlink_to(tmp_path)
+    (tmp_path / "a/notes.txt").write_text("mine")
+    assert runs.find_runs(tmp_path) == made
+    assert runs.find_runs(made[1]) == [made[1]]
+    assert runs.find_runs(tmp_path / "nothing") == runs.find_runs(tmp_path / "a/notes.txt") == []
+    assert compare(f"--compare={tmp_path}") == 0
+    assert f"{tmp_path.name}, 4 runs" in capsys.readouterr().out
+
+
+def test_a_configuration_that_is_not_that_of_the_model_is_not_compared(folder, tmp_path, capsys):
+    shutil.copytree(folder, tmp_path / "runs")
+    config = json.loads((folder / "004/config.json").read_text())
+    (tmp_path / "runs/004/config.json").write_text(json.dumps(config | {"beta": 3.0}))
+    assert compare(f"--compare={tmp_path / 'runs'}") == 1
+    assert "004/model.keras: beta is 3 in the one and 0.5 in the other" in the_line(capsys)
+    (tmp_path / "runs/004/model.keras").write_text("mine")  # of which a comparison reads nothing else
+    assert compare(f"--compare={tmp_path / 'runs'}") == 0
+
+
+def test_a_finished_run_with_a_damaged_model_is_not_finished(folder, tmp_path, monkeypatch, capsys):
+    shutil.copytree(folder, tmp_path / "runs")
+    command = [f"--run_dir={tmp_path / 'runs'}", "--runs=2", "--seed=3", *FLAGS]
+    trained = []
+    monkeypatch.setattr(training, "train", lambda config, run_dir, resume: trained.append((run_dir.name, resume)))
+    (tmp_path / "runs/003/model.keras").unlink()  # as if an interruption had come before it
+    assert main(*command) == 0
+    assert trained == [] and (tmp_path / "runs/003/model.keras").is_file()
+    os.truncate(tmp_path / "runs/004/checkpoints/epoch_0002.keras", 999)
+    assert main(*command) == 0
+    assert trained == [("004", True)]
+
+
+def test_two_series_in_one_folder(tmp_path, monkeypatch, capsys):
+    """They may train different runs at the same time, but not the same."""
+    trained = []
+
+    def fake(config, run_dir, resume):
+        trained.append(run_dir.name)
+        if len(trained) == 1:
+            assert main(f"--run_dir={tmp_path}", "--runs=1", "--seed=1", "--epochs=2") == 0
+            assert main(f"--run_dir={tmp_path}", "--runs=2", "--epochs=2") == 1
+        fill(run_dir, config.seed)
+        (run_dir / "model.keras").write_text("model")
+
+    monkeypatch.setattr(training, "train", fake)
+    assert main(f"--run_dir={tmp_path}", "--runs=3", "--epochs=2") == 0
+    assert trained == ["000", "001", "002"]
+    assert f"The run folder {tmp_path} cannot be used: 000: process {os.getpid()} on " in the_line(capsys)
 
 
 def test_damaged_comparisons(tmp_path, capsys):

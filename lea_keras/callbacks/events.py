@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from lea_keras.checks import fail
+from lea_keras.checks import check_path, fail
 
 
 class EventFile:
@@ -27,7 +27,7 @@ class EventFile:
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self.folder = pathlib.Path(folder)
+        self.folder = pathlib.Path(check_path("folder", folder))
         self._path: pathlib.Path | None = None
         self._records = io.BytesIO()
 

@@ -8,6 +8,7 @@ import keras
 
 from lea_keras.callbacks.events import EventFile
 from lea_keras.callbacks.learning_rates import current_rates
+from lea_keras.checks import check_path
 
 
 class EpochScalars(keras.callbacks.Callback):
@@ -22,12 +23,13 @@ class EpochScalars(keras.callbacks.Callback):
         description: of the validation metrics, for TensorBoard to show beside their curves: whose data they are of.
 
     Raises:
+        ValueError: for a ``log_dir`` that is no path, or a URL.
         OSError: from ``fit``, if a file cannot be written; it names the file.
     """
 
     def __init__(self, log_dir: str | os.PathLike[str], description: str | None = None) -> None:
         super().__init__()
-        self.log_dir = pathlib.Path(log_dir)
+        self.log_dir = pathlib.Path(check_path("log_dir", log_dir))
         self.description = description
         self._begin()
 

@@ -17,7 +17,7 @@ from lea_keras.autoencoders import CapacityControlledAutoencoder, VariationalAut
 from lea_keras.batch import first_batch
 from lea_keras.callbacks.checkpoints import write_atomically
 from lea_keras.callbacks.events import EventFile
-from lea_keras.checks import check_positive_int
+from lea_keras.checks import check_path, check_positive_int
 from lea_keras.losses import kl_divergence
 from lea_keras.maps import Inspection, inspect
 from lea_keras.windows import extract_windows
@@ -41,7 +41,7 @@ class _OnFixedBatch(keras.callbacks.Callback):
     def __init__(self, images: Any, log_dir: str | os.PathLike[str], every: int, folder: str) -> None:
         super().__init__()
         self.images = first_batch(images)
-        self.log_dir = pathlib.Path(log_dir) / folder
+        self.log_dir = pathlib.Path(check_path("log_dir", log_dir)) / folder
         self.every = check_positive_int("every", every)
         self.events = EventFile(self.log_dir)
         self._epoch = self._written = -1
@@ -183,7 +183,7 @@ class CapacityReadout(_OnFixedBatch):
         log_dir: TensorBoard's folder, the same as of Keras' ``TensorBoard`` callback; the subfolder "capacity" is used.
 
     Raises:
-        ValueError: for images that are no batch.
+        ValueError: for images that are no batch, or a ``log_dir`` that is no path.
     """
 
     def __init__(self, images: Any, log_dir: str | os.PathLike[str]) -> None:

@@ -49,7 +49,7 @@ def sprites_data(
         labels = sprites.labels_from_indices(data.selection(stored)[chosen])  # [n, 5]
         images = sprites.draw(labels)
     else:
-        images, labels = (np.asarray(part)[chosen] for part in data._read(name, stored, data_dir))
+        images, labels = (np.asarray(part)[chosen] for part in data._read(name, stored, data._folder(data_dir)))
     return images, {factor: labels[:, i].astype(np.int64) for i, factor in enumerate(FACTORS)}
 
 

@@ -1,5 +1,6 @@
 """How robust a model is: attacks on its test samples, and what became of each."""
 
+import contextlib
 import os
 import re
 import time
@@ -104,7 +105,7 @@ def evaluate(
             not finite, outside the bounds or not what the model takes; labels that are not theirs; a model that is
             random outside training or returns probabilities or logits that are not finite; a stored result that is
             damaged or of something else.
-        OSError: if the folder cannot be used.
+        OSError: if the folder cannot be used; ``BlockingIOError`` while another process runs the same attack for it.
 
     Warns:
         UserWarning: if gradients are masked.
@@ -135,9 +136,10 @@ def evaluate(
             say(verbose, f"{title}: done before; {_outcome(name, found[name])}")
             continue
         progress = Progress(title, len(attacked), verbose)
-        found[name] = _attack(victim, images, labels, attacked, name, make, seed, batch_size, progress, keep_images)
-        if store is not None:
-            store.save(name, options[name], found[name])
+        with store.owned(name) if store is not None else contextlib.nullcontext():
+            found[name] = _attack(victim, images, labels, attacked, name, make, seed, batch_size, progress, keep_images)
+            if store is not None:
+                store.save(name, options[name], found[name])
         progress.end(_outcome(name, found[name]))
     return Robustness(
         tuple(makers),

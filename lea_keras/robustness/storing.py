@@ -1,18 +1,21 @@
 """What every attack found, on disk as soon as it has finished, so that an interrupted evaluation goes on."""
 
+import contextlib
 import hashlib
 import io
 import json
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
 from lea_keras.callbacks import write_atomically
-from lea_keras.checks import fail
+from lea_keras.checks import check_path, fail
+from lea_keras.locks import Lock
 from lea_keras.robustness.records import Record
 from lea_keras.version import __version__
 
@@ -42,7 +45,7 @@ class Store:
     """
 
     def __init__(self, folder: str | os.PathLike[str], identity: Mapping[str, Any]) -> None:
-        self.folder = pathlib.Path(folder)
+        self.folder = pathlib.Path(check_path("output_dir", folder))
         self.identity = {"lea_keras": __version__, **identity}
         if self.folder.exists() and not self.folder.is_dir():
             raise fail("output_dir", "a folder", str(folder))
@@ -95,6 +98,19 @@ class Store:
             "records": [{key: value for key, value in r._asdict().items() if key != "attack"} for r in found.records],
         }
         write_atomically(self._path(name), json.dumps(contents, indent=1, allow_nan=False) + "\n")
+
+    @contextlib.contextmanager
+    def owned(self, name: str) -> Iterator[None]:
+        """Inside, no other process stores what this attack finds.
+
+        Raises:
+            BlockingIOError: if another one is about to; it says who.
+            OSError: if the folder cannot be made or written to.
+        """
+        with Lock(self.folder, f".{name}.lock") as lock:
+            if lock.missing:
+                warnings.warn(lock.missing, stacklevel=4)
+            yield
 
     def _path(self, name: str) -> pathlib.Path:
         return self.folder / f"{name}.json"
