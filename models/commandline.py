@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
+from models import streams
 from models.runs import RunError
 
 HELP = ("--help", "-help", "-h", "--helpshort", "--helpfull")
@@ -110,12 +111,23 @@ def command(*words: object) -> str:
 def main(argv: Sequence[str], script: str, run: Callable[[Sequence[str]], str], help: Callable[[], str]) -> int:
     """Runs a command line and returns the exit status; whatever a user can get wrong is one line on stderr.
 
+    Output that cannot be written ends no work: that is said in such a line, too, once everything is done.
+
     Args:
         argv: the script's name and its arguments.
         script: what such a line begins with.
         run: returns what is printed at the end, or raises ``RunError``.
         help: returns what ``--help`` prints.
     """
+    with streams.tolerant() as output:
+        status = _answer(argv, script, run, help)
+        if output.error:
+            rest = "" if status else ". Everything else is done."
+            print(f"{script}: The output could not be written: {output.error}{rest}", file=sys.stderr)
+        return status or int(output.error is not None)
+
+
+def _answer(argv: Sequence[str], script: str, run: Callable[[Sequence[str]], str], help: Callable[[], str]) -> int:
     try:
         print(help() if any(argument in HELP for argument in argv[1:]) else run(argv), flush=True)
     except RunError as error:

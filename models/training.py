@@ -161,10 +161,10 @@ def _writers(
         callbacks.LEAPictures(images, logs, every=max(1, config.epochs // PICTURED_EPOCHS)),
         callbacks.CapacityReadout(images, logs),
     ]
-    others = [callbacks.RunCheckpoint(run_dir), callbacks.TimeLeft()]
+    checkpoints, time_left = callbacks.RunCheckpoint(run_dir), callbacks.TimeLeft()
     if shown is model:
-        return [EpochScalars(logs), *pictured, *others]
-    return [distribution.OnlyHere([EpochScalars(logs), *others], pictured, shown)]
+        return [EpochScalars(logs), *pictured, checkpoints, time_left]
+    return [distribution.OnlyHere([EpochScalars(logs), checkpoints], pictured, shown), time_left]
 
 
 def _draw(model: keras.Model, data: Dataset, run_dir: pathlib.Path) -> None:

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "lea_keras"
 
 # A module imports only modules of the levels before its own. A new module gets its place here.
 LEVELS = [
-    {"version"},
+    {"version", "environment", "progress"},
     {"checks"},
     {"sprites", "windows", "differentiation", "pipelines"},
     {"data", "losses", "strips"},
