@@ -1,10 +1,12 @@
 """Progress of long work: how much is done, of how much, and how long the rest takes."""
 
+import math
 import sys
 import time
 
 SECONDS = 30.0  # between two lines where they do not replace each other
 _REDRAWN = 0.1  # seconds between two drawings of a line in its place
+_last_said = -math.inf  # when there was the last line of any progress
 
 
 class Progress:
@@ -33,7 +35,9 @@ class Progress:
         on_terminal = sys.stdout is not None and sys.stdout.isatty()
         self._in_place = bool(verbose) and (on_terminal if in_place is None else in_place)
         self._every = _REDRAWN if self._in_place else every
-        self._started = self._said = time.monotonic()
+        self._started = self._said = now = time.monotonic()
+        if 0 <= now - _last_said < self._every:  # one thing after the other may take less than that each
+            self._said = _last_said
         self._done = 0
         if self._in_place:
             self._draw(self._text(self._started))
@@ -80,13 +84,20 @@ class Progress:
         return f"{self._title}: " if self._title else ""
 
     def _draw(self, text: str) -> None:
+        _note()
         print(f"\r\x1b[K{text}", end="", flush=True)  # back to the beginning, and clear the line
 
 
 def say(verbose: int, text: str) -> None:
     """Prints a line of progress."""
     if verbose:
+        _note()
         print(text, flush=True)
+
+
+def _note() -> None:
+    global _last_said
+    _last_said = time.monotonic()
 
 
 def clock(seconds: float) -> str:

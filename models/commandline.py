@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 from absl import flags
 
 from models import streams
+from models.configs import checks
 from models.runs import RunError
 
+_LONGEST_LINE = 1000  # characters of an error
 HELP = ("--help", "-help", "-h", "--helpshort", "--helpfull")
 
 
@@ -69,8 +71,10 @@ def parse(argv: Sequence[str], groups: Groups) -> dict[str, Any]:
         rest = values(list(argv))
     except (flags.Error, ValueError) as error:
         raise RunError(str(error)) from None
+    except RecursionError:  # absl looks for a flag like it
+        raise RunError(f"Unknown command line flag {checks.show(max(argv[1:], key=len))}") from None
     if len(rest) > 1:
-        raise RunError(f"Arguments must be flags, --name=value. Received: {' '.join(rest[1:])}")
+        raise RunError(f"Arguments must be flags, --name=value. Received: {checks.shorten(' '.join(rest[1:]))}")
     given = {}
     for flag in every:
         value = values[flag.name].value
@@ -80,7 +84,7 @@ def parse(argv: Sequence[str], groups: Groups) -> dict[str, Any]:
         try:
             given[flag.name] = convert(value) if convert else value
         except ValueError:
-            raise RunError(f"Argument `{flag.name}` must be {kind}. Received: {flag.name}={value!r}") from None
+            raise RunError(str(checks.fail(flag.name, kind, value))) from None
     return given
 
 
@@ -101,6 +105,11 @@ def help_text(introduction: str, groups: Groups, default: Callable[[Flag], str] 
             lines += [f"{left:28}{first}"] + [f"{'':28}{text}" for text in more]
         lines.append("")
     return "\n".join(lines)
+
+
+def one_line(text: str) -> str:
+    """An error's text as a line that can be read: what libraries say may have pages, and so may what a user typed."""
+    return checks.shorten(" ".join(checks.shorten(word) for word in text.split()), _LONGEST_LINE)
 
 
 def command(*words: object) -> str:
@@ -131,7 +140,7 @@ def _answer(argv: Sequence[str], script: str, run: Callable[[Sequence[str]], str
     try:
         print(help() if any(argument in HELP for argument in argv[1:]) else run(argv), flush=True)
     except RunError as error:
-        print(f"{script}: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{script}: {one_line(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as error:
         print(f"\n{script}: Interrupted. {error}".rstrip(), file=sys.stderr)

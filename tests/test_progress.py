@@ -94,3 +94,24 @@ def test_without_a_standard_output(now, monkeypatch):
     line.update(1)
     line.end("done")
     monkeypatch.setattr(sys, "stdout", io.StringIO())
+
+
+def test_half_a_minute_is_over_also_where_one_thing_follows_another(now, capsys):
+    progress.say(1, "begun")
+    for second in (0, 20, 40):
+        now[0] = second
+        line = Progress(f"from {second}", 10, "done")
+        now[0] = second + 19
+        line.update(5)
+        line.end()
+    assert capsys.readouterr().out.splitlines() == [
+        "begun",
+        "from 20: 5 of 10 done, about 00:19 left",
+    ]
+    now[0] = 69
+    line.tick()
+    assert capsys.readouterr().out == "from 40: 5 of 10 done, about 00:29 left\n"
+    now[0] = 200  # long after the last line of anything, half a minute begins anew
+    line = Progress("from 200", 10, "done")
+    line.tick()
+    assert capsys.readouterr().out == ""

@@ -24,7 +24,7 @@ SHORT = {
 }
 TYPES = ("float16", "bfloat16", "float64")
 # On JAX each type is compiled for anew, and what it has to do is the same for all attacks.
-NAMES = list(ATTACKS) if BACKEND == "tensorflow" else ["single_pixel", "adef", "salt_and_pepper"]
+NAMES = list(ATTACKS) if BACKEND == "tensorflow" else ["adef"]
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from lea_keras.progress import SECONDS, Progress, clock
+from lea_keras.progress import SECONDS, Progress, clock, say
 
 __all__ = ["TimeLeft", "clock"]
 
@@ -35,7 +35,7 @@ class TimeLeft(keras.callbacks.Callback):
         epochs = self.params["epochs"]
         if self._started is not None:
             seconds = (now - self._started) * (epochs - epoch)
-            print(f"{epoch} of {epochs} epochs done, about {clock(seconds)} left", flush=True)
+            say(1, f"{epoch} of {epochs} epochs done, about {clock(seconds)} left")
         self._started, self._title = now, f"Epoch {epoch + 1} of {epochs}"
         self._progress = self._new_progress(self.params.get("steps"), "batches done")
 
