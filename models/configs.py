@@ -213,6 +213,10 @@ def _folder(name: str, value: Any) -> str:
     """An absolute path, so that a stored run finds its data from any working directory; URLs stay as they are."""
     if not isinstance(value, (str, os.PathLike)) or not str(value):
         raise checks.fail(name, "the path of a folder", value)
+    try:
+        str(value).encode()
+    except UnicodeEncodeError:
+        raise checks.fail(name, "a path in valid UTF-8, which TensorFlow Datasets needs", value) from None
     return str(value) if "://" in str(value) else os.path.abspath(os.path.expanduser(value))
 
 
