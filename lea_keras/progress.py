@@ -17,7 +17,7 @@ class Progress:
         total: how much there is to do; None if that is not known.
         done: what has become of so much, such as "samples attacked".
         verbose: 0: silent. 1: prints.
-        every: seconds from one line to the next where they do not replace each other.
+        every: seconds from one line to the next where they do not replace each other. None: half a minute.
         in_place: whether the line is redrawn in its place. None: on a terminal.
     """
 
@@ -28,13 +28,13 @@ class Progress:
         done: str,
         *,
         verbose: int = 1,
-        every: float = SECONDS,
+        every: float | None = None,
         in_place: bool | None = None,
     ) -> None:
         self._title, self._total, self._what, self._verbose = title, total, done, verbose
         on_terminal = sys.stdout is not None and sys.stdout.isatty()
         self._in_place = bool(verbose) and (on_terminal if in_place is None else in_place)
-        self._every = _REDRAWN if self._in_place else every
+        self._every = _REDRAWN if self._in_place else SECONDS if every is None else every
         self._started = self._said = now = time.monotonic()
         if 0 <= now - _last_said < self._every:  # one thing after the other may take less than that each
             self._said = _last_said

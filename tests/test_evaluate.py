@@ -17,7 +17,7 @@ from backends import needs_tensorflow
 import evaluate
 import lea_keras.data
 import train
-from lea_keras import callbacks, probes
+from lea_keras import callbacks, probes, progress
 from models import evaluation, tables
 from models.configs import RunConfig
 from models.results import Results
@@ -164,6 +164,17 @@ def test_table(run_dir, tmp_path, capsys):
     assert [line.split()[-1] for line in lines[2:5]] == ["100", *(
         f"{values['test'][name]:.4f}" for name in ("main_loss", "accuracy")
     )]  # fmt: skip
+
+
+def test_progress_is_said_while_a_split_is_measured(run_dir, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "SECONDS", 0)
+    config = RunConfig.from_json((run_dir / "config.json").read_text("utf-8"))
+    model = evaluation.load_model(run_dir, config)
+    evaluation.measure(model, evaluation.load_splits(config, ["train"])["train"], "train")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(",")[0] for line in lines] == [
+        f"train data: {done} of 4 batches measured" for done in (1, 2, 3)
+    ]
 
 
 def test_a_run_without_leas(tmp_path, capsys):

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from lea_keras.progress import SECONDS, Progress, clock, say
+from lea_keras.progress import Progress, clock, say
 
 __all__ = ["TimeLeft", "clock"]
 
@@ -17,10 +17,10 @@ class TimeLeft(keras.callbacks.Callback):
     batches of an epoch are done, in training and in validation. It reads no loss, so that no step waits for it.
 
     Args:
-        every: seconds from one such line to the next.
+        every: seconds from one such line to the next. None: half a minute.
     """
 
-    def __init__(self, every: float = SECONDS) -> None:
+    def __init__(self, every: float | None = None) -> None:
         super().__init__()
         self.every = every
         self._started: float | None = None
