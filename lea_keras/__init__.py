@@ -3,6 +3,11 @@
 import importlib
 from typing import Any
 
+from lea_keras.environment import import_matplotlib
+
+import_matplotlib()  # before Keras does
+
+# ruff: noqa: E402
 from lea_keras import coders, data, losses, maps, metrics, sprites, windows
 from lea_keras.autoencoder import Autoencoder
 from lea_keras.autoencoders import (

@@ -8,8 +8,32 @@ import difflib
 import math
 import operator
 import os
+import reprlib
 from collections.abc import Iterable
 from typing import Any
+
+LONGEST = 200  # characters of a value that an error repeats (chosen)
+
+# Of containers as much as can fit: the text of all that is in them may take minutes to make.
+_reprlib = reprlib.Repr()
+_reprlib.maxstring = _reprlib.maxother = _reprlib.maxlong = 10 * LONGEST
+_reprlib.maxlist = _reprlib.maxtuple = _reprlib.maxdict = _reprlib.maxset = _reprlib.maxfrozenset = LONGEST // 2
+
+
+def show(value: Any) -> str:
+    """A value as errors repeat it: its ``repr``, shortened if it is long."""
+    if isinstance(value, (str, bytes)):
+        return shorten(repr(value))
+    return shorten(_reprlib.repr(value))
+
+
+def shorten(text: str, longest: int = LONGEST) -> str:
+    """A text that is not too long to be read: of a longer one the beginning, the end and how long it was."""
+    if len(text) <= longest:
+        return text
+    note = f" … ({len(text)} characters) … "
+    end = (longest - len(note)) // 3
+    return f"{text[: longest - len(note) - end]}{note}{text[-end:]}"
 
 
 def fail(argument: str, allowed: str, received: Any, hint: str = "") -> ValueError:
@@ -18,11 +42,11 @@ def fail(argument: str, allowed: str, received: Any, hint: str = "") -> ValueErr
     Args:
         argument: the argument's public name.
         allowed: what it must be, to complete "Argument `…` must be".
-        received: the value that came.
+        received: the value that came; one of more than 200 characters is shortened.
         hint: a sentence that goes between the two, for example "Did you mean 'vae'?".
     """
     hint = f" {hint}" if hint else ""
-    return ValueError(f"Argument `{argument}` must be {allowed}.{hint} Received: {argument}={received!r}")
+    return ValueError(f"Argument `{argument}` must be {allowed}.{hint} Received: {argument}={show(received)}")
 
 
 def check_choice(argument: str, value: Any, choices: Iterable[str]) -> str:

@@ -328,7 +328,7 @@ def _open(name: str, split: str, data_dir: str | None) -> "tf.data.Dataset":
         looked_for = str(builder.data_dir)
     raise FileNotFoundError(
         f"Argument `data_dir` must be a folder of TensorFlow Datasets that holds {name!r}. Looked for {looked_for!r}; "
-        f"pass download=True to download it, or use the generated 'sprites'. Received: data_dir={data_dir!r}"
+        f"pass download=True to download it, or use the generated 'sprites'. Received: data_dir={checks.show(data_dir)}"
     )
 
 

@@ -22,7 +22,7 @@ def default() -> str:
     if name not in BACKENDS:
         raise ValueError(
             f"The environment variable {VARIABLE} must be one of {BACKENDS}, or --backend be given. "
-            f"Received: {VARIABLE}={name!r}"
+            f"Received: {VARIABLE}={checks.show(name)}"
         )
     return name
 

@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
+from models import streams
 from models.configs import checks
 from models.runs import RunError
 
+_LONGEST_LINE = 1000  # characters of an error
 HELP = ("--help", "-help", "-h", "--helpshort", "--helpfull")
 
 
@@ -71,8 +73,10 @@ def parse(argv: Sequence[str], groups: Groups) -> dict[str, Any]:
         rest = values(list(argv))
     except (flags.Error, ValueError) as error:
         raise RunError(str(error)) from None
+    except RecursionError:  # absl looks for a flag like it
+        raise RunError(f"Unknown command line flag {checks.show(max(argv[1:], key=len))}") from None
     if len(rest) > 1:
-        raise RunError(f"Arguments must be flags, --name=value. Received: {' '.join(rest[1:])}")
+        raise RunError(f"Arguments must be flags, --name=value. Received: {checks.shorten(' '.join(rest[1:]))}")
     given = {}
     for flag in every:
         value = values[flag.name].value
@@ -82,7 +86,7 @@ def parse(argv: Sequence[str], groups: Groups) -> dict[str, Any]:
         try:
             given[flag.name] = convert(value) if convert else value
         except ValueError:
-            raise RunError(f"Argument `{flag.name}` must be {kind}. Received: {flag.name}={value!r}") from None
+            raise RunError(str(checks.fail(flag.name, kind, value))) from None
         if flag.value == "FOLDER":
             try:
                 given[flag.name] = checks.check_path(flag.name, value, urls=flag.urls)
@@ -110,6 +114,11 @@ def help_text(introduction: str, groups: Groups, default: Callable[[Flag], str] 
     return "\n".join(lines)
 
 
+def one_line(text: str) -> str:
+    """An error's text as a line that can be read: what libraries say may have pages, and so may what a user typed."""
+    return checks.shorten(" ".join(checks.shorten(word) for word in text.split()), _LONGEST_LINE)
+
+
 def command(*words: object) -> str:
     """A command line to copy, quoted where a shell needs it."""
     return shlex.join(["python", *map(str, words)])
@@ -118,16 +127,27 @@ def command(*words: object) -> str:
 def main(argv: Sequence[str], script: str, run: Callable[[Sequence[str]], str], help: Callable[[], str]) -> int:
     """Runs a command line and returns the exit status; whatever a user can get wrong is one line on stderr.
 
+    Output that cannot be written ends no work: that is said in such a line, too, once everything is done.
+
     Args:
         argv: the script's name and its arguments.
         script: what such a line begins with.
         run: returns what is printed at the end, or raises ``RunError``.
         help: returns what ``--help`` prints.
     """
+    with streams.tolerant() as output:
+        status = _answer(argv, script, run, help)
+        if output.error:
+            rest = "" if status else ". Everything else is done."
+            print(f"{script}: The output could not be written: {output.error}{rest}", file=sys.stderr)
+        return status or int(output.error is not None)
+
+
+def _answer(argv: Sequence[str], script: str, run: Callable[[Sequence[str]], str], help: Callable[[], str]) -> int:
     try:
         print(help() if any(argument in HELP for argument in argv[1:]) else run(argv), flush=True)
     except RunError as error:
-        print(f"{script}: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"{script}: {one_line(str(error))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as error:
         print(f"\n{script}: Interrupted. {error}".rstrip(), file=sys.stderr)

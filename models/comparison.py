@@ -179,12 +179,17 @@ def group_runs(found: Sequence[Run]) -> list[Group]:
 
 def _names(groups: Sequence[Sequence[Run]]) -> list[str]:
     """Names of groups that differ: the shortest ends of their paths that do, without numbers that stand for seeds."""
-    paths = [_common(group).resolve().parts[1:] for group in groups]
+    paths = [[_readable(part) for part in _common(group).resolve().parts[1:]] for group in groups]
     for length in range(1, max(map(len, paths)) + 1):
         names = ["/".join(path[-length:]) for path in paths]
         if len(set(names)) == len(names):
             return names
     return [f"{name} ({i})" for i, name in enumerate(names, 1)]
+
+
+def _readable(name: str) -> str:
+    """A file's name as it can be drawn and written: one that is no valid UTF-8 has � in place of what is not."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _common(group: Sequence[Run]) -> pathlib.Path:

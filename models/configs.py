@@ -224,6 +224,10 @@ def _filters(name: str, value: Any) -> tuple[int, int]:
 def _folder(name: str, value: Any) -> str:
     """An absolute path, so that a stored run finds its data from any working directory; URLs stay as they are."""
     path = checks.check_path(name, value, urls=True)
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise checks.fail(name, "a path in valid UTF-8, which TensorFlow Datasets needs", value) from None
     return path if "://" in path else os.path.abspath(path)
 
 

@@ -198,7 +198,8 @@ class Watch:
             received = b""
         if received != _DONE:
             line = f"Process {process} has ended, and so process {self._job.process} ends too. {self._advice}"
-            os.write(self._errors, f"train.py: {line}\n".encode())
+            with contextlib.suppress(OSError):  # where nobody listens, this process ends all the same
+                os.write(self._errors, f"train.py: {line}\n".encode(errors="replace"))
             jobs.end(1)
 
     def settle(self) -> None:

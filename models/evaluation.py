@@ -4,7 +4,6 @@ import collections
 import json
 import math
 import pathlib
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ import lea_keras.data
 from lea_keras import callbacks, losses, metrics, windows
 from lea_keras.layer import Use, forward_pass
 from lea_keras.model import find_leas
+from lea_keras.progress import Progress
 from models import agreement, compiling, epochs, failures, parts, pictures, probing, runs, tables, training
 from models.configs import RunConfig, checks
 from models.results import Results
@@ -219,10 +219,10 @@ def measure(model: keras.Model, data: lea_keras.data.Dataset, split: str = "test
     step = compiling.compiled(step, [*model.variables, *(v for metric in rln.values() for v in metric.variables)], data)
     sums: dict[str, Any] = collections.defaultdict(float)
     errors: dict[str, list[np.ndarray]] = {lea.name: [] for lea in leas}
-    bar = keras.utils.Progbar(len(data), verbose=1 if sys.stdout.isatty() else 0)
-    for images, labels in data:
+    progress = Progress(f"{split} data", len(data), "batches measured")
+    for batch, (images, labels) in enumerate(data, 1):
         found = step(images, labels)
-        bar.add(1)
+        progress.update(batch)
         size = len(images)
         sums["samples"] += size
         for name in ("loss", "right", "labels"):
@@ -233,6 +233,7 @@ def measure(model: keras.Model, data: lea_keras.data.Dataset, split: str = "test
             for name, value in of_lea.items():
                 sums[f"{lea.name}_{name}"] += float(value) * size
 
+    progress.end()
     samples = sums.pop("samples")
     values = {
         "samples": int(samples),

@@ -3,6 +3,7 @@
 Nothing here imports Keras, so that flags that cannot be right are refused at once.
 """
 
+import contextlib
 import os
 import sys
 from collections.abc import Mapping
@@ -65,6 +66,7 @@ def is_joined() -> bool:
 
 def end(status: int) -> None:
     """Ends this process at once, where an ordinary exit of JAX would wait for the others for minutes."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # of a stream that is full, closed or missing
+            stream.flush()
     os._exit(status)

@@ -80,7 +80,7 @@ class Results:
                 raise ValueError(f"{self.folder / name} is in the way: not written by evaluate.py, so not replaced")
         self.files = sorted({*self.files, *names})
         contents = {"sources": self.sources, "files": self.files}
-        self._write(CONTENTS_FILE, lambda path: path.write_text(_json(contents), encoding="utf-8"))
+        self._write(CONTENTS_FILE, lambda path: _write_text(path, _json(contents)))
 
     def close(self) -> None:
         """Lets other processes have the folder."""
@@ -100,7 +100,7 @@ class Results:
         self.write_text(name, text.getvalue())
 
     def write_text(self, name: str, text: str) -> None:
-        self._write_reserved(name, lambda path: path.write_text(text, encoding="utf-8"))
+        self._write_reserved(name, lambda path: _write_text(path, text))
 
     def write_picture(self, name: str, figure: "Figure") -> None:
         """Writes a figure as PNG."""
@@ -119,6 +119,11 @@ class Results:
         except OSError:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def _write_text(path: pathlib.Path, text: str) -> None:
+    """Writes UTF-8; of a path that is none, each such byte as ``\\udc80`` to ``\\udcff``, which JSON reads back."""
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def _json(values: Mapping[str, Any]) -> str:

@@ -186,10 +186,10 @@ def _writers(
         callbacks.CapacityReadout(images, logs),
     ]
     scalars = EpochScalars(logs, VALIDATED_ON[config.validates_on])
-    others = [callbacks.RunCheckpoint(run_dir, lock=False), callbacks.TimeLeft()]
+    checkpoints, time_left = callbacks.RunCheckpoint(run_dir, lock=False), callbacks.TimeLeft()
     if shown is model:
-        return [scalars, *pictured, *others]
-    return [distribution.OnlyHere([scalars, *others], pictured, shown)]
+        return [scalars, *pictured, checkpoints, time_left]
+    return [distribution.OnlyHere([scalars, checkpoints], pictured, shown), time_left]
 
 
 def _draw(model: keras.Model, data: Dataset, run_dir: pathlib.Path) -> None:

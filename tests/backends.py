@@ -28,6 +28,7 @@ ON_JAX = (
         "test_callbacks.py",
         "test_losses.py",
         "test_metrics.py",
+        "test_robustness_attack.py",
         "test_robustness_gradients.py",
         "test_robustness_spatial.py",
         "test_robustness_victim.py",

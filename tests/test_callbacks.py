@@ -6,6 +6,7 @@ import io
 import math
 import os
 import pathlib
+import re
 import shutil
 import threading
 import time
@@ -467,15 +468,55 @@ def test_every_loss_counts(name, stops):
     ],
 )
 def test_time_left(monkeypatch, capsys, seconds, epoch, printed):
-    clock = iter([100.0, 100.0 + seconds])
-    monkeypatch.setattr(callbacks.progress.time, "monotonic", lambda: next(clock))
+    now = [100.0]
+    monkeypatch.setattr(callbacks.progress.time, "monotonic", lambda: now[0])
     callback = callbacks.TimeLeft()
     callback.set_params({"epochs": 10})
     callback.on_train_begin()
     callback.on_epoch_begin(epoch - 1)
     assert capsys.readouterr().out == ""
+    now[0] += seconds
     callback.on_epoch_begin(epoch)
     assert capsys.readouterr().out == printed
+
+
+def small_fit(**arguments):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x, y = np.zeros((6, 2), "float32"), np.zeros((6, 1), "float32")
+    model.fit(x, y, batch_size=2, validation_data=(x, y), validation_batch_size=3, epochs=2, **arguments)
+
+
+def test_lines_within_an_epoch_where_no_bar_shows_it(capsys):
+    time_left = callbacks.TimeLeft(every=0)
+    small_fit(verbose=2, callbacks=[time_left])
+    lines = [re.sub(r"\d\d:\d\d", "T", line) for line in capsys.readouterr().out.splitlines() if "step" not in line]
+    of_epochs = [
+        [
+            f"Epoch {epoch}/2",
+            f"Epoch {epoch} of 2: 0 of 3 batches done",
+            f"Epoch {epoch} of 2: 1 of 3 batches done, about T left",
+            f"Epoch {epoch} of 2: 2 of 3 batches done, about T left",
+            f"Epoch {epoch} of 2: 0 batches of the validation done",
+            f"Epoch {epoch} of 2: 1 batches of the validation done",
+        ]
+        for epoch in (1, 2)
+    ]
+    # Keras announces the second epoch after the callbacks that it was given.
+    assert sorted(lines) == sorted([*of_epochs[0], "1 of 2 epochs done, about T left", *of_epochs[1]])
+    time_left.on_test_begin()  # of an evaluation after training, which is none of its epochs
+    time_left.on_test_batch_begin(1)
+    assert capsys.readouterr().out == ""
+
+
+def test_a_bar_is_left_alone(capsys):
+    small_fit(verbose=1, callbacks=[callbacks.TimeLeft(every=0)])
+    assert "batches" not in capsys.readouterr().out
+
+
+def test_time_left_makes_no_step_wait_for_its_losses():
+    callback = keras.callbacks.CallbackList([callbacks.TimeLeft(), callbacks.StopOnNaN()], add_progbar=True)
+    assert callback._async_train == callback._async_test == keras.callbacks.CallbackList([])._async_train
 
 
 # TensorBoard: what is in event files.

@@ -96,7 +96,7 @@ def test_number_is_a_float(value):
 )
 def test_number_is_finite_and_large_enough(value):
     message = message_of(checks.check_number, "beta", value)
-    assert message == f"Argument `beta` must be a finite number of at least 0. Received: beta={value!r}"
+    assert message == f"Argument `beta` must be a finite number of at least 0. Received: beta={checks.show(value)}"
 
 
 def test_number_has_a_minimum():
@@ -133,3 +133,49 @@ def test_not_pairs(value):
     message = message_of(checks.check_pair, "strides", value)
     allowed = "a positive integer or a pair (rows, columns) of them"
     assert message == f"Argument `strides` must be {allowed}. Received: strides={value!r}"
+
+
+LONG = "abcdefghij" * 500
+
+
+def test_a_long_value_is_shortened():
+    text = str(checks.fail("padding", "one of ('same', 'valid')", LONG))
+    assert text.startswith("Argument `padding` must be one of ('same', 'valid'). Received: padding='abcdefghij")
+    assert text.endswith("abcdefghij'") and "… (5002 characters) …" in text
+    assert len(text.partition("padding=")[2]) == checks.LONGEST
+
+
+@pytest.mark.parametrize(
+    "value", ["a" * 198, [1] * 66, {"a": 1, "b": (2, [3])}, np.arange(3), None], ids=lambda v: type(v).__name__
+)
+def test_what_is_not_long_is_shown_whole(value):
+    assert checks.show(value) == repr(value) and len(repr(value)) <= checks.LONGEST
+
+
+class Slow:
+    def __repr__(self):
+        self.asked.append(self)
+        return "slow"
+
+
+@pytest.mark.parametrize("container", [list, tuple, dict.fromkeys, lambda items: {"all": list(items)}])
+def test_not_all_that_is_in_a_long_container_is_asked_for(container):
+    Slow.asked = []
+    text = checks.show(container([Slow() for _ in range(1000)]))
+    assert len(text) <= checks.LONGEST and 20 < len(Slow.asked) <= checks.LONGEST
+
+
+def test_a_value_that_cannot_be_shown():
+    class Broken:
+        def __repr__(self):
+            raise RuntimeError
+
+    assert "Broken" in checks.show(Broken())
+
+
+@pytest.mark.parametrize("length", [1, 199, 200, 201, 5000, 10**6])
+def test_shortened_text(length):
+    text = "x" * (length - 1) + "y"
+    short = checks.shorten(text)
+    assert len(short) == min(length, 200) and short.endswith("y")
+    assert (short == text) == (length <= 200) and (f"{length} characters" in short) == (length > 200)

@@ -18,7 +18,7 @@ from backends import needs_tensorflow
 import evaluate
 import lea_keras.data
 import train
-from lea_keras import callbacks, probes
+from lea_keras import callbacks, probes, progress
 from lea_keras.locks import LOCK_FILE, Lock
 from models import evaluation, tables
 from models.configs import RunConfig
@@ -187,6 +187,17 @@ def test_table(run_dir, tmp_path, capsys, texts):
     relative = f"confidence: relative to the split's worst window, whose squared error is {largest}"
     for name in ("confidence.png", "windows.png"):
         assert any(text.startswith(relative) for text in texts[name])
+
+
+def test_progress_is_said_while_a_split_is_measured(run_dir, monkeypatch, capsys):
+    monkeypatch.setattr(progress, "SECONDS", 0)
+    config = RunConfig.from_json((run_dir / "config.json").read_text("utf-8"))
+    model = evaluation.load_model(run_dir, config, 1)
+    evaluation.measure(model, evaluation.load_splits(config, ["train"])["train"], "train")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(",")[0] for line in lines] == [
+        f"train data: {done} of 4 batches measured" for done in (1, 2, 3)
+    ]
 
 
 def test_a_run_without_leas(tmp_path, capsys):

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import lea_keras
-from lea_keras import data, probe_plot, probes, sprites
-from lea_keras.probes import measuring
+from lea_keras import data, probe_plot, probes, progress, sprites
+from lea_keras.probes import caching, measuring
 
 layers = keras.layers
 
@@ -290,6 +290,24 @@ def test_progress_says_what_is_left(capsys):
     assert lines[2].startswith("4 probes of 4 layers: 0.03 MB while they train")
     assert re.fullmatch(r"1 of 3 epochs done, 4 probes train on, about \d\d:\d\d left at most", lines[3])
     assert len(lines) == 5
+
+
+def test_progress_is_said_within_everything_that_may_take_long(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "SECONDS", 0)
+    monkeypatch.setattr(caching, "_FORWARD_BATCH", 16)
+    monkeypatch.setattr(measuring, "_TEST_BATCH", 20)
+    measure(plain_model(), factors=("noise",), layers=("input",), epochs=1, verbose=1)
+    lines = [line.partition(",")[0] for line in capsys.readouterr().out.splitlines()]
+    assert [line for line in lines if "seen" in line] == [
+        *("16 of 48 images seen", "32 of 48 images seen"),  # of the training data
+        "16 of 30 images seen",
+    ]
+    of_epoch = [line for line in lines if line.startswith("Epoch 1 of 1: ")]
+    assert list(dict.fromkeys(of_epoch)) == [
+        "Epoch 1 of 1: 0 of 2 batches done",
+        "Epoch 1 of 1: 1 of 2 batches done",
+        "Epoch 1 of 1: 1 of 2 batches tested",
+    ]
 
 
 def test_rows_are_plain(tmp_path):

@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import random
+import re
 
 import eagerpy as ep
 import foolbox
@@ -14,7 +15,7 @@ import pytest
 from backends import BACKEND, needs_tensorflow
 
 import lea_keras.data
-from lea_keras import robustness
+from lea_keras import progress, robustness
 from lea_keras.locks import Lock
 from lea_keras.robustness import evaluation
 from models import parts, registry
@@ -124,6 +125,23 @@ def test_model_calls_and_seconds_are_shares_of_the_batch():
     assert {record.model_calls for record in records} == {10.0}  # every image ten times
     assert records[0].seconds == records[1].seconds != records[2].seconds > 0
     assert [r[:6] for r in evaluated(100)] == [r[:6] for r in records]
+
+
+def test_progress_is_said_while_a_batch_is_attacked(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "SECONDS", 0)
+    images, labels = make_data(12)
+    found = robustness.evaluate(brightness_model(), images, labels, "contrast_reduction", batch_size=6)
+    output = capsys.readouterr().out
+    lines, count = output.splitlines(), len(found.attacked)
+    assert lines[0] == "Before the attacks: 12 of 24 images through the model, about 00:00 left"
+    title = "contrast_reduction (1 of 1)"
+    of_first = [line for line in lines if line.startswith(f"{title}: 0 of {count} samples attacked, ")]
+    calls = [int(re.search("attacked, ([0-9]+) images through the model$", line)[1]) for line in of_first]
+    assert len(calls) > 3 and calls == sorted(calls) and calls[0] == 6
+    assert any(line.startswith(f"{title}: 6 of {count} samples attacked, about 00:0") for line in lines)
+    assert lines[-1].startswith(f"{title}: success rate ")
+    robustness.evaluate(brightness_model(), images, labels, "contrast_reduction", batch_size=6, verbose=0)
+    assert capsys.readouterr().out == ""
 
 
 def test_nothing_is_attacked_where_nothing_is_right():

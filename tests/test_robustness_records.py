@@ -1,4 +1,4 @@
-"""Records and what they sum up to, stored results, and the line of progress."""
+"""Records and what they sum up to, and stored results."""
 
 import json
 
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lea_keras import robustness
-from lea_keras.robustness import progress, storing
+from lea_keras.robustness import storing
 from lea_keras.robustness.records import summarize
 
 RECORDS = [
@@ -117,33 +117,3 @@ def test_an_attack_is_described_with_its_options():
     circle = Attack()
     circle.itself = circle
     assert storing.describe(circle).count("itself") == 8
-
-
-def test_progress(monkeypatch, capsys):
-    now = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
-    line = progress.Progress("deep_fool (1 of 2)", 400, 1)
-    for second, done in ((4, 100), (12, 200), (15, 300), (90, 390), (91, 400)):
-        now[0] = second
-        line.update(done)
-    line.end("success rate 1.0000")
-    assert capsys.readouterr().out.splitlines() == [
-        "deep_fool (1 of 2): 200 of 400 samples attacked, about 00:12 left",
-        "deep_fool (1 of 2): 390 of 400 samples attacked, about 00:02 left",
-        "deep_fool (1 of 2): success rate 1.0000",
-    ]
-    silent = progress.Progress("a", 2, 0)
-    silent.end("done")
-    assert capsys.readouterr().out == ""
-
-
-def test_progress_is_redrawn_on_a_terminal(monkeypatch, capsys):
-    monkeypatch.setattr(progress.sys.stdout, "isatty", lambda: True, raising=False)
-    line = progress.Progress("a", 2, 1)
-    line.update(1)
-    line.end("done")
-    assert capsys.readouterr().out.split("\r\x1b[K")[1:] == [
-        "a: 0 of 2 samples attacked",
-        "a: 1 of 2 samples attacked, about 00:00 left",
-        "a: done\n",
-    ]

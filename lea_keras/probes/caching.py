@@ -3,7 +3,6 @@
 import contextlib
 import math
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -13,9 +12,9 @@ import numpy as np
 from keras import layers as kl
 from keras import ops
 
-from lea_keras.callbacks import clock
 from lea_keras.checks import check_choice, check_positive_int, fail
 from lea_keras.layer import forward_pass
+from lea_keras.progress import Progress, say
 
 INPUT = "input"
 
@@ -28,7 +27,6 @@ PASSING = (
 )
 
 _FORWARD_BATCH = 64  # images that the frozen model takes at once; LEAs make many windows of each
-_SECONDS = 10.0  # between two lines of progress within the forward pass
 
 
 def activations(
@@ -54,7 +52,7 @@ def activations(
             many values per image, or one per channel **(chosen)**; vectors stay as they are. None, as in the thesis:
             nothing is pooled.
         memory_limit: more bytes than this go to a temporary file instead of memory.
-        verbose: 0: silent. 1: prints the bytes, and every ten seconds the time that is left.
+        verbose: 0: silent. 1: prints the bytes, and every half minute the time that is left.
 
     Returns:
         [n, features] by name, in the order of the calls; float16 where a layer computes in it, otherwise float32.
@@ -72,17 +70,15 @@ def activations(
     if not model.built:
         model(ops.convert_to_tensor(images[:1], "float32"), training=False)  # may run layers symbolically
     found: dict[str, np.ndarray] = {}
-    started = said = time.monotonic()
     for batch in batches(np.arange(len(images)), _FORWARD_BATCH):
         values = _outputs(model, ops.convert_to_tensor(images[batch], "float32"), layers, max_features)
         if not found:
             found = _allocate(values, len(images), memory_limit, verbose)
+            progress = Progress("", len(images), "images seen", verbose=verbose)
         for name, value in values.items():
             found[name][batch] = value
-        seen, now = batch[-1] + 1, time.monotonic()
-        if seen < len(images) and now - said >= _SECONDS:
-            said, left = now, (now - started) * (len(images) / seen - 1)
-            say(verbose, f"{seen} of {len(images)} images seen, about {clock(left)} left")
+        progress.update(int(batch[-1]) + 1)
+    progress.end()
     return found
 
 
@@ -194,12 +190,6 @@ def _empty(shape: tuple[int, ...], dtype: Any, on_disk: bool) -> np.ndarray:
         return np.empty(shape, dtype)
     with tempfile.TemporaryFile() as file:  # lives as long as the array, and is gone from its folder at once
         return np.memmap(file, dtype, "w+", shape=shape)
-
-
-def say(verbose: int, text: str) -> None:
-    """Prints a line of progress."""
-    if verbose:
-        print(text, flush=True)
 
 
 def describe_bytes(size: int) -> str:

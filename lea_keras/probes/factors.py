@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from lea_keras import data, splits, sprites
-from lea_keras.checks import check_choice, check_positive_int, check_seed, fail
+from lea_keras.checks import check_choice, check_positive_int, check_seed, fail, show
 
 FACTORS = tuple(sprites.FACTORS)
 
@@ -39,7 +39,8 @@ def sprites_data(
         FileNotFoundError: if "dsprites" is not in ``data_dir``.
     """
     if name not in ("sprites", "dsprites"):
-        raise ValueError(f"Probes need a data set with known factors: 'sprites' or 'dsprites'. Received: name={name!r}")
+        needed = "a data set with known factors: 'sprites' or 'dsprites'"
+        raise ValueError(f"Probes need {needed}. Received: name={show(name)}")
     stored = "test" if check_choice("split", split, splits.SPLITS) == "test" else "train"
     size, seed = len(data.selection(stored)), check_seed(seed)
     if limit is not None and check_positive_int("limit", limit) > size:

@@ -13,10 +13,10 @@ from keras import layers as kl
 from keras import ops
 
 from lea_keras import data
-from lea_keras.callbacks import clock
 from lea_keras.checks import check_number, check_positive_int, check_seed, fail
-from lea_keras.probes.caching import activations, batches, describe_bytes, say
+from lea_keras.probes.caching import activations, batches, describe_bytes
 from lea_keras.probes.factors import FACTORS, chance_level, check_data, check_factors
+from lea_keras.progress import Progress, clock, say
 
 _TEST_BATCH = 512  # nothing is kept of it for gradients
 
@@ -93,7 +93,7 @@ def measure(
         max_features: as in ``activations``.
         memory_limit: as in ``activations``, for training and test images each.
         seed: decides the images held out, their order, and initial weights by layer and factor; below 2³².
-        verbose: 0: silent. 1: prints a line per epoch, with the time that is left.
+        verbose: 0: silent. 1: prints a line per epoch, and one every half minute, with the time that is left.
 
     Returns:
         A ``Probe`` per layer and factor: layers in the order of the calls, factors as given.
@@ -127,16 +127,22 @@ def measure(
     for epoch in itertools.count(1):
         started = time.monotonic()
         epoch_order = order[split:][data._permutation(len(order) - split, seed, epoch)]
-        for batch in batches(epoch_order, batch_size, whole=True):
+        epoch_batches = list(batches(epoch_order, batch_size, whole=True))
+        progress = Progress(f"Epoch {epoch} of {epochs}", len(epoch_batches), "batches done", verbose=verbose)
+        for done, batch in enumerate(epoch_batches):
+            progress.update(done)
             for trainee, x in _inputs(active, cache, batch):
                 trainee.model.train_on_batch(x, {factor: labels[factor][batch] for factor in trainee.factors})
-        for trainee, scores in zip(active, _scores(active, cache, labels, order[:split]), strict=True):
+                progress.tick()
+        progress.end()
+        testing = {"title": f"Epoch {epoch} of {epochs}", "verbose": verbose}
+        for trainee, scores in zip(active, _scores(active, cache, labels, order[:split], **testing), strict=True):
             trainee.judge(scores, epoch)
         stopped = [trainee for trainee in active if epoch in (epochs, trainee.best_epoch + patience)]
         active = [trainee for trainee in active if trainee not in stopped]
         for trainee in stopped:
             trainee.model.set_weights(trainee.best_weights)
-        tested = _scores(stopped, test_cache, test_labels, np.arange(len(test_images)))
+        tested = _scores(stopped, test_cache, test_labels, np.arange(len(test_images)), **testing)
         for trainee, scores in zip(stopped, tested, strict=True):
             for factor, (accuracy, _) in scores.items():
                 chance = chance_level(test_labels[factor])
@@ -178,17 +184,26 @@ class _Trainee:
 
 
 def _scores(
-    trainees: list[_Trainee], cache: dict[str, np.ndarray], labels: dict[str, np.ndarray], rows: np.ndarray
+    trainees: list[_Trainee],
+    cache: dict[str, np.ndarray],
+    labels: dict[str, np.ndarray],
+    rows: np.ndarray,
+    title: str = "",
+    verbose: int = 0,
 ) -> list[dict[str, tuple[float, float]]]:
     """Accuracy and log loss by factor of each trainee, on those rows of the cached activations."""
     sums = [{factor: np.zeros(2) for factor in trainee.factors} for trainee in trainees]
-    for batch in batches(rows, _TEST_BATCH):
+    row_batches = list(batches(rows, _TEST_BATCH))
+    progress = Progress(title, len(row_batches), "batches tested", verbose=verbose)
+    for done, batch in enumerate(row_batches, 1):
         for (trainee, x), totals in zip(_inputs(trainees, cache, batch), sums, strict=True):
             for factor, logits in trainee.model.predict_on_batch(x).items():  # logits: [b, classes]
                 true = labels[factor][batch]
                 shifted = logits.astype(np.float64) - np.max(logits, axis=1, keepdims=True)
                 losses = np.log(np.sum(np.exp(shifted), axis=1)) - shifted[np.arange(len(true)), true]
                 totals[factor] += np.sum(np.argmax(logits, axis=1) == true), np.sum(losses)
+        progress.update(done)
+    progress.end()
     return [{factor: tuple((s / len(rows)).tolist()) for factor, s in totals.items()} for totals in sums]
 
 

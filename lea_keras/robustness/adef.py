@@ -5,25 +5,19 @@ from typing import Any
 import eagerpy as ep
 import foolbox
 import numpy as np
-from foolbox.attacks.base import (
-    MinimizationAttack,
-    T,
-    get_channel_axis,
-    get_criterion,
-    raise_if_kwargs,
-    verify_input_bounds,
-)
+from foolbox.attacks.base import get_channel_axis, get_criterion, verify_input_bounds
 from foolbox.distances import l2
 from scipy.ndimage import gaussian_filter
 
 from lea_keras.checks import check_number, check_positive_int, fail
+from lea_keras.robustness.attack import ImageAttack
 from lea_keras.robustness.gradients import ArrayModel, labels_of, likeliest_others, one_hot
 
 _SMALLEST = 1e-6  # logit difference that counts at least
 _ROUNDING = 1e-5  # of the largest logit: what is less may be gone when the image goes through in another batch
 
 
-class ADefAttack(MinimizationAttack):
+class ADefAttack(ImageAttack):
     """Deforms images until they are misclassified (Alaifari, Alberti, Gauksson 2018, arXiv 1804.07729).
 
     A field τ [rows, columns, 2] moves every pixel's position: the deformed image is x(s + τ(s)), read by bilinear
@@ -86,23 +80,13 @@ class ADefAttack(MinimizationAttack):
         self.max_step = check_number("max_step", max_step, minimum=1e-6)
         self.shrink_steps = check_positive_int("shrink_steps", shrink_steps, minimum=0)
 
-    def run(
-        self,
-        model: foolbox.models.Model,
-        inputs: T,
-        criterion: foolbox.Misclassification | Any,
-        *,
-        early_stop: float | None = None,
-        **kwargs: Any,
-    ) -> T:
+    def adversarials(self, model: foolbox.models.Model, x: ep.Tensor, criterion: Any) -> ep.Tensor:
         """Returns deformed images, or the original where no deformation was found."""
-        raise_if_kwargs(kwargs)
-        x, restore_type = ep.astensor_(inputs)
         fields, success = self.deformations(model, x, criterion)
         arrays = ArrayModel(model, x, _channel_axis(model, x.ndim))
         images = arrays.array(x)
         deformed = np.where(success.reshape(-1, 1, 1, 1), deform(images, fields), images)
-        return restore_type(arrays.tensor(deformed).clip(*model.bounds))  # float32 may round past a bound
+        return arrays.tensor(deformed).clip(*model.bounds)  # float32 may round past a bound
 
     def deformations(
         self, model: foolbox.models.Model, inputs: Any, criterion: foolbox.Misclassification | Any
@@ -136,7 +120,7 @@ class ADefAttack(MinimizationAttack):
         fields = np.zeros((*images.shape[:3], 2))
         logits = model.logits(images)
         success = np.argmax(logits, axis=1) != labels
-        leads = np.maximum(_SMALLEST, _ROUNDING * np.max(np.abs(logits), axis=1))
+        leads = np.maximum(_SMALLEST, max(_ROUNDING, model.rounding) * np.max(np.abs(logits), axis=1))
         candidates = likeliest_others(logits, labels, self.subsample - 1)
         running = np.flatnonzero(~success)
         for _ in range(self.max_iter):

@@ -8,12 +8,13 @@ from foolbox.attacks import L2DeepFoolAttack
 from foolbox.models import Model
 
 from lea_keras.checks import check_number, check_positive_int
+from lea_keras.robustness.attack import ImageAttack
 from lea_keras.robustness.trials import MAX_IMAGES, Trials
 
 _FIRST_STEPS = 10
 
 
-class DeepFoolSearch(L2DeepFoolAttack):
+class DeepFoolSearch(ImageAttack, L2DeepFoolAttack):
     """Deep Fool (Moosavi-Dezfooli, Fawzi & Frossard 2015, "DeepFool", Algorithm 2), as foolbox has it.
 
     Step by step the image moves to the nearest of the class boundaries, as they are if the model is linear. foolbox
@@ -42,10 +43,9 @@ class DeepFoolSearch(L2DeepFoolAttack):
         )
         self.max_images = check_positive_int("max_images", max_images)
 
-    def run(self, model: Model, inputs: Any, criterion: Any, *, early_stop: float | None = None, **kwargs: Any) -> Any:
+    def adversarials(self, model: Model, x: ep.Tensor, criterion: Any) -> ep.Tensor:
         """Returns the images [n, …] just beyond the boundary; those that did not get there as they came."""
-        x, restore_type = ep.astensor_(inputs)
-        trials = Trials(model, x, criterion, kwargs, self.max_images)
+        trials = Trials(model, x, criterion, self.max_images)
         left, result = trials.running(), x.numpy().copy()
         for steps in sorted({min(_FIRST_STEPS, self.steps), self.steps}):
             attack = L2DeepFoolAttack(steps=steps, candidates=self.candidates, overshoot=self.overshoot)
@@ -56,4 +56,4 @@ class DeepFoolSearch(L2DeepFoolAttack):
                 done[part] = trials.fooled(samples, images)
                 result[samples[done[part]]] = images.numpy()[done[part]]
             left = left[~done]
-        return restore_type(trials.tensor(result))
+        return trials.tensor(result)

@@ -14,9 +14,8 @@ import keras
 import numpy as np
 
 from lea_keras.checks import check_choice, check_positive_int, check_seed, fail
-from lea_keras.probes.caching import say
+from lea_keras.progress import Progress, say
 from lea_keras.robustness.inputs import check_bounds, check_images, check_labels
-from lea_keras.robustness.progress import Progress
 from lea_keras.robustness.records import Record, Summary, summarize, to_rows
 from lea_keras.robustness.registry import ATTACKS
 from lea_keras.robustness.storing import Found, Store, describe, digest_of, digest_of_weights
@@ -115,7 +114,10 @@ def evaluate(
     batch_size = check_positive_int("batch_size", batch_size)
     images = check_images(images, bounds)
     victim = Victim(model, images.shape[1:], bounds)
-    logits = victim.check(images)
+    progress = Progress("Before the attacks", 2 * len(images), "images through the model", verbose=verbose)
+    with victim.watched(progress.update):
+        logits = victim.check(images)
+    progress.end()
     labels = check_labels(labels, *logits.shape)
     predictions = np.argmax(logits, axis=1)
     attacked = np.flatnonzero(predictions == labels)
@@ -125,7 +127,10 @@ def evaluate(
         digests = {"weights": digest_of_weights(model), "images": digest_of(images), "labels": digest_of(labels)}
         store = Store(output_dir, {**digests, "predictions": digest_of(predictions), **shared})
         stored = {name: store.load(name, options[name], keep_images) for name in makers}
-    masked = _masked_gradients(victim, images[attacked], labels[attacked])
+    progress = Progress("Gradients", 2 * len(attacked), "images through the model", verbose=verbose)
+    with victim.watched(progress.update):
+        masked = _masked_gradients(victim, images[attacked], labels[attacked])
+    progress.end()
     accuracy = len(attacked) / len(images)
     say(verbose, f"{len(attacked)} of {len(images)} samples are classified correctly and attacked ({accuracy:.4f})")
     found = {}
@@ -135,8 +140,9 @@ def evaluate(
             found[name] = stored[name]
             say(verbose, f"{title}: done before; {_outcome(name, found[name])}")
             continue
-        progress = Progress(title, len(attacked), verbose)
-        with store.owned(name) if store is not None else contextlib.nullcontext():
+        progress = Progress(title, len(attacked), "samples attacked", verbose=verbose)
+        watched = victim.watched(lambda calls, progress=progress: progress.tick(f"{calls} images through the model"))
+        with watched, store.owned(name) if store is not None else contextlib.nullcontext():
             found[name] = _attack(victim, images, labels, attacked, name, make, seed, batch_size, progress, keep_images)
             if store is not None:
                 store.save(name, options[name], found[name])

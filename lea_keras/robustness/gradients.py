@@ -8,6 +8,7 @@ import foolbox
 import numpy as np
 
 from lea_keras.checks import fail
+from lea_keras.robustness.attack import numpy_type
 
 #: The two kinds of misclassification that attacks here can look for.
 UNTARGETED = foolbox.Misclassification
@@ -19,19 +20,23 @@ class ArrayModel:
 
     Args:
         model: any foolbox model.
-        like: a tensor of the framework and on the device that the model works with.
+        like: a tensor of the framework, on the device and of the type that the model works with.
         channel_axis: where the model has an image's channels; the arrays have them last. -1: where the model has them.
+
+    Attributes:
+        rounding: of the largest logit, below which differences say nothing because it computes in half precision; or 0.
     """
 
     def __init__(self, model: foolbox.models.Model, like: ep.Tensor, channel_axis: int = -1) -> None:
         self.model = model
-        self.like = like
+        self.rounding = getattr(model, "rounding", 0.0)
+        self.like, self._dtype = like, numpy_type(like)
         self.channel_axis = channel_axis
 
     def tensor(self, images: np.ndarray) -> ep.Tensor:
-        """Images [n, …] as the tensor that the model takes, float32."""
+        """Images [n, …] as the tensor that the model takes, in the type of ``like``."""
         images = np.moveaxis(images, -1, self.channel_axis)
-        return ep.from_numpy(self.like, np.ascontiguousarray(images, np.float32))
+        return ep.from_numpy(self.like, np.ascontiguousarray(images, self._dtype))
 
     def array(self, tensor: ep.Tensor) -> np.ndarray:
         """A tensor in the model's layout as float64 array [n, …]."""

@@ -4,18 +4,18 @@ from typing import Any
 
 import eagerpy as ep
 import numpy as np
-from foolbox.attacks.base import MinimizationAttack
 from foolbox.distances import l2
 from foolbox.models import Model
 
 from lea_keras.checks import check_number, check_positive_int, check_seed, fail
+from lea_keras.robustness.attack import ImageAttack
 from lea_keras.robustness.pixels import Pixels
 from lea_keras.robustness.trials import MAX_IMAGES, Trials
 
 _SHARE = 0.1  # of all pixels, that the search begins with
 
 
-class LocalSearchAttack(MinimizationAttack):
+class LocalSearchAttack(ImageAttack):
     """Changes the pixels that matter most, round by round (LocSearchAdv of Narodytska & Kasiviswanathan 2016,
     arXiv 1612.06299).
 
@@ -72,10 +72,9 @@ class LocalSearchAttack(MinimizationAttack):
         self.seed = check_seed(seed)
         self.max_images = check_positive_int("max_images", max_images)
 
-    def run(self, model: Model, inputs: Any, criterion: Any, *, early_stop: float | None = None, **kwargs: Any) -> Any:
+    def adversarials(self, model: Model, x: ep.Tensor, criterion: Any) -> ep.Tensor:
         """Returns the images [n, …] with their pixels changed; those not fooled as they came."""
-        x, restore_type = ep.astensor_(inputs)
-        trials = Trials(model, x, criterion, kwargs, self.max_images)
+        trials = Trials(model, x, criterion, self.max_images)
         pixels, left, result = Pixels(trials), trials.running(), x.numpy().copy()
         sources = {row: np.random.default_rng((self.seed, row)) for row in left.tolist()}
         count = pixels.rows * pixels.columns
@@ -98,7 +97,7 @@ class LocalSearchAttack(MinimizationAttack):
                 if len(near) > self.max_candidates:
                     near = sources[row].choice(near, self.max_candidates, replace=False)
                 candidates[row] = near
-        return restore_type(trials.tensor(result))
+        return trials.tensor(result)
 
     def _choose(
         self, trials: Trials, pixels: Pixels, left: np.ndarray, candidates: dict[int, np.ndarray]

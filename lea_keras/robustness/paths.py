@@ -6,13 +6,13 @@ from typing import Any
 
 import eagerpy as ep
 import numpy as np
-from foolbox.attacks.base import MinimizationAttack
 from foolbox.devutils import atleast_kd
 from foolbox.distances import Distance, l2
 from foolbox.models import Model
 
 from lea_keras.checks import check_positive_int, fail
 from lea_keras.robustness import levels
+from lea_keras.robustness.attack import ImageAttack
 from lea_keras.robustness.trials import MAX_IMAGES, Trials
 
 _FEWEST = 8  # images that a path makes at once on JAX
@@ -20,7 +20,7 @@ _FEWEST = 8  # images that a path makes at once on JAX
 Path = Callable[[np.ndarray, np.ndarray], ep.Tensor]
 
 
-class PathSearch(MinimizationAttack):
+class PathSearch(ImageAttack):
     """The smallest strength on an even grid at which an operation on images succeeds; a base class.
 
     Each sample has a path of images from strength 0, itself, to 1. All samples search at once, each at a strength of
@@ -48,10 +48,9 @@ class PathSearch(MinimizationAttack):
     def path(self, trials: Trials, rows: np.ndarray) -> Path:
         """What makes images of these samples [k]."""
 
-    def run(self, model: Model, inputs: Any, criterion: Any, *, early_stop: float | None = None, **kwargs: Any) -> Any:
+    def adversarials(self, model: Model, x: ep.Tensor, criterion: Any) -> ep.Tensor:
         """Returns the images [n, …] at the smallest strength found; those that found none as they came."""
-        x, restore_type = ep.astensor_(inputs)
-        trials = Trials(model, x, criterion, kwargs, self.max_images)
+        trials = Trials(model, x, criterion, self.max_images)
         rows = trials.running()
         result = x.numpy().copy()
         if len(rows):
@@ -61,7 +60,7 @@ class PathSearch(MinimizationAttack):
             for part in trials.batches(int(found.sum())):
                 samples = rows[found][part]
                 result[samples] = path(samples, strengths[found][part]).numpy()
-        return restore_type(trials.tensor(result))
+        return trials.tensor(result)
 
     def search(self, attempt: levels.Attempt, rows: np.ndarray) -> np.ndarray:
         """The smallest strength [k] in (0, 1] at which each sample gives in, or 0."""
@@ -75,8 +74,8 @@ class PathSearch(MinimizationAttack):
 
 
 def column(trials: Trials, values: np.ndarray) -> ep.Tensor:
-    """Numbers [m] as a float32 tensor [m, 1, …] that multiplies images."""
-    return atleast_kd(trials.tensor(values.astype(np.float32)), trials.x.ndim)
+    """Numbers [m] as a tensor [m, 1, …] that multiplies images."""
+    return atleast_kd(trials.tensor(values), trials.x.ndim)
 
 
 def few_lengths(trials: Trials, path: Path) -> Path:

@@ -5,17 +5,18 @@ from typing import Any
 import eagerpy as ep
 import foolbox
 import numpy as np
-from foolbox.attacks.base import MinimizationAttack, T, get_criterion, raise_if_kwargs, verify_input_bounds
+from foolbox.attacks.base import get_criterion, verify_input_bounds
 from foolbox.distances import l2
 
 from lea_keras.checks import check_number, check_positive_int, fail
+from lea_keras.robustness.attack import ImageAttack
 from lea_keras.robustness.gradients import TARGETED, ArrayModel, labels_of, likeliest_others, targets_of
 
 _STRENGTHS = np.geomspace(1e-3, 1.0, 20)  # of the search for a target class, in units of the bounds' range
 _AT_BOUND = 1e-6  # of the bounds' range: an element nearer to its bound is at it
 
 
-class SaliencyMapAttack(MinimizationAttack):
+class SaliencyMapAttack(ImageAttack):
     """Changes one element after the other towards a target class (Papernot et al. 2016, arXiv 1511.07528).
 
     An element is one channel of one pixel. Each step takes the gradient of the target class with respect to the image,
@@ -76,18 +77,8 @@ class SaliencyMapAttack(MinimizationAttack):
         self.undo_steps = check_positive_int("undo_steps", undo_steps, minimum=0)
         self.seed = check_positive_int("seed", seed, minimum=0)
 
-    def run(
-        self,
-        model: foolbox.models.Model,
-        inputs: T,
-        criterion: foolbox.Misclassification | foolbox.TargetedMisclassification | Any,
-        *,
-        early_stop: float | None = None,
-        **kwargs: Any,
-    ) -> T:
+    def adversarials(self, model: foolbox.models.Model, x: ep.Tensor, criterion: Any) -> ep.Tensor:
         """Returns images with few changed elements, or the original where the target was out of reach."""
-        raise_if_kwargs(kwargs)
-        x, restore_type = ep.astensor_(inputs)
         verify_input_bounds(x, model)
         criterion = get_criterion(criterion)
         targeted = isinstance(criterion, TARGETED)
@@ -99,7 +90,7 @@ class SaliencyMapAttack(MinimizationAttack):
             targets = classes[samples] if targeted else search.reachable_classes(samples, self.seed)
             search.change(samples, targets, self)
             search.undo(self.undo_steps)
-        return restore_type(search.model.tensor(search.result).clip(*model.bounds))
+        return search.model.tensor(search.result).clip(*model.bounds)
 
 
 class _Search:

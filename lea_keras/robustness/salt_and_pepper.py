@@ -4,19 +4,20 @@ from typing import Any
 
 import eagerpy as ep
 import numpy as np
-from foolbox.attacks.base import MinimizationAttack, get_channel_axis
+from foolbox.attacks.base import get_channel_axis
 from foolbox.distances import l2
 from foolbox.models import Model
 
 from lea_keras.checks import check_positive_int, check_seed
 from lea_keras.robustness import levels
+from lea_keras.robustness.attack import ImageAttack
 from lea_keras.robustness.paths import check_flag
 from lea_keras.robustness.trials import MAX_IMAGES, Trials
 
 _TOGETHER = 10  # draws of noise that a sample tries at once
 
 
-class SaltAndPepperSearch(MinimizationAttack):
+class SaltAndPepperSearch(ImageAttack):
     """The least salt and pepper noise that succeeds (foolbox's ``SaltAndPepperNoiseAttack``).
 
     Each pixel draws a number u in [0, 1). At probability q it becomes the lower bound (pepper) where u < q/2, and the
@@ -53,10 +54,9 @@ class SaltAndPepperSearch(MinimizationAttack):
         self.seed = check_seed(seed)
         self.max_images = check_positive_int("max_images", max_images)
 
-    def run(self, model: Model, inputs: Any, criterion: Any, *, early_stop: float | None = None, **kwargs: Any) -> Any:
+    def adversarials(self, model: Model, x: ep.Tensor, criterion: Any) -> ep.Tensor:
         """Returns the images [n, …] with the least noise found; those that found none as they came."""
-        x, restore_type = ep.astensor_(inputs)
-        trials = Trials(model, x, criterion, kwargs, self.max_images)
+        trials = Trials(model, x, criterion, self.max_images)
         rows, result = trials.running(), x.numpy().copy()
         best = np.full(len(x), self.steps + 1)  # the lowest level that succeeded; its probability is best / steps
         sources = {row: np.random.default_rng((self.seed, row)) for row in rows.tolist()}
@@ -72,7 +72,7 @@ class SaltAndPepperSearch(MinimizationAttack):
                 better = noise.attempt(old, below)
                 old, below = old[better], below[better]
                 noise.keep(old, levels.bisect(noise.attempt, old, np.zeros_like(below), below), best, result)
-        return restore_type(trials.tensor(result))
+        return trials.tensor(result)
 
     def _draw_shape(self, trials: Trials) -> tuple[int, ...]:
         """Of the numbers that an image's pixels (or values) draw; it broadcasts to the image."""

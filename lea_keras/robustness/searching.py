@@ -5,12 +5,13 @@ from typing import Any
 import eagerpy as ep
 import numpy as np
 from foolbox.attacks import LinfFastGradientAttack, LinfProjectedGradientDescentAttack
-from foolbox.attacks.base import FixedEpsilonAttack, MinimizationAttack
+from foolbox.attacks.base import FixedEpsilonAttack
 from foolbox.distances import Distance, linf
 from foolbox.models import Model
 
 from lea_keras.checks import check_number, check_positive_int, fail
 from lea_keras.robustness import levels
+from lea_keras.robustness.attack import ImageAttack
 from lea_keras.robustness.paths import Path, PathSearch, check_flag, column, few_lengths
 from lea_keras.robustness.trials import MAX_IMAGES, Trials
 
@@ -84,7 +85,7 @@ class GradientSignSearch(PathSearch):
         return strengths
 
 
-class SmallestEpsilon(MinimizationAttack):
+class SmallestEpsilon(ImageAttack):
     """The smallest ε at which a fixed-ε attack of foolbox succeeds, for each sample its own.
 
     As foolbox 1.8 did for Projected Gradient Descent: ε starts at ``start`` and grows by ``growth`` until the attack
@@ -139,10 +140,9 @@ class SmallestEpsilon(MinimizationAttack):
     def distance(self) -> Distance:
         return self.attack.distance
 
-    def run(self, model: Model, inputs: Any, criterion: Any, *, early_stop: float | None = None, **kwargs: Any) -> Any:
+    def adversarials(self, model: Model, x: ep.Tensor, criterion: Any) -> ep.Tensor:
         """Returns the images [n, …] at the smallest ε found; those that found none as they came."""
-        x, restore_type = ep.astensor_(inputs)
-        trials = Trials(model, x, criterion, kwargs, self.max_images)
+        trials = Trials(model, x, criterion, self.max_images)
         rows, result = trials.running(), x.numpy().copy()
         span = trials.bounds.upper - trials.bounds.lower
         lower, upper = np.zeros(len(rows)), np.full(len(rows), np.inf)
@@ -169,7 +169,7 @@ class SmallestEpsilon(MinimizationAttack):
             if not len(left):
                 break
             attempt(left, (lower[left] + upper[left]) / 2)
-        return restore_type(trials.tensor(result))
+        return trials.tensor(result)
 
     def _parts(self, trials: Trials, epsilons: np.ndarray) -> list[Any]:
         """What goes through one run: up to ``max_images`` samples, of one ε unless each may have its own."""

@@ -4,18 +4,18 @@ from typing import Any
 
 import eagerpy as ep
 import numpy as np
-from foolbox.attacks.base import MinimizationAttack
 from foolbox.distances import l2
 from foolbox.models import Model
 
 from lea_keras.checks import check_positive_int, check_seed
+from lea_keras.robustness.attack import ImageAttack
 from lea_keras.robustness.pixels import Pixels
 from lea_keras.robustness.trials import MAX_IMAGES, Trials
 
 _FIRST, _MOST = 8, 256  # candidates of a sample tried at once: few at first, as many samples may be done soon
 
 
-class SinglePixelAttack(MinimizationAttack):
+class SinglePixelAttack(ImageAttack):
     """Sets one pixel to the minimum or maximum (Narodytska & Kasiviswanathan 2016, arXiv 1612.06299).
 
     Up to ``max_pixels`` different pixels of each sample are drawn. Each gives two candidates: all its channels at the
@@ -40,10 +40,9 @@ class SinglePixelAttack(MinimizationAttack):
         self.seed = check_seed(seed)
         self.max_images = check_positive_int("max_images", max_images)
 
-    def run(self, model: Model, inputs: Any, criterion: Any, *, early_stop: float | None = None, **kwargs: Any) -> Any:
+    def adversarials(self, model: Model, x: ep.Tensor, criterion: Any) -> ep.Tensor:
         """Returns the images [n, …] with one pixel changed; those of which none succeeded as they came."""
-        x, restore_type = ep.astensor_(inputs)
-        trials = Trials(model, x, criterion, kwargs, self.max_images)
+        trials = Trials(model, x, criterion, self.max_images)
         pixels, left, result = Pixels(trials), trials.running(), x.numpy().copy()
         bounds = np.array(trials.bounds, result.dtype)
         candidates = {row: self._candidates(pixels.values[row], row, bounds) for row in left.tolist()}
@@ -63,7 +62,7 @@ class SinglePixelAttack(MinimizationAttack):
                         done[row], result[row] = True, image
             left = left[~done[left]]
             start, together = start + together, min(2 * together, _MOST)
-        return restore_type(trials.tensor(result))
+        return trials.tensor(result)
 
     def _candidates(self, values: np.ndarray, row: int, bounds: np.ndarray) -> np.ndarray:
         """Twice the number of a pixel, plus one for the upper bound, by distance; values are [pixels, channels]."""

@@ -5,10 +5,11 @@ from typing import Any
 import eagerpy as ep
 import foolbox
 import numpy as np
-from foolbox.attacks.base import MinimizationAttack, T, get_criterion, raise_if_kwargs, verify_input_bounds
+from foolbox.attacks.base import get_criterion, verify_input_bounds
 from foolbox.distances import l2
 
 from lea_keras.checks import check_number, check_positive_int
+from lea_keras.robustness.attack import ImageAttack
 from lea_keras.robustness.gradients import ArrayModel, labels_of, likeliest_others, one_hot
 
 _SUFFICIENT = 1e-4  # share of the decrease that the linearisation promises, which a step must keep
@@ -20,7 +21,7 @@ _NEVER = -1e30  # a logit that no maximum picks
 _ROUNDING = 1e-6  # of the largest logit: differences below it say nothing in float32
 
 
-class SLSQPAttack(MinimizationAttack):
+class SLSQPAttack(ImageAttack):
     """Minimises the squared distance to the image x₀ under box bounds and a margin constraint (Kraft 1988).
 
     The problem, with the margin m(x) = largest other logit − logit of the label:
@@ -90,18 +91,8 @@ class SLSQPAttack(MinimizationAttack):
         self.overshoot = check_number("overshoot", overshoot)
         self.seed = check_positive_int("seed", seed, minimum=0)
 
-    def run(
-        self,
-        model: foolbox.models.Model,
-        inputs: T,
-        criterion: foolbox.Misclassification | Any,
-        *,
-        early_stop: float | None = None,
-        **kwargs: Any,
-    ) -> T:
+    def adversarials(self, model: foolbox.models.Model, x: ep.Tensor, criterion: Any) -> ep.Tensor:
         """Returns the nearest adversarials found, or the original where there is none."""
-        raise_if_kwargs(kwargs)
-        x, restore_type = ep.astensor_(inputs)
         verify_input_bounds(x, model)
         labels = labels_of(get_criterion(criterion), "SLSQPAttack")
         problem = _Problem(ArrayModel(model, x), x.numpy(), labels, model.bounds, self.overshoot)
@@ -111,7 +102,7 @@ class SLSQPAttack(MinimizationAttack):
             starts += [problem.start_at_random(samples, (self.seed, start)) for start in range(self.random_starts)]
             _search(problem, *map(np.concatenate, zip(*starts, strict=True)), self.max_iter, self.tolerance)
             problem.polish(samples)
-        return restore_type(problem.model.tensor(problem.best.reshape(x.shape)).clip(*model.bounds))
+        return problem.model.tensor(problem.best.reshape(x.shape)).clip(*model.bounds)
 
 
 class _Problem:
@@ -135,9 +126,7 @@ class _Problem:
         self.logits = model.logits(images)
         self.best = self.origins.copy()
         self.distances = np.where(np.argmax(self.logits, axis=1) != labels, 0.0, np.inf)
-        self.goals = np.maximum(
-            overshoot * np.abs(_differences(self.logits, labels)), 2 * _ROUNDING * np.max(np.abs(self.logits), axis=1)
-        )
+        self.goals = np.maximum(overshoot * np.abs(_differences(self.logits, labels)), 2 * self._rounding(self.logits))
 
     def margins(self, samples: np.ndarray, targets: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Margins [m] at points [m, d] of samples [m] and their gradients [m, d]; keeps what is misclassified.
@@ -147,7 +136,7 @@ class _Problem:
         classes = self.logits.shape[1]
         labels = one_hot(self.labels[samples], classes)
         rivals = np.where(targets[:, None] < 0, 1 - labels, one_hot(targets, classes))
-        is_label, is_rival = (ep.from_numpy(self.model.like, mask.astype(np.float32)) for mask in (labels, rivals))
+        is_label, is_rival = (self.model.tensor(mask) for mask in (labels, rivals))
 
         def margin(logits: ep.Tensor) -> ep.Tensor:
             best = ep.where(is_rival > 0, logits, ep.full_like(logits, _NEVER)).max(axis=-1)
@@ -223,7 +212,10 @@ class _Problem:
 
     def _misclassified(self, samples: np.ndarray, logits: np.ndarray) -> np.ndarray:
         """Whether another class wins clearly: results lie on the boundary, where rounding differs with the batch."""
-        return _differences(logits, self.labels[samples]) > _ROUNDING * np.max(np.abs(logits), axis=1)
+        return _differences(logits, self.labels[samples]) > self._rounding(logits)
+
+    def _rounding(self, logits: np.ndarray) -> np.ndarray:
+        return max(_ROUNDING, self.model.rounding) * np.max(np.abs(logits), axis=1)
 
     def _images(self, points: np.ndarray) -> np.ndarray:
         return points.reshape(len(points), *self.shape)

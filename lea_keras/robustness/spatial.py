@@ -7,19 +7,19 @@ from typing import Any
 import eagerpy as ep
 import numpy as np
 from eagerpy.tensor import JAXTensor, PyTorchTensor, TensorFlowTensor
-from foolbox.attacks.base import MinimizationAttack
 from foolbox.attacks.spatial_attack_transformations import rotate_and_shift
 from foolbox.distances import l2
 from foolbox.models import Model
 
 from lea_keras.checks import check_number, check_positive_int, fail
+from lea_keras.robustness.attack import ImageAttack
 from lea_keras.robustness.pixels import image_channel_axis
 from lea_keras.robustness.trials import MAX_IMAGES, Trials
 
 _Transformation = tuple[float, float, float]  # shift across columns and across rows, in pixels; rotation in degrees
 
 
-class SpatialSearch(MinimizationAttack):
+class SpatialSearch(ImageAttack):
     """The weakest shift and rotation that succeed (Engstrom et al. 2017, "A Rotation and a Translation Suffice").
 
     The transformations of foolbox's ``SpatialAttack`` on a grid: all combinations of a shift across columns, one across
@@ -75,10 +75,9 @@ class SpatialSearch(MinimizationAttack):
         shift, turn = self.max_translation or 1.0, self.max_rotation or 1.0
         return math.sqrt(((across / shift) ** 2 + (down / shift) ** 2 + (rotation / turn) ** 2) / 3)
 
-    def run(self, model: Model, inputs: Any, criterion: Any, *, early_stop: float | None = None, **kwargs: Any) -> Any:
+    def adversarials(self, model: Model, x: ep.Tensor, criterion: Any) -> ep.Tensor:
         """Returns the images [n, …] of the weakest transformation found; those that found none as they came."""
-        x, restore_type = ep.astensor_(inputs)
-        trials = Trials(model, x, criterion, kwargs, self.max_images)
+        trials = Trials(model, x, criterion, self.max_images)
         first = image_channel_axis(trials) == 1
         left, original = trials.running(), x.numpy()
         result = original.copy()
@@ -98,7 +97,7 @@ class SpatialSearch(MinimizationAttack):
                         if distance < closest[row]:
                             closest[row], result[row] = distance, image
             left = left[np.isinf(closest[left])]
-        return restore_type(trials.tensor(result))
+        return trials.tensor(result)
 
 
 def _transform(trials: Trials, rows: np.ndarray, transformation: _Transformation, channels_first: bool) -> np.ndarray:
@@ -116,7 +115,7 @@ def _transform(trials: Trials, rows: np.ndarray, transformation: _Transformation
     if wants_first != channels_first:
         x = x.transpose((0, 3, 1, 2) if wants_first else (0, 2, 3, 1))
     across, down, rotation = transformation
-    x = rotate_and_shift(x, translation=(across, down), rotation=rotation)
+    x = rotate_and_shift(x.float32(), translation=(across, down), rotation=rotation)
     if wants_first != channels_first:
         x = x.transpose((0, 2, 3, 1) if wants_first else (0, 3, 1, 2))
     return x.clip(*trials.bounds).numpy()

@@ -5,10 +5,11 @@ from typing import Any
 import eagerpy as ep
 import numpy as np
 from foolbox import Misclassification, TargetedMisclassification
-from foolbox.attacks.base import get_criterion, raise_if_kwargs, verify_input_bounds
+from foolbox.attacks.base import get_criterion, verify_input_bounds
 from foolbox.models import Model
 
 from lea_keras.checks import fail
+from lea_keras.robustness.attack import numpy_type
 
 MAX_IMAGES = 512  # how many candidates attacks hand over at once unless told otherwise (chosen)
 
@@ -23,18 +24,13 @@ class Trials:
         model: any foolbox model.
         x: the images [n, …], within the model's bounds.
         criterion: ``foolbox.Misclassification``, ``foolbox.TargetedMisclassification``, or bare labels [n].
-        kwargs: what else an attack was called with; there must be nothing.
         max_images: how many candidates one model call may take.
 
     Raises:
         ValueError: for any other criterion, or classes that are not integers [n].
-        TypeError: for unknown keywords.
     """
 
-    def __init__(
-        self, model: Model, x: ep.Tensor, criterion: Any, kwargs: dict[str, Any], max_images: int = MAX_IMAGES
-    ) -> None:
-        raise_if_kwargs(kwargs)
+    def __init__(self, model: Model, x: ep.Tensor, criterion: Any, max_images: int = MAX_IMAGES) -> None:
         verify_input_bounds(x, model)
         criterion = get_criterion(criterion)
         if isinstance(criterion, Misclassification):
@@ -49,7 +45,7 @@ class Trials:
             received = f"{self._classes.dtype} of shape {self._classes.shape}"
             raise fail("criterion", f"one integer class for each of {len(x)} images", received)
         self.model, self.x, self.max_images = model, x, max_images
-        self.bounds = model.bounds
+        self.bounds, self._dtype = model.bounds, numpy_type(x)
 
     @property
     def targeted(self) -> bool:
@@ -74,8 +70,8 @@ class Trials:
         return [slice(start, min(start + self.max_images, count)) for start in range(0, count, self.max_images)]
 
     def tensor(self, array: np.ndarray) -> ep.Tensor:
-        """An array as a tensor of the model's backend."""
-        return ep.from_numpy(self.x, array)
+        """An array as a tensor of the model's backend, in the images' type."""
+        return ep.from_numpy(self.x, np.asarray(array, self._dtype))
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Logits [m, classes] of candidates [m, …]."""

@@ -46,10 +46,23 @@ class Victim:
         _check_output(model, image_shape)
         self.bounds = bounds
         self.model_calls = 0
+        self._watcher: Callable[[int], None] | None = None
         self.foolbox_model = _foolbox_model(model, image_shape, bounds, self._count)
 
     def _count(self, images: int) -> None:
         self.model_calls += images
+        if self._watcher is not None:
+            self._watcher(self.model_calls)
+
+    @contextlib.contextmanager
+    def watched(self, watcher: Callable[[int], None]) -> Iterator[None]:
+        """Inside, ``watcher`` is told after every call how many images have passed through the model since."""
+        before = self.model_calls
+        self._watcher = lambda calls: watcher(calls - before)
+        try:
+            yield
+        finally:
+            self._watcher = None
 
     def tensor(self, array: np.ndarray) -> Any:
         """An array as the backend's own tensor, on the model's device."""

@@ -1,0 +1,107 @@
+"""Progress of long work: how much is done, of how much, and how long the rest takes."""
+
+import math
+import sys
+import time
+
+SECONDS = 30.0  # between two lines where they do not replace each other
+_REDRAWN = 0.1  # seconds between two drawings of a line in its place
+_last_said = -math.inf  # when there was the last line of any progress
+
+
+class Progress:
+    """One line: redrawn in its place on a terminal, elsewhere repeated every half minute.
+
+    Args:
+        title: what the line begins with; may be empty.
+        total: how much there is to do; None if that is not known.
+        done: what has become of so much, such as "samples attacked".
+        verbose: 0: silent. 1: prints.
+        every: seconds from one line to the next where they do not replace each other. None: half a minute.
+        in_place: whether the line is redrawn in its place. None: on a terminal.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        total: int | None,
+        done: str,
+        *,
+        verbose: int = 1,
+        every: float | None = None,
+        in_place: bool | None = None,
+    ) -> None:
+        self._title, self._total, self._what, self._verbose = title, total, done, verbose
+        on_terminal = sys.stdout is not None and sys.stdout.isatty()
+        self._in_place = bool(verbose) and (on_terminal if in_place is None else in_place)
+        self._every = _REDRAWN if self._in_place else SECONDS if every is None else every
+        self._started = self._said = now = time.monotonic()
+        if 0 <= now - _last_said < self._every:  # one thing after the other may take less than that each
+            self._said = _last_said
+        self._done = 0
+        if self._in_place:
+            self._draw(self._text(self._started))
+
+    def update(self, done: int) -> None:
+        """Notes that so much is done, and says it if it is time."""
+        self._done = done
+        if done != self._total:
+            self.tick()
+
+    def tick(self, detail: str = "") -> None:
+        """Says what is done if it is time: to be called as often as may be, also while no more is.
+
+        Args:
+            detail: what the line ends with.
+        """
+        now = time.monotonic()
+        if now - self._said < self._every:
+            return
+        self._said = now
+        text = self._text(now) + (f", {detail}" if detail else "")
+        if self._in_place:
+            self._draw(text)
+        else:
+            say(self._verbose, text)
+
+    def end(self, text: str = "") -> None:
+        """Prints the last line; without a text, none: one that was drawn in its place goes."""
+        if text:
+            text = f"{self._prefix()}{text}"
+        if self._in_place:
+            self._draw(text + "\n" if text else "")
+        elif text:
+            say(self._verbose, text)
+
+    def _text(self, now: float) -> str:
+        of_total = "" if self._total is None else f" of {self._total}"
+        text = f"{self._prefix()}{self._done}{of_total} {self._what}"
+        if not self._total or not self._done:
+            return text
+        return f"{text}, about {clock((now - self._started) * (self._total / self._done - 1))} left"
+
+    def _prefix(self) -> str:
+        return f"{self._title}: " if self._title else ""
+
+    def _draw(self, text: str) -> None:
+        _note()
+        print(f"\r\x1b[K{text}", end="", flush=True)  # back to the beginning, and clear the line
+
+
+def say(verbose: int, text: str) -> None:
+    """Prints a line of progress."""
+    if verbose:
+        _note()
+        print(text, flush=True)
+
+
+def _note() -> None:
+    global _last_said
+    _last_said = time.monotonic()
+
+
+def clock(seconds: float) -> str:
+    """ "1:02:03" or, below an hour, "02:03"."""
+    seconds = round(seconds)
+    minutes, hours = seconds // 60 % 60, seconds // 3600
+    return f"{hours}:{minutes:02}:{seconds % 60:02}" if hours else f"{minutes:02}:{seconds % 60:02}"
