@@ -47,7 +47,7 @@ def check(model: pathlib.Path, config: RunConfig, path: pathlib.Path) -> None:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ValueError(f"The model {model} cannot be loaded: the configuration in it is damaged") from None
     wrong = [
-        f"{name} is {_shown(wanted)} in the one and {_shown(found[name])} in the other"
+        f"{name} is {_shown(wanted)}, and {_shown(found[name])} in the model"
         for name, wanted in _wanted(config).items()
         if name in found and not _equal(found[name], wanted)
     ]

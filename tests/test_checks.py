@@ -1,6 +1,7 @@
 """Argument checks: what passes, in which form it comes back, and what the one line of an error says."""
 
 import fractions
+import pathlib
 
 import numpy as np
 import pytest
@@ -179,3 +180,17 @@ def test_shortened_text(length):
     short = checks.shorten(text)
     assert len(short) == min(length, 200) and short.endswith("y")
     assert (short == text) == (length <= 200) and (f"{length} characters" in short) == (length > 200)
+
+
+def test_paths(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert checks.check_path("data_dir", "~/x") == checks.check_path("data_dir", pathlib.Path("~/x")) == "/home/me/x"
+    assert checks.check_path("data_dir", "a/~b") == "a/~b"
+    assert checks.check_path("data_dir", "gs://bucket/~x", urls=True) == "gs://bucket/~x"
+    with pytest.raises(
+        ValueError, match="`run_dir` must be the path of a folder on this machine, and no URL. Received"
+    ):
+        checks.check_path("run_dir", "gs://bucket/x")
+    for wrong in ("", 3, None, b"x"):
+        with pytest.raises(ValueError, match="Argument `path` must be the path of a file. Received: path="):
+            checks.check_path("path", wrong, "the path of a file")

@@ -363,8 +363,8 @@ def test_resume_of_a_run_whose_configuration_is_not_that_of_its_model(finished, 
     assert main(f"--run_dir={tmp_path / 'run'}", "--resume", "--epochs=4") == 1
     line = the_line(capsys)
     assert f"The configuration {tmp_path / 'run/config.json'} is not that of the model " in line
-    assert "code_length is 4 in the one and 10 in the other" in line
-    assert "window_size is 8 in the one and 16 in the other" in line
+    assert "code_length is 4, and 10 in the model" in line
+    assert "window_size is 8, and 16 in the model" in line
     assert snapshot(tmp_path) == before
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lea_keras import data, pipelines, sprites
+from lea_keras import data, pipelines, probes, sprites
 
 DATA = pathlib.Path(
     os.environ.get("LEA_KERAS_TEST_DATA") or pathlib.Path(__file__).parents[2].joinpath("shared", "data")
@@ -405,6 +405,14 @@ def test_missing_data_are_one_line(name, tmp_path):
     (tmp_path / name).mkdir()  # a folder of the right name without the data
     with pytest.raises(FileNotFoundError, match="download=True"):
         data.load(name, data_dir=tmp_path)
+
+
+def test_a_home_folder_is_expanded(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for load in (data.load, lambda name, **rest: probes.sprites_data(name=name, **rest)):
+        with pytest.raises(FileNotFoundError, match=f"Looked for '{tmp_path}/data/dsprites'"):
+            load("dsprites", data_dir="~/data")
+    assert data._folder("gs://bucket/data") == "gs://bucket/data"
 
 
 @pytest.mark.parametrize(

@@ -351,8 +351,8 @@ DAMAGED = {
     ),
     "configuration of another model": (
         lambda run: change(run, window_size=8, strides=None),
-        "The configuration {run}/config.json is not that of the model {run}/model.keras: window_size is 8 in the one "
-        "and 16 in the other; strides is 8 in the one and 12 in the other\n",
+        "The configuration {run}/config.json is not that of the model {run}/model.keras: window_size is 8, "
+        "and 16 in the model; strides is 8, and 12 in the model\n",
     ),
     "binary metrics": (
         lambda run: (run / "metrics.csv").write_bytes(b"\x89PNG\0\xff"),

@@ -421,7 +421,7 @@ def test_a_configuration_that_is_not_that_of_the_model_is_not_compared(folder, t
     config = json.loads((folder / "004/config.json").read_text())
     (tmp_path / "runs/004/config.json").write_text(json.dumps(config | {"beta": 3.0}))
     assert compare(f"--compare={tmp_path / 'runs'}") == 1
-    assert "004/model.keras: beta is 3 in the one and 0.5 in the other" in the_line(capsys)
+    assert "004/model.keras: beta is 3, and 0.5 in the model" in the_line(capsys)
     (tmp_path / "runs/004/model.keras").write_text("mine")  # of which a comparison reads nothing else
     assert compare(f"--compare={tmp_path / 'runs'}") == 0
 
