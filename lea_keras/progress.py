@@ -1,8 +1,11 @@
 """Progress of long work: how much is done, of how much, and how long the rest takes."""
 
+import contextlib
 import math
 import sys
+import threading
 import time
+from collections.abc import Callable, Iterator
 
 SECONDS = 30.0  # between two lines where they do not replace each other
 _REDRAWN = 0.1  # seconds between two drawings of a line in its place
@@ -19,6 +22,8 @@ class Progress:
         verbose: 0: silent. 1: prints.
         every: seconds from one line to the next where they do not replace each other. None: half a minute.
         in_place: whether the line is redrawn in its place. None: on a terminal.
+        begins_slowly: whether the first takes longer than the others, as where something is compiled: how long the rest
+            takes is then told from the others.
     """
 
     def __init__(
@@ -30,6 +35,7 @@ class Progress:
         verbose: int = 1,
         every: float | None = None,
         in_place: bool | None = None,
+        begins_slowly: bool = False,
     ) -> None:
         self._title, self._total, self._what, self._verbose = title, total, done, verbose
         on_terminal = sys.stdout is not None and sys.stdout.isatty()
@@ -38,12 +44,15 @@ class Progress:
         self._started = self._said = now = time.monotonic()
         if 0 <= now - _last_said < self._every:  # one thing after the other may take less than that each
             self._said = _last_said
-        self._done = 0
+        self._done, self._done_at_start, self._begins_slowly = 0, 0, begins_slowly
+        self._detail, self._lock = "", threading.Lock()
         if self._in_place:
             self._draw(self._text(self._started))
 
     def update(self, done: int) -> None:
         """Notes that so much is done, and says it if it is time."""
+        if self._begins_slowly and done:
+            self._started, self._done_at_start, self._begins_slowly = time.monotonic(), done, False
         self._done = done
         if done != self._total:
             self.tick()
@@ -52,17 +61,25 @@ class Progress:
         """Says what is done if it is time: to be called as often as may be, also while no more is.
 
         Args:
-            detail: what the line ends with.
+            detail: what the line ends with, now and until there is another.
         """
-        now = time.monotonic()
-        if now - self._said < self._every:
-            return
-        self._said = now
-        text = self._text(now) + (f", {detail}" if detail else "")
+        self._detail = detail or self._detail
+        with self._lock:
+            now = time.monotonic()
+            if now - self._said < self._every:
+                return
+            self._said = now
+        text = self._text(now) + (f", {self._detail}" if self._detail else "")
         if self._in_place:
             self._draw(text)
         else:
             say(self._verbose, text)
+
+    def meanwhile(self) -> contextlib.AbstractContextManager[None]:
+        """Inside, the line is also said while nothing calls for it, as where the first step is compiled for minutes."""
+        if self._in_place or not self._verbose:
+            return contextlib.nullcontext()
+        return repeating(self.tick, self._every)
 
     def end(self, text: str = "") -> None:
         """Prints the last line; without a text, none: one that was drawn in its place goes."""
@@ -76,9 +93,10 @@ class Progress:
     def _text(self, now: float) -> str:
         of_total = "" if self._total is None else f" of {self._total}"
         text = f"{self._prefix()}{self._done}{of_total} {self._what}"
-        if not self._total or not self._done:
+        since_start = self._done - self._done_at_start
+        if not self._total or since_start <= 0:
             return text
-        return f"{text}, about {clock((now - self._started) * (self._total / self._done - 1))} left"
+        return f"{text}, about {clock((now - self._started) * (self._total - self._done) / since_start)} left"
 
     def _prefix(self) -> str:
         return f"{self._title}: " if self._title else ""
@@ -86,6 +104,27 @@ class Progress:
     def _draw(self, text: str) -> None:
         _note()
         print(f"\r\x1b[K{text}", end="", flush=True)  # back to the beginning, and clear the line
+
+
+@contextlib.contextmanager
+def repeating(tick: Callable[[], None], every: float) -> Iterator[None]:
+    """Inside, another thread calls ``tick``, which says something if it is time, four times every so many seconds."""
+    stopped = threading.Event()
+
+    def repeat() -> None:
+        while not stopped.wait(every / 4):
+            tick()
+
+    if not every:  # then each call of another says it
+        yield
+        return
+    thread = threading.Thread(target=repeat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
 
 
 def say(verbose: int, text: str) -> None:

@@ -219,20 +219,20 @@ def measure(model: keras.Model, data: lea_keras.data.Dataset, split: str = "test
     step = compiling.compiled(step, [*model.variables, *(v for metric in rln.values() for v in metric.variables)], data)
     sums: dict[str, Any] = collections.defaultdict(float)
     errors: dict[str, list[np.ndarray]] = {lea.name: [] for lea in leas}
-    progress = Progress(f"{split} data", len(data), "batches measured")
-    for batch, (images, labels) in enumerate(data, 1):
-        found = step(images, labels)
-        progress.update(batch)
-        size = len(images)
-        sums["samples"] += size
-        for name in ("loss", "right", "labels"):
-            sums[name] += found[name].astype(np.float64)
-        for lea in leas:
-            of_lea = found[lea.name]
-            errors[lea.name].append(of_lea.pop("errors"))
-            for name, value in of_lea.items():
-                sums[f"{lea.name}_{name}"] += float(value) * size
-
+    progress = Progress(f"{split} data", len(data), "batches measured", begins_slowly=True)
+    with progress.meanwhile():
+        for batch, (images, labels) in enumerate(data, 1):
+            found = step(images, labels)
+            progress.update(batch)
+            size = len(images)
+            sums["samples"] += size
+            for name in ("loss", "right", "labels"):
+                sums[name] += found[name].astype(np.float64)
+            for lea in leas:
+                of_lea = found[lea.name]
+                errors[lea.name].append(of_lea.pop("errors"))
+                for name, value in of_lea.items():
+                    sums[f"{lea.name}_{name}"] += float(value) * size
     progress.end()
     samples = sums.pop("samples")
     values = {

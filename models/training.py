@@ -1,5 +1,6 @@
 """A run from its configuration to its table: data, model, training with checkpoints, results in a run folder."""
 
+import contextlib
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ import numpy as np
 
 import lea_keras.data
 from lea_keras import callbacks, plots
+from lea_keras.callbacks.progress import TimeLeft
 from lea_keras.callbacks.scalars import EpochScalars
 from lea_keras.data import Dataset
 from models import agreement, distribution, failures, parts, registry, runs, tables
@@ -156,15 +158,19 @@ def _fit(
 ) -> None:
     """Trains and, after each epoch, validates: on the test data (thesis section 4.1) if the run has no other."""
     verbose = 1 if sys.stdout.isatty() else 2  # a bar that redraws itself is of use on a terminal only
-    model.fit(
-        splits["train"],
-        validation_data=splits[config.validates_on],
-        epochs=config.epochs,
-        initial_epoch=finished,
-        shuffle=False,  # the data does that
-        verbose=verbose if writers else 0,
-        callbacks=[callbacks.StopOnNaN(), *writers],
-    )
+    with contextlib.ExitStack() as stack:
+        for callback in writers:
+            if isinstance(callback, TimeLeft):
+                stack.enter_context(callback.meanwhile())
+        model.fit(
+            splits["train"],
+            validation_data=splits[config.validates_on],
+            epochs=config.epochs,
+            initial_epoch=finished,
+            shuffle=False,  # the data does that
+            verbose=verbose if writers else 0,
+            callbacks=[callbacks.StopOnNaN(), *writers],
+        )
 
 
 def _writers(

@@ -495,7 +495,7 @@ def test_lines_within_an_epoch_where_no_bar_shows_it(capsys):
         [
             f"Epoch {epoch}/2",
             f"Epoch {epoch} of 2: 0 of 3 batches done",
-            f"Epoch {epoch} of 2: 1 of 3 batches done, about T left",
+            f"Epoch {epoch} of 2: 1 of 3 batches done",
             f"Epoch {epoch} of 2: 2 of 3 batches done, about T left",
             f"Epoch {epoch} of 2: 0 batches of the validation done",
             f"Epoch {epoch} of 2: 1 batches of the validation done",
@@ -506,6 +506,20 @@ def test_lines_within_an_epoch_where_no_bar_shows_it(capsys):
     assert sorted(lines) == sorted([*of_epochs[0], "1 of 2 epochs done, about T left", *of_epochs[1]])
     time_left.on_test_begin()  # of an evaluation after training, which is none of its epochs
     time_left.on_test_batch_begin(1)
+    assert capsys.readouterr().out == ""
+
+
+def test_lines_within_a_batch_that_takes_long(capsys):
+    class Slow(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            time.sleep(0.2)
+            raise KeyError
+
+    time_left = callbacks.TimeLeft(every=0.05)
+    with pytest.raises(KeyError), time_left.meanwhile():
+        small_fit(verbose=0, callbacks=[time_left, Slow()])
+    assert capsys.readouterr().out.count("Epoch 1 of 2: 0 of 3 batches done\n") > 1
+    time.sleep(0.1)
     assert capsys.readouterr().out == ""
 
 

@@ -2,6 +2,7 @@
 
 import io
 import sys
+import time
 
 import pytest
 
@@ -50,7 +51,7 @@ def test_it_is_said_also_while_nothing_more_is_done(now, capsys):
     assert capsys.readouterr().out.splitlines() == [
         "0 of 4 batches done, 5 calls",
         "0 of 4 batches done, 10 calls",
-        "1 of 4 batches done, about 00:45 left",
+        "1 of 4 batches done, about 00:45 left, 11 calls",
     ]
 
 
@@ -115,3 +116,27 @@ def test_half_a_minute_is_over_also_where_one_thing_follows_another(now, capsys)
     line = Progress("from 200", 10, "done")
     line.tick()
     assert capsys.readouterr().out == ""
+
+
+def test_what_begins_slowly_is_told_from_the_others(now, capsys):
+    line = Progress("", 10, "done", every=1, begins_slowly=True)
+    for second, done in ((1, 0), (101, 2), (104, 4)):
+        now[0] = second
+        line.update(done)
+    assert capsys.readouterr().out.splitlines() == ["0 of 10 done", "2 of 10 done", "4 of 10 done, about 00:09 left"]
+
+
+def test_it_is_said_while_nothing_calls_for_it(capsys):
+    line = Progress("a", 3, "done", every=0.02)
+    line.update(1)
+    with pytest.raises(KeyError), line.meanwhile():
+        time.sleep(0.2)
+        raise KeyError
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) > 2 and all(text.startswith("a: 1 of 3 done, about ") for text in lines)
+    time.sleep(0.1)
+    assert capsys.readouterr().out == ""  # whatever ended it, nothing goes on
+    for silent in (Progress("a", 3, "done", every=0.01, verbose=0), Progress("a", 3, "done", in_place=True)):
+        with silent.meanwhile():
+            time.sleep(0.05)
+    assert capsys.readouterr().out == "\r\x1b[Ka: 0 of 3 done"

@@ -1,11 +1,13 @@
 """Time that the rest of a training takes."""
 
+import contextlib
 import time
 from typing import Any
 
 import keras
 
-from lea_keras.progress import Progress, clock, say
+from lea_keras import progress
+from lea_keras.progress import Progress, clock, repeating, say
 
 __all__ = ["TimeLeft", "clock"]
 
@@ -36,7 +38,7 @@ class TimeLeft(keras.callbacks.Callback):
         if self._started is not None:
             seconds = (now - self._started) * (epochs - epoch)
             say(1, f"{epoch} of {epochs} epochs done, about {clock(seconds)} left")
-        self._started, self._title = now, f"Epoch {epoch + 1} of {epochs}"
+        self._started, self._tested, self._title = now, None, f"Epoch {epoch + 1} of {epochs}"
         self._progress = self._new_progress(self.params.get("steps"), "batches done")
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
@@ -55,7 +57,19 @@ class TimeLeft(keras.callbacks.Callback):
         if self._tested is not None:
             self._tested.update(batch)
 
+    def meanwhile(self) -> contextlib.AbstractContextManager[None]:
+        """With ``fit`` inside, the line is also said within a batch, as where the first step is compiled for minutes.
+
+        It is not without this, since Keras tells no callback that ``fit`` has failed.
+        """
+        return repeating(self._tick, progress.SECONDS if self.every is None else self.every)
+
+    def _tick(self) -> None:
+        current = self._tested or self._progress
+        if current is not None:
+            current.tick()
+
     def _new_progress(self, total: int | None, done: str) -> Progress | None:
         if self.params.get("verbose") in (1, "auto"):
             return None
-        return Progress(self._title, total, done, every=self.every, in_place=False)
+        return Progress(self._title, total, done, every=self.every, in_place=False, begins_slowly=True)

@@ -128,7 +128,9 @@ def measure(
         started = time.monotonic()
         epoch_order = order[split:][data._permutation(len(order) - split, seed, epoch)]
         epoch_batches = list(batches(epoch_order, batch_size, whole=True))
-        progress = Progress(f"Epoch {epoch} of {epochs}", len(epoch_batches), "batches done", verbose=verbose)
+        progress = Progress(
+            f"Epoch {epoch} of {epochs}", len(epoch_batches), "batches done", verbose=verbose, begins_slowly=True
+        )
         for done, batch in enumerate(epoch_batches):
             progress.update(done)
             for trainee, x in _inputs(active, cache, batch):

@@ -7,6 +7,7 @@ import time
 import warnings
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import foolbox
@@ -115,7 +116,7 @@ def evaluate(
     images = check_images(images, bounds)
     victim = Victim(model, images.shape[1:], bounds)
     progress = Progress("Before the attacks", 2 * len(images), "images through the model", verbose=verbose)
-    with victim.watched(progress.update):
+    with victim.watched(progress.update), progress.meanwhile():
         logits = victim.check(images)
     progress.end()
     labels = check_labels(labels, *logits.shape)
@@ -128,7 +129,7 @@ def evaluate(
         store = Store(output_dir, {**digests, "predictions": digest_of(predictions), **shared})
         stored = {name: store.load(name, options[name], keep_images) for name in makers}
     progress = Progress("Gradients", 2 * len(attacked), "images through the model", verbose=verbose)
-    with victim.watched(progress.update):
+    with victim.watched(progress.update), progress.meanwhile():
         masked = _masked_gradients(victim, images[attacked], labels[attacked])
     progress.end()
     accuracy = len(attacked) / len(images)
@@ -141,8 +142,8 @@ def evaluate(
             say(verbose, f"{title}: done before; {_outcome(name, found[name])}")
             continue
         progress = Progress(title, len(attacked), "samples attacked", verbose=verbose)
-        watched = victim.watched(lambda calls, progress=progress: progress.tick(f"{calls} images through the model"))
-        with watched, store.owned(name) if store is not None else contextlib.nullcontext():
+        owned = store.owned(name) if store is not None else contextlib.nullcontext()
+        with owned, victim.watched(partial(_tell_calls, progress)), progress.meanwhile():
             found[name] = _attack(victim, images, labels, attacked, name, make, seed, batch_size, progress, keep_images)
             if store is not None:
                 store.save(name, options[name], found[name])
@@ -237,6 +238,10 @@ def _attack(
     if not keep_images:
         return Found(records, None)
     return Found(records, np.concatenate(kept) if kept else images[:0])
+
+
+def _tell_calls(progress: Progress, calls: int) -> None:
+    progress.tick(f"{calls} images through the model")
 
 
 def _seed(seed: int, name: str, start: int) -> int:
