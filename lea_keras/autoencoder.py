@@ -19,7 +19,8 @@ class Parts(NamedTuple):
     Attributes:
         codes: [n, code_length], in the compute dtype.
         reconstructions: [n, wh, ww, c], in the compute dtype; None if nothing was decoded.
-        measures: [n] by name, float32 or wider (see ``lea_keras.losses``): "rl" (Eq. 4.3) if something was decoded, "kl" (Eq. 2.24) for the VAEs.
+        measures: [n] by name, float32 or wider (see ``lea_keras.losses``): "rl" (Eq. 4.3) if something was decoded,
+            "kl" (Eq. 2.24) for the VAEs.
     """
 
     codes: Any
@@ -130,7 +131,7 @@ class Autoencoder(layers.Layer):
         del count, training
 
     def encode_features(self, features: Any, noise: Any, training: bool) -> tuple[Any, dict[str, Any]]:
-        """Returns the codes [n, code_length] of features and what is measured of each, [n] by name, float32 or wider."""
+        """Returns the codes [n, code_length] of features and what is measured of each: by name [n], float32 or wider."""
         del noise, training
         return self.code(features), {}
 
@@ -242,6 +243,10 @@ class Autoencoder(layers.Layer):
     def compute_output_shape(self, windows_shape: Any) -> tuple[Any, ...]:
         return tuple(windows_shape)
 
+    def save_own_variables(self, store: Any) -> None:
+        quantization.check_restorable(self)
+        super().save_own_variables(store)
+
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Autoencoder":
         config = dict(config)
@@ -252,14 +257,18 @@ class Autoencoder(layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         parts = quantization.parts_config(self) if self.built else self._quantization
-        return super().get_config() | ({"quantization": parts} if parts else {}) | {
-            "code_length": self.code_length,
-            "encoder": self._encoder_name or coders.unbuilt_config(self.encoder),
-            "decoder": self._decoder_name or coders.unbuilt_config(self.decoder),
-            "kernels": self.kernels,
-            "kernel_size": self.kernel_size,
-            "conv_strides": self.conv_strides,
-        }
+        return (
+            super().get_config()
+            | ({"quantization": parts} if parts else {})
+            | {
+                "code_length": self.code_length,
+                "encoder": self._encoder_name or coders.unbuilt_config(self.encoder),
+                "decoder": self._decoder_name or coders.unbuilt_config(self.decoder),
+                "kernels": self.kernels,
+                "kernel_size": self.kernel_size,
+                "conv_strides": self.conv_strides,
+            }
+        )
 
     def _ensure_built(self, windows: Any) -> None:
         if not self.built:
