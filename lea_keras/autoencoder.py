@@ -131,7 +131,7 @@ class Autoencoder(layers.Layer):
         del count, training
 
     def encode_features(self, features: Any, noise: Any, training: bool) -> tuple[Any, dict[str, Any]]:
-        """Returns the codes [n, code_length] of features and what is measured of each: by name [n], float32 or wider."""
+        """Returns codes [n, code_length] of features and what is measured of each, [n] by name, float32 or wider."""
         del noise, training
         return self.code(features), {}
 

@@ -37,16 +37,14 @@ def parts_config(layer: layers.Layer) -> dict[str, Any]:
 
 
 def check_restorable(layer: layers.Layer) -> None:
-    """Raises ``ValueError`` where a layer inside a layer is quantised such that Keras stores less than it is made of."""
+    """Raises ``ValueError`` where Keras would not store all that a quantised layer inside a layer is made of."""
     for part in quantized_parts(layer):
         store: dict[str, Any] = {}
         if part.quantization_mode in _CALIBRATED:
             part.save_own_variables(store)
             if len(store) < len(part.weights):
-                allowed = (
-                    f"none of {_CALIBRATED} in a model to be saved: Keras would not store all of layer {part.name!r}"
-                )
-                raise fail("mode", allowed, part.quantization_mode)
+                hint = f"Keras would not store all of layer {part.name!r}."
+                raise fail("mode", f"none of {_CALIBRATED} in a model to be saved", part.quantization_mode, hint)
 
 
 def quantize_parts(layer: layers.Layer, config: dict[str, Any]) -> None:
