@@ -150,8 +150,7 @@ class Autoencoder(layers.Layer):
         return windows
 
     def encode_features(self, features: Any, noise: Any, training: bool) -> tuple[Any, dict[str, Any]]:
-        """Returns the codes [n, code_length] of features and what is measured of each, [n] by name, float32 or
-        wider."""
+        """Returns codes [n, code_length] of features and what is measured of each, [n] by name, float32 or wider."""
         del noise, training
         return self.code(features), {}
 
@@ -280,6 +279,10 @@ class Autoencoder(layers.Layer):
 
     def compute_output_shape(self, windows_shape: Any) -> tuple[Any, ...]:
         return tuple(windows_shape)
+
+    def save_own_variables(self, store: Any) -> None:
+        quantization.check_restorable(self)
+        super().save_own_variables(store)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Autoencoder":

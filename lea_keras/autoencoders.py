@@ -13,6 +13,7 @@ from keras import layers, ops
 from lea_keras import losses
 from lea_keras.autoencoder import Autoencoder
 from lea_keras.checks import check_choice, check_number, check_positive_int, fail
+from lea_keras.saving import check_format
 from lea_keras.version import PACKAGE
 
 
@@ -164,6 +165,7 @@ class VariationalAutoencoder(Autoencoder):
         super().load_own_variables({key: store[key] for key in store.keys() if key not in ("noise", "clock")})
 
     def get_config(self) -> dict[str, Any]:
+        check_format("the state of its noise and the number of its steps")
         return super().get_config() | {"beta": self.beta, "warmup_steps": self.warmup_steps, "seed": self.seed}
 
 

@@ -156,6 +156,8 @@ class _Copier:
         if first:
             images = ops.transpose(images, (0, 2, 3, 1))  # [b, c, h, w] -> [b, h, w, c]
         code_maps = _keep_largest(encode(lea, images), autoencoder)
+        if autoencoder.compute_dtype != lea.compute_dtype:
+            code_maps = ops.cast(code_maps, lea.compute_dtype)
         if first:
             code_maps = ops.transpose(code_maps, (0, 3, 1, 2))  # [b, code_length, rows, columns]
         return keras.Model(inputs, code_maps, name=lea.name)

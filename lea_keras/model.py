@@ -14,9 +14,13 @@ from lea_keras.functional import functional_class, is_functional
 from lea_keras.influences import at_the_front, influences
 from lea_keras.layer import LocallyEmbeddedAutoencoder, Use, forward_pass
 from lea_keras.optimizations import JOINT, MAIN, OPTIMIZATIONS, Phase, plan, total
+from lea_keras.quantization import check_restorable
 from lea_keras.reports import Reports
+from lea_keras.saving import check_filepath, check_format
 from lea_keras.subset_optimizer import SubsetOptimizer
 from lea_keras.version import PACKAGE
+
+_NOT_IN_HDF5 = "the optimizers and clocks of LEAs"
 
 
 def find_leas(layer: keras.layers.Layer) -> list[LocallyEmbeddedAutoencoder]:
@@ -268,7 +272,19 @@ class LEAModel(keras.Model):
         self._reports.update(None if main_loss is None else main_loss * replicas, uses, size)
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
+    def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Saves as ``keras.Model.save``, as ``.keras`` only.
+
+        Raises:
+            ValueError: for the path of an HDF5 file, which has no place for the optimizers and clocks of LEAs.
+        """
+        check_filepath(filepath, _NOT_IN_HDF5)
+        for lea in self.lea_layers:
+            check_restorable(lea.autoencoder)
+        super().save(filepath, *args, **kwargs)
+
     def get_config(self) -> dict[str, Any]:
+        check_format(_NOT_IN_HDF5)
         config = super().get_config()
         return config | {"optimization": self.optimization} if "input_layers" in config else config
 

@@ -9,6 +9,10 @@ from typing import Any
 import keras
 from keras import layers
 
+from lea_keras.checks import fail
+
+_CALIBRATED = ("gptq", "awq")
+
 
 def _parts(layer: layers.Layer) -> list[layers.Layer]:
     """All layers inside a layer, in the order in which they were added."""
@@ -25,7 +29,22 @@ def parts_config(layer: layers.Layer) -> dict[str, Any]:
     quantized = {str(i): part for i, part in enumerate(_parts(layer)) if part.quantization_mode is not None}
     # A part without such a config came into being quantised, by a dtype policy that the config of its owner has.
     configs = {i: getattr(part, "quantization_config", None) for i, part in quantized.items()}
-    return {i: keras.saving.serialize_keras_object(config) for i, config in configs.items() if config is not None}
+    return {
+        i: keras.saving.serialize_keras_object(config)
+        for i, config in configs.items()
+        if config is not None and config.mode not in _CALIBRATED
+    }
+
+
+def check_restorable(layer: layers.Layer) -> None:
+    """Raises ``ValueError`` where Keras would not store all that a quantised layer inside a layer is made of."""
+    for part in quantized_parts(layer):
+        store: dict[str, Any] = {}
+        if part.quantization_mode in _CALIBRATED:
+            part.save_own_variables(store)
+            if len(store) < len(part.weights):
+                hint = f"Keras would not store all of layer {part.name!r}."
+                raise fail("mode", f"none of {_CALIBRATED} in a model to be saved", part.quantization_mode, hint)
 
 
 def quantize_parts(layer: layers.Layer, config: dict[str, Any]) -> None:

@@ -42,6 +42,7 @@ def fresh_keras():
     keras.utils.set_random_seed(0)
     keras.config.set_dtype_policy("float32")
     yield
+    keras.config.set_floatx("float32")
     keras.config.set_dtype_policy("float32")
     keras.config.set_image_data_format("channels_last")
 

@@ -493,6 +493,23 @@ def test_mixed_precision_keeps_losses_in_float32(name, dtype):
     assert all(np.all(np.isfinite(gradient)) for gradient in gradients)
 
 
+CODERS = [("float32", "mixed_float16"), ("mixed_bfloat16", "float64"), ("float64", "float32"), ("float32", "float64")]
+
+
+@pytest.mark.parametrize(("dtype", "other"), few(CODERS, CODERS[:1]))
+@pytest.mark.parametrize("name", few(TYPES, ["capacity_vae"]))
+def test_coders_with_a_dtype_policy_of_their_own(name, dtype, other):
+    """Codes and reconstructions have the autoencoder's all the same, as it declares."""
+    encoder, decoder = coders.FullyConnectedEncoder(dtype=other), coders.FullyConnectedDecoder(dtype=other)
+    autoencoder = autoencoders.get(name, code_length=6, encoder=encoder, decoder=decoder, dtype=dtype)
+    windows = make_windows(4, 3, 3, 1)
+    codes = autoencoder.encode(windows)
+    objective = autoencoder.objective(windows, training=True)
+    values = [codes, autoencoder.decode(codes), autoencoder(windows), objective.codes, objective.reconstructions]
+    assert {keras.backend.standardize_dtype(value.dtype) for value in values} == {dtype.removeprefix("mixed_")}
+    assert np.isfinite(objective.loss)
+
+
 # Configurations
 
 

@@ -73,6 +73,35 @@ def test_automatic_chunks_are_the_same_step():
 
 
 @once
+@pytest.mark.parametrize("floatx", ["float16", "float64"])
+def test_other_floatx(floatx):
+    keras.config.set_floatx(floatx)
+    keras.config.set_dtype_policy(floatx)
+    tolerance = {"rtol": 2e-2, "atol": 2e-2} if floatx == "float16" else {"rtol": 1e-12, "atol": 1e-12}
+    images = IMAGES[:1, :5].astype(floatx)
+    (first, gradients), (second, others) = (
+        objective_and_gradients(make_lea(chunk_windows=n), images) for n in (8, None)
+    )
+    assert first.dtype == second.dtype == floatx
+    for chunked, whole in zip([first, *gradients], [second, *others], strict=True):
+        np.testing.assert_allclose(chunked, whole, **tolerance)
+
+
+def objective_and_gradients(layer, images):
+    """The registered loss and its gradients, from weights that depend on nothing."""
+    layer.build(images.shape)
+    for i, weight in enumerate(layer.weights):
+        weight.assign(np.random.default_rng(i).normal(size=weight.shape) / 3)
+
+    def loss(images):
+        layer(images)
+        return layer.losses[0], ()
+
+    value, _, gradients = value_and_gradients(loss, [images], layer.trainable_variables)
+    return value, gradients
+
+
+@once
 def test_mixed_precision():
     """Gradients come scaled from float16 and are summed in float32."""
     keras.config.set_dtype_policy("mixed_float16")
@@ -138,6 +167,51 @@ def test_sizes_known_only_to_the_graph(jit_compile):
     whole.set_weights(layer.get_weights())
     for images in (IMAGES, IMAGES[:1, :5]):
         np.testing.assert_allclose(codes(tf.constant(images)), whole(images), **CLOSE)
+
+
+@needs_tensorflow
+@pytest.mark.parametrize("loss_weight", [1.0, 0.0])  # with the objective, and of the codes alone
+@pytest.mark.parametrize("unknown", [(3, 9, None, 2), (None, None, None, 2)], ids=["width", "all"])
+def test_gradients_where_sizes_are_known_only_to_the_graph(unknown, loss_weight):
+    def gradients(chunk_windows, images):
+        layer = make_lea("capacity_vae", (4, 3), (2, 1), chunk_windows=chunk_windows, loss_weight=loss_weight)
+        layer.build((None, None, None, 2))
+        for i, weight in enumerate(layer.trainable_weights):
+            weight.assign(np.random.default_rng(i).normal(size=weight.shape) / 3)
+        variables = [variable.value for variable in layer.trainable_variables]
+
+        @tf.function(input_signature=[tf.TensorSpec(unknown)], autograph=False)
+        def graph(images):
+            with tf.GradientTape() as tape:
+                tape.watch(images)
+                loss = tf.reduce_sum(tf.sin(layer(images, training=True))) + sum(layer.losses)
+            return tape.gradient(loss, [images, *variables], unconnected_gradients="zero")
+
+        return graph(images)
+
+    for images in (IMAGES, IMAGES[:1, :5]) if unknown[0] is None else (IMAGES,):
+        for chunked, whole in zip(gradients(5, images), gradients(None, images), strict=True):
+            np.testing.assert_allclose(chunked, whole, rtol=1e-4, atol=1e-4)
+
+
+@needs_tensorflow
+@pytest.mark.parametrize("optimization", ["joint", "alternate"])  # the others' gradients are those of "joint"
+def test_training_on_images_of_a_width_known_only_to_the_graph(optimization):
+    images, labels = make_data(4)
+
+    def weights(chunk_windows):
+        keras.utils.set_random_seed(0)
+        inputs = keras.Input((None, None, 1))
+        maps = make_lea(chunk_windows=chunk_windows)(layers.Conv2D(2, 3, padding="same")(inputs))
+        outputs = layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling2D()(maps))
+        model = lea_keras.LEAModel(inputs, outputs, optimization=optimization)
+        compile_model(model, keras.optimizers.SGD(0.05), metrics=None)
+        shapes = (tf.TensorSpec((None, 8, None, 1)), tf.TensorSpec((None, 3)))
+        model.fit(tf.data.Dataset.from_generator(lambda: iter([(images, labels)]), output_signature=shapes), verbose=0)
+        return model.get_weights()
+
+    for chunked, whole in zip(weights(12), weights(None), strict=True):
+        np.testing.assert_allclose(chunked, whole, **CLOSE)
 
 
 @once

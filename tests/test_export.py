@@ -180,8 +180,8 @@ def test_keeps_dtype_policies(policy, encoder):
 def test_a_float32_autoencoder_in_a_float16_lea():
     inputs = keras.Input((8, 8, 1))
     lea = lea_keras.LocallyEmbeddedAutoencoder(4, make_autoencoder(), dtype="mixed_float16")
-    export = check(keras.Model(inputs, lea(inputs)), images_of(3, 8, 8, 1), 1e-6)
-    assert export.output.dtype == "float32"
+    export = check(keras.Model(inputs, lea(inputs)), images_of(3, 8, 8, 1), 2e-3)
+    assert export.output.dtype == "float16"
 
 
 def test_k_sparse_keeps_the_largest_and_among_equals_the_first():
@@ -366,6 +366,18 @@ def test_a_model_without_leas_is_copied():
     assert not {id(v) for v in export.variables + again.variables} & {id(v) for v in model.variables}
 
 
+def quantized():
+    model = one_lea()
+    model.quantize("int8")
+    return model
+
+
+def test_other_layers_may_be_quantised():
+    model = make_model(leas=1)
+    model.quantize("int8", filters=lambda layer: "lea" not in str(layer.path))
+    assert check(model, make_data()[0]).layers[-1].quantization_mode == "int8"
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -381,8 +393,12 @@ def test_a_model_without_leas_is_copied():
             lambda: keras.Sequential([keras.Input((8, 8, 1)), lea_keras.LocallyEmbeddedAutoencoder(2, OwnCode())]),
             "encode as this package's do.*OwnCode",
         ),
+        (
+            quantized,
+            "whose LEAs are not quantised. Export it before it is quantised. Received: model=\"quantised LEA 'l",
+        ),
     ],
-    ids=["subclassed", "unbuilt", "layer", "wrapped", "nested subclassed", "own code"],
+    ids=["subclassed", "unbuilt", "layer", "wrapped", "nested subclassed", "own code", "quantised"],
 )
 def test_errors_name_what_to_do(make, message):
     with pytest.raises(ValueError, match=message) as caught:

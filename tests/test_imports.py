@@ -24,6 +24,7 @@ LEVELS = [
         "downloads",
         "pipelines",
         "quantization",
+        "saving",
         "splits",
         "sprites",
         "subset_optimizer",

@@ -6,11 +6,25 @@ import pytest
 from backends import BACKEND, needs_tensorflow
 from gradients import value_and_gradients
 from keras import layers
-from layer_checks import TYPES, few, make_autoencoder, make_data, make_lea, once
+from layer_checks import (
+    EAGERLY,
+    TYPES,
+    compile_model,
+    few,
+    make_autoencoder,
+    make_data,
+    make_lea,
+    make_model,
+    once,
+)
 
 import lea_keras
 from lea_keras.layer import forward_pass
+from lea_keras.losses import wide_dtype
 from lea_keras.windows import extract_windows
+
+if BACKEND == "tensorflow":
+    import tensorflow as tf
 
 WINDOWINGS = [(2, None, "same"), (3, 2, "same"), (3, 2, "valid"), ((2, 3), (1, 2), "same"), (4, 5, "valid")]
 
@@ -126,6 +140,71 @@ def test_mixed_precision_in_a_plain_fit(policy, kind):
     assert lea(images).dtype == policy.removeprefix("mixed_")
     assert all(loss.dtype == "float32" for loss in lea.losses)
     assert all(variable.dtype == "float32" for variable in lea.trainable_variables)
+
+
+FLOATX = [
+    (*case, floatx) for floatx in ("float64", "float16") for case in ((None, "vae"), ("alternate", "capacity_vae"))
+]
+FLOATX += [("joint", "k_sparse", "float64"), ("independent", "standard", "float16")]
+
+
+@pytest.mark.parametrize(("optimization", "kind", "floatx"), few(FLOATX, [("alternate", "vae", "float16")]))
+def test_another_floatx(optimization, kind, floatx):
+    """Weights and code maps have it, losses at least float32."""
+    keras.config.set_floatx(floatx)
+    keras.config.set_dtype_policy(floatx)
+    model = compile_model(make_model(optimization, kind, leas=1), keras.optimizers.SGD(1e-3), run_eagerly=EAGERLY)
+    images, labels = make_data()
+    history = model.fit(images.astype(floatx), labels, epochs=2, batch_size=8, verbose=0).history
+    assert np.all(np.isfinite([*history.values()])) and history["loss"][1] != history["loss"][0]
+    assert {weight.dtype for weight in model.get_layer("lea_1").weights} == {floatx}
+    with forward_pass("objectives") as current:
+        code_maps = model.get_layer("lea_1")(keras.ops.zeros((1, 8, 8, 2)))
+    objective = current.uses[0].objective
+    assert code_maps.dtype == floatx
+    assert {objective.loss.dtype, *(m.dtype for m in objective.measures.values())} == {wide_dtype(floatx)}
+
+
+@once
+def test_a_loss_in_float64_is_not_rounded_to_float32():
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    images = np.random.default_rng(0).random((2, 8, 8, 1))
+    lea = make_lea(strides=4)
+    lea(images)
+    windows = np.reshape(extract_windows(images, 4), (-1, 4, 4, 1))
+    reconstructions = np.array(lea.autoencoder(windows))
+    expected = np.mean(np.sum((windows - reconstructions) ** 2, axis=(1, 2, 3)))
+    assert lea.losses[0].dtype == "float64"
+    assert abs(float(lea.losses[0]) - expected) < 1e-14 * expected
+    assert abs(np.float32(expected) - expected) > 1e-10 * expected
+
+
+POLICIES = [("float32", "mixed_float16"), ("mixed_bfloat16", "float32"), ("float64", "float32"), ("float32", "float64")]
+
+
+@pytest.mark.parametrize(("policy", "other"), few(POLICIES, POLICIES[:1]))
+@pytest.mark.parametrize("kind", few(["k_sparse", "capacity_vae"], ["capacity_vae"]))
+@pytest.mark.parametrize("chunk_windows", few([None, 200], [None]))
+def test_code_maps_have_the_dtype_of_the_layer_whatever_that_of_its_autoencoder(policy, other, kind, chunk_windows):
+    inputs = keras.Input((8, 8, 1))
+    autoencoder = make_autoencoder(kind, dtype=other)
+    lea = lea_keras.LocallyEmbeddedAutoencoder(4, autoencoder, 4, dtype=policy, chunk_windows=chunk_windows)
+    model = keras.Model(inputs, lea(inputs))
+    images, _ = make_data(2)
+    outputs = [model.output, lea(images), lea(images, training=True), model(images)]
+    if BACKEND == "tensorflow":
+        outputs.append(tf.function(lea)(images))
+    with forward_pass("codes"):
+        outputs.append(lea(images))
+    compute = policy.removeprefix("mixed_")
+    assert {keras.backend.standardize_dtype(output.dtype) for output in outputs} == {compute}
+    codes = autoencoder.encode(extract_windows(images, 4)[0, 0])
+    assert codes.dtype == autoencoder.decode(codes).dtype == other.removeprefix("mixed_")
+    assert lea.losses[0].dtype == "float32"
+    assert lea_keras.LocallyEmbeddedAutoencoder(4, kind, dtype=policy).autoencoder.dtype_policy.name == policy
+    by_config = lea_keras.LocallyEmbeddedAutoencoder.from_config(lea.get_config())
+    assert (by_config.dtype_policy.name, by_config.autoencoder.dtype_policy.name) == (policy, other)
 
 
 def test_unknown_sizes_accept_images_of_any_size():

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from backends import needs_tensorflow
 from compiling import compiled
 from keras import ops
 
@@ -151,3 +152,16 @@ def test_everything_is_the_same_under_xla():
     arguments = (*windows, *codes, ops.array(3))
     for under_xla, eager in zip(compiled(everything)(*arguments), everything(*arguments), strict=True):
         np.testing.assert_allclose(under_xla, eager, rtol=1e-5)
+
+
+@needs_tensorflow  # JAX has no float64 unless it is told so before it starts
+def test_float64_stays():
+    """One part in 2⁴⁰ is more than float32 can tell from none."""
+    windows, step = ops.zeros((1, 1), "float64"), 1 + 2.0**-40
+    rl = losses.reconstruction_loss(windows, ops.array([[step]], "float64"))
+    assert rl.dtype == "float64" and float(rl) == step**2 != 1
+    assert float(losses.reconstruction_loss(ops.zeros((1, 1)), ops.array([[step]], "float64"))) == step**2
+    kl = losses.kl_divergence(ops.array([[step]], "float64"), ops.zeros((1, 1)))
+    assert kl.dtype == "float64" and float(kl[0]) == step**2
+    assert float(losses.capacity_penalty(ops.array(step, "float64"), ops.array(0.0), 1.0)) == step
+    assert float(losses.ramp(ops.array(1), step, 1, "float64")) == float(losses.ramp(0, step, 0, "float64")) == step

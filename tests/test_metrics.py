@@ -1,11 +1,13 @@
 """How well windows are reconstructed: RLN and confidence, against hand-worked examples and what must hold always."""
 
+import keras
 import numpy as np
 import pytest
 from compiling import compiled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
+from layer_checks import few
 
 from lea_keras import losses, metrics
 
@@ -213,3 +215,22 @@ def test_metric_kl_per_code_variable():
     assert metrics.KLDivergence.from_config(state.get_config()).code_length == 4
     with pytest.raises(ValueError, match="Argument `code_length` must be"):
         metrics.KLDivergence(0)
+
+
+@pytest.mark.parametrize("floatx", few(["float16", "float64"], ["float16"]))  # JAX has no float64 unless told so
+def test_metrics_under_another_floatx(floatx):
+    """Sums of float16 would end at 65 504."""
+    keras.config.set_floatx(floatx)
+    windows = np.full((3, 2, 2, 1), 200.0, floatx) * np.arange(3, dtype=floatx)[:, None, None, None]
+    expected = {"rl": 4 * 200.0**2 * 5 / 3, "rln": 5 / 12, "kl": 200.0**2 * 5 / 3}
+    kl = metrics.KLDivergence(1)
+    kl.update_state(windows[:, 0, 0], 0 * windows[:, 0, 0])
+    results = {"kl": kl.result()[0]}
+    for metric in (metrics.ReconstructionLoss(), metrics.NormalizedReconstructionLoss()):
+        metric.update_state(windows, 0 * windows)
+        results[metric.name] = metric.result()
+        assert all(variable.dtype == losses.wide_dtype(floatx) for variable in metric.variables)
+    for name, value in expected.items():
+        np.testing.assert_allclose(float(results[name]), value, rtol=1e-6, err_msg=name)
+    confidence = metrics.reconstruction_confidence(windows, 0 * windows)
+    np.testing.assert_allclose(confidence, [1, 0.75, 0], rtol=1e-6)

@@ -1,5 +1,7 @@
 """Saving, loading in a fresh process, and going on as if nothing had happened."""
 
+import copy
+import pickle
 import subprocess
 import sys
 
@@ -153,6 +155,48 @@ def test_weights_files_and_backup_restore_both_optimizers(tmp_path):
     resumed = compile_model(make_model("alternate", "capacity_vae", seed=5, leas=LEAS))
     fit(resumed, epochs=4, callbacks=[keras.callbacks.BackupAndRestore(backup)])
     assert same_weights(uninterrupted, resumed)
+
+
+@once
+@pytest.mark.parametrize("name", ["model.h5", "model.hdf5"])
+@pytest.mark.parametrize("optimization", ["joint", "alternate", None])
+def test_files_that_would_lose_state_are_refused(tmp_path, name, optimization):
+    """HDF5 has no place for clocks and further optimizers; and Keras forgets the optimizer of what it wrote there."""
+    model = compile_model(make_model(optimization, "capacity_vae", leas=1), run_eagerly=EAGERLY)
+    fit(model)
+    for save in (model.save, lambda path: keras.saving.save_model(model, path)):
+        with pytest.raises(
+            ValueError, match=r"`filepath` must be a `.keras` file: HDF5 would lose .*Received: filepath"
+        ):
+            save(tmp_path / name)
+        assert optimization is None or save is not model.save or not (tmp_path / name).exists()
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert int(loaded.optimizer.iterations) == int(loaded.get_layer("lea_1").autoencoder.step) == 2
+
+
+@once
+def test_hdf5_files_that_lose_nothing_are_not_refused(tmp_path):
+    model = make_model(None, "k_sparse")
+    model.save(tmp_path / "model.h5")
+    assert same_weights(model, keras.saving.load_model(tmp_path / "model.h5"))
+
+
+@once
+def test_weights_files_pickles_and_copies_keep_clocks_and_optimizers(tmp_path):
+    model = compile_model(make_model("alternate", "capacity_vae", leas=1), run_eagerly=EAGERLY)
+    fit(model)
+    others = [copy.copy(model), copy.deepcopy(model), pickle.loads(pickle.dumps(model))]
+    for name, options in (("x.weights.h5", {}), ("y.weights.json", {"max_shard_size": 1e-3})):
+        model.save_weights(tmp_path / name, **options)
+        others.append(compile_model(make_model("alternate", "capacity_vae", seed=5, leas=1)))
+        others[-1].load_weights(tmp_path / name)
+    for other in others:
+        for ours, theirs in zip(state(model), state(other), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    layer = model.get_layer("lea_1")
+    for other in (copy.deepcopy(layer).autoencoder, copy.deepcopy(layer.autoencoder)):
+        assert int(other.step) == int(layer.autoencoder.step) == 2
 
 
 @once
