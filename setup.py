@@ -26,7 +26,7 @@ setup(
         "matplotlib>=3.9",
         "pillow>=10.0",
         "absl-py>=2.1",
-        "tensorboard>=2.20",  # TensorFlow no longer installs it
+        "tensorboard>=2.21",  # TensorFlow no longer installs it; 2.20 fails with setuptools 82
         "foolbox>=3.3.4,<4",
         "scipy>=1.11,<2",
     ],

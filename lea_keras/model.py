@@ -281,7 +281,21 @@ class LEAModel(keras.Model):
         check_filepath(filepath, _NOT_IN_HDF5)
         for lea in self.lea_layers:
             check_restorable(lea.autoencoder)
+        self._build_optimizers()
         super().save(filepath, *args, **kwargs)
+
+    def save_weights(self, *args: Any, **kwargs: Any) -> None:
+        self._build_optimizers()
+        super().save_weights(*args, **kwargs)
+
+    def load_weights(self, *args: Any, **kwargs: Any) -> None:
+        self._build_optimizers()
+        super().load_weights(*args, **kwargs)
+
+    def _build_optimizers(self) -> None:
+        """Builds the optimizers, if the model is compiled, so that files have the state of all of them, and take it."""
+        if self.built and self.compiled and self.optimizer is not None and not self.optimizer.built:
+            self._make_plan()
 
     def get_config(self) -> dict[str, Any]:
         check_format(_NOT_IN_HDF5)
@@ -297,8 +311,7 @@ class LEAModel(keras.Model):
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.built and self.optimizer is not None:
-            self._make_plan()  # a file may have state for the optimizers
+        self._build_optimizers()
 
 
 def _ids(variables: list[keras.Variable]) -> list[int]:
