@@ -65,7 +65,8 @@ class LEAModel(keras.Model):
     - "alternate", the thesis' default: the main variables step on the main loss; after a fresh forward pass every LEA
       steps on its own loss and its own variables only.
 
-    Regularisation losses and other layers' ``add_loss`` belong to the main loss. A LEA used twice sums its losses.
+    Regularisation losses and other layers' ``add_loss`` belong to the main loss. Of a LEA that is used twice the losses
+    are summed, for training and in ``<name>_loss``; of its other measures the mean is reported.
     Moving statistics (batch normalisation) of main layers move once per training step **(chosen)**: in the alternate
     step's first forward pass.
 

@@ -53,9 +53,9 @@ class Reports:
             self._main_loss.update_state(main_loss, sample_weight=size)
         for lea, measures in zip(self._leas, self._measures, strict=True):
             objectives = [use.objective for use in uses if use.layer is lea]
-            for name, metric in measures.items():
-                if name == "loss":
-                    metric.update_state(total(objective.loss for objective in objectives), sample_weight=size)
-                else:
-                    for objective in objectives:
-                        metric.update_state(objective.measures[name], sample_weight=size)
+            if not objectives:
+                continue  # the model has the layer and never calls it
+            measures["loss"].update_state(total(objective.loss for objective in objectives), sample_weight=size)
+            for objective in objectives:
+                for name, value in objective.measures.items():
+                    measures[name].update_state(value, sample_weight=size)

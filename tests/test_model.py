@@ -372,6 +372,49 @@ def test_copies_and_pickles():
     assert lea_keras.LEAModel.from_config(model.get_config()).optimization == "independent"
 
 
+@pytest.mark.parametrize("optimization", few(OPTIMIZATIONS, ["joint"]))
+def test_clones_keep_the_optimization(optimization):
+    model = compile_model(make_model(optimization, "vae", leas=1), run_eagerly=EAGERLY)
+    clone = keras.models.clone_model(model)
+    assert isinstance(clone, lea_keras.LEAModel) and clone.optimization == optimization
+    assert keras.models.clone_model(clone).optimization == optimization
+    assert "main_loss" in fit(clone)
+    inputs, outputs = make_graph(leas=1)
+    assert lea_keras.LEAModel(inputs, outputs).optimization == "alternate"  # whatever was made before
+    other = type(model)(inputs, outputs, optimization="alternate")
+    assert isinstance(other, type(model)) and other.optimization == "alternate"
+    for copy in (pickle.loads(pickle.dumps(make_model(optimization, leas=1))), deepcopy(make_model(optimization))):
+        assert copy.optimization == optimization
+
+
+@pytest.mark.filterwarnings("ignore:`build\\(\\)` was called on layer")
+@pytest.mark.parametrize("optimization", few(OPTIMIZATIONS, ["alternate"]))
+def test_a_layer_that_is_never_called(optimization):
+    class Block(layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.never, self.lea_never = layers.Dense(3), make_lea(name="never")
+            self.convolution = layers.Conv2D(2, 3, padding="same")
+
+        def call(self, images):
+            return self.convolution(images)
+
+    class Subclassed(lea_keras.LEAModel):
+        def __init__(self):
+            super().__init__(optimization=optimization)
+            self.never, self.block, self.lea = layers.Dense(3), Block(), make_lea()
+            self.head = layers.Dense(3, activation="softmax")
+
+        def call(self, images):
+            return self.head(layers.Flatten()(self.lea(self.block(images))))
+
+    inputs = keras.Input((8, 8, 1))
+    outputs = layers.Dense(3, activation="softmax")(layers.Flatten()(make_lea()(Block()(inputs))))
+    for model in (lea_keras.LEAModel(inputs, outputs, optimization=optimization), Subclassed()):
+        history = fit(compile_model(model, run_eagerly=EAGERLY))
+        assert np.all(np.isfinite(history["loss"])) and history["lea_rl"][0] > 0
+
+
 def test_idle_leas_are_pointed_out():
     with pytest.warns(UserWarning, match=r"\['lea_1'\] have loss_weight=0"):
         compile_model(make_model("alternate", leas=1, loss_weight=0.0))
