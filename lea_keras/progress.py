@@ -94,7 +94,7 @@ class Progress:
         of_total = "" if self._total is None else f" of {self._total}"
         text = f"{self._prefix()}{self._done}{of_total} {self._what}"
         since_start = self._done - self._done_at_start
-        if not self._total or since_start <= 0:
+        if not self._total or since_start <= 0 or self._done >= self._total:
             return text
         return f"{text}, about {clock((now - self._started) * (self._total - self._done) / since_start)} left"
 

@@ -295,7 +295,6 @@ def test_progress_says_what_is_left(capsys):
 def test_progress_is_said_within_everything_that_may_take_long(monkeypatch, capsys):
     monkeypatch.setattr(progress, "SECONDS", 0)
     monkeypatch.setattr(caching, "_FORWARD_BATCH", 16)
-    monkeypatch.setattr(measuring, "_TEST_BATCH", 20)
     measure(plain_model(), factors=("noise",), layers=("input",), epochs=1, verbose=1)
     lines = [line.partition(",")[0] for line in capsys.readouterr().out.splitlines()]
     assert [line for line in lines if "seen" in line] == [
@@ -306,7 +305,7 @@ def test_progress_is_said_within_everything_that_may_take_long(monkeypatch, caps
     assert list(dict.fromkeys(of_epoch)) == [
         "Epoch 1 of 1: 0 of 2 batches done",
         "Epoch 1 of 1: 1 of 2 batches done",
-        "Epoch 1 of 1: 1 of 2 batches tested",
+        "Epoch 1 of 1: 2 of 2 batches done",
     ]
 
 

@@ -128,28 +128,29 @@ def measure(
         started = time.monotonic()
         epoch_order = order[split:][data._permutation(len(order) - split, seed, epoch)]
         epoch_batches = list(batches(epoch_order, batch_size, whole=True))
-        progress = Progress(
-            f"Epoch {epoch} of {epochs}", len(epoch_batches), "batches done", verbose=verbose, begins_slowly=True
-        )
-        for done, batch in enumerate(epoch_batches):
-            progress.update(done)
-            for trainee, x in _inputs(active, cache, batch):
-                trainee.model.train_on_batch(x, {factor: labels[factor][batch] for factor in trainee.factors})
-                progress.tick()
+        title, count = f"Epoch {epoch} of {epochs}", len(epoch_batches)
+        progress = Progress(title, count, "batches done", verbose=verbose, begins_slowly=True)
+        with progress.meanwhile():
+            for done, batch in enumerate(epoch_batches):
+                progress.update(done)
+                for trainee, x in _inputs(active, cache, batch):
+                    trainee.model.train_on_batch(x, {factor: labels[factor][batch] for factor in trainee.factors})
+                    progress.tick()
+            progress.update(count)
+            progress.tick("the probes are tested")
+            for trainee, scores in zip(active, _scores(active, cache, labels, order[:split]), strict=True):
+                trainee.judge(scores, epoch)
+            stopped = [trainee for trainee in active if epoch in (epochs, trainee.best_epoch + patience)]
+            active = [trainee for trainee in active if trainee not in stopped]
+            for trainee in stopped:
+                trainee.model.set_weights(trainee.best_weights)
+            tested = _scores(stopped, test_cache, test_labels, np.arange(len(test_images)))
+            for trainee, scores in zip(stopped, tested, strict=True):
+                for factor, (accuracy, _) in scores.items():
+                    chance = chance_level(test_labels[factor])
+                    features = cache[trainee.layer].shape[1]
+                    probes[trainee.layer, factor] = Probe(trainee.layer, factor, accuracy, chance, epoch, features)
         progress.end()
-        testing = {"title": f"Epoch {epoch} of {epochs}", "verbose": verbose}
-        for trainee, scores in zip(active, _scores(active, cache, labels, order[:split], **testing), strict=True):
-            trainee.judge(scores, epoch)
-        stopped = [trainee for trainee in active if epoch in (epochs, trainee.best_epoch + patience)]
-        active = [trainee for trainee in active if trainee not in stopped]
-        for trainee in stopped:
-            trainee.model.set_weights(trainee.best_weights)
-        tested = _scores(stopped, test_cache, test_labels, np.arange(len(test_images)), **testing)
-        for trainee, scores in zip(stopped, tested, strict=True):
-            for factor, (accuracy, _) in scores.items():
-                chance = chance_level(test_labels[factor])
-                features = cache[trainee.layer].shape[1]
-                probes[trainee.layer, factor] = Probe(trainee.layer, factor, accuracy, chance, epoch, features)
         if not active:
             return [probes[name, factor] for name in cache for factor in factors]
         left = (time.monotonic() - started) * (epochs - epoch)
@@ -186,26 +187,17 @@ class _Trainee:
 
 
 def _scores(
-    trainees: list[_Trainee],
-    cache: dict[str, np.ndarray],
-    labels: dict[str, np.ndarray],
-    rows: np.ndarray,
-    title: str = "",
-    verbose: int = 0,
+    trainees: list[_Trainee], cache: dict[str, np.ndarray], labels: dict[str, np.ndarray], rows: np.ndarray
 ) -> list[dict[str, tuple[float, float]]]:
     """Accuracy and log loss by factor of each trainee, on those rows of the cached activations."""
     sums = [{factor: np.zeros(2) for factor in trainee.factors} for trainee in trainees]
-    row_batches = list(batches(rows, _TEST_BATCH))
-    progress = Progress(title, len(row_batches), "batches tested", verbose=verbose)
-    for done, batch in enumerate(row_batches, 1):
+    for batch in batches(rows, _TEST_BATCH):
         for (trainee, x), totals in zip(_inputs(trainees, cache, batch), sums, strict=True):
             for factor, logits in trainee.model.predict_on_batch(x).items():  # logits: [b, classes]
                 true = labels[factor][batch]
                 shifted = logits.astype(np.float64) - np.max(logits, axis=1, keepdims=True)
                 losses = np.log(np.sum(np.exp(shifted), axis=1)) - shifted[np.arange(len(true)), true]
                 totals[factor] += np.sum(np.argmax(logits, axis=1) == true), np.sum(losses)
-        progress.update(done)
-    progress.end()
     return [{factor: tuple((s / len(rows)).tolist()) for factor, s in totals.items()} for totals in sums]
 
 
