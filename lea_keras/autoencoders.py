@@ -215,9 +215,9 @@ class CapacityControlledAutoencoder(VariationalAutoencoder):
         return losses.ramp(self.step, self.capacity, self.capacity_steps)
 
     def penalty(self, kl: Any, step: Any) -> tuple[Any, dict[str, Any]]:
+        capacity = losses.ramp(self.step if step is None else step, self.capacity, self.capacity_steps, kl.dtype)
         if step is None:
-            return self.beta * kl, {"capacity": self.current_capacity}
-        capacity = losses.ramp(step, self.capacity, self.capacity_steps, kl.dtype)
+            return self.beta * kl, {"capacity": capacity}
         return losses.capacity_penalty(kl, capacity, self.gamma), {"capacity": capacity}
 
     def get_config(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ ON_JAX = (
     (
         "test_layer.py",
         "test_model.py",
+        "test_quantization.py",
         "test_saving.py",
         "test_strips.py",
         "test_windows.py",

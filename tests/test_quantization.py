@@ -18,11 +18,13 @@ LEVELS = {"int8": 127, "int4": 7}
 
 def dequantized(dense, mode):
     """A dense layer's kernel as its quantised weights say, from NumPy alone."""
-    kernel = np.array(dense._kernel).astype("int32")
-    if mode == "int4":  # two values in a byte, the low four bits first
-        pairs = np.stack([kernel & 15, (kernel >> 4) & 15], axis=-1).reshape(len(kernel), -1)[:, : dense.units]
-        kernel = np.where(pairs > 7, pairs - 16, pairs)
-    return kernel / np.array(dense.kernel_scale)
+    kernel, scale = np.array(dense._kernel).astype("int32"), np.array(dense.kernel_scale)
+    if mode == "int8":
+        return kernel / scale
+    # Two values in a byte, the low four bits first; a scale and a zero for every group of inputs.
+    pairs = np.stack([kernel & 15, kernel >> 4 & 15], axis=-1).reshape(len(kernel), -1)[:, : dense.units]
+    groups = np.array(dense.g_idx).astype("int32")
+    return (np.where(pairs > 7, pairs - 16, pairs) - np.array(dense.kernel_zero)[groups]) * scale[groups]
 
 
 def apply(dense, values, mode, activation=lambda values: values):
