@@ -13,19 +13,19 @@ from types import ModuleType
 from typing import Any
 
 
-def _load_checks() -> ModuleType:
-    """``lea_keras.checks`` alone: importing it by name would import ``lea_keras``, and with it Keras."""
+def load_alone(name: str) -> ModuleType:
+    """A module of ``lea_keras`` alone: importing it by name would import ``lea_keras``, and with it Keras."""
     package = importlib.util.find_spec("lea_keras")
     if package is None or not package.submodule_search_locations:
         raise ImportError("models needs lea_keras: install it with `pip install -e .` or run from the repository")
-    path = pathlib.Path(next(iter(package.submodule_search_locations))) / "checks.py"
-    spec = importlib.util.spec_from_file_location("_lea_keras_checks", path)
+    path = pathlib.Path(next(iter(package.submodule_search_locations))) / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"_lea_keras_{name}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-checks = _load_checks()
+checks = load_alone("checks")
 
 # (rows, columns) of the images of each data set.
 IMAGE_SIZES: dict[str, tuple[int, int]] = {
