@@ -13,8 +13,8 @@ from types import ModuleType
 from typing import Any
 
 
-def _load(name: str) -> ModuleType:
-    """A module of ``lea_keras`` alone: importing it by its name would import the package, and with it Keras."""
+def load_alone(name: str) -> ModuleType:
+    """A module of ``lea_keras`` alone: importing it by name would import ``lea_keras``, and with it Keras."""
     package = importlib.util.find_spec("lea_keras")
     if package is None or not package.submodule_search_locations:
         raise ImportError("models needs lea_keras: install it with `pip install -e .` or run from the repository")
@@ -25,7 +25,7 @@ def _load(name: str) -> ModuleType:
     return module
 
 
-checks, locks = _load("checks"), _load("locks")
+checks, locks = load_alone("checks"), load_alone("locks")
 
 # (rows, columns) of the images of each data set.
 IMAGE_SIZES: dict[str, tuple[int, int]] = {

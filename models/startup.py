@@ -9,6 +9,10 @@ import tempfile
 from collections.abc import Iterator
 from types import ModuleType
 
+from models.configs import load_alone
+
+_environment = load_alone("environment")
+
 
 def quiet_import(name: str, look_for_devices: bool = True) -> ModuleType:
     """Imports what imports Keras; what goes to the standard error meanwhile is shown only if the import fails.
@@ -21,7 +25,7 @@ def quiet_import(name: str, look_for_devices: bool = True) -> ModuleType:
     with tempfile.TemporaryFile() as notices:
         os.dup2(notices.fileno(), 2)
         try:
-            importlib.import_module("lea_keras")  # sees to it that Keras can be imported in any environment
+            _environment.import_matplotlib()  # or else Keras could not be imported in any environment
             module = importlib.import_module(name)
             if look_for_devices:
                 _look_for_devices(sys.modules["keras"].backend.backend())
