@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from backends import needs_tensorflow
 from keras import layers
-from layer_checks import EAGERLY, compile_model, few, fit, make_autoencoder, make_data, make_lea, make_model
+from layer_checks import EAGERLY, compile_model, few, fit, make_autoencoder, make_data, make_lea, make_model, once
 
 import lea_keras
 
@@ -93,6 +93,7 @@ def test_steps_go_on_with_the_variables_that_are_left():
     assert np.all(np.array(code.bias) != bias)
 
 
+@once
 def test_quantised_parts_of_an_encoder_of_the_users_own_are_not_quantised_twice(tmp_path):
     encoder = keras.Sequential([layers.Flatten(), layers.Dense(6)])
     inputs = keras.Input((8, 8, 2))
