@@ -85,7 +85,7 @@ def models(tmp_path_factory):
         (
             "pool_fc",
             {"window_size": 7},
-            "window_size is 7, and 8 in the model; strides is 7 in the one and",
+            "window_size is 7, and 8 in the model; strides is 7, and 8 in the model",
         ),
     ],
     ids=str,
@@ -100,7 +100,7 @@ def test_every_disagreement_is_named_with_both_values(model, change, message, mo
 
 def test_every_hyperparameter_is_compared():
     of_the_training = {"dataset", "data_dir", "download", "limit", "batch_size", "epochs", "seed", "backend"}
-    of_the_training |= {"jit_compile", "capacity_epochs"}
+    of_the_training |= {"jit_compile", "capacity_epochs", "validation"}
     names = {field.name for field in dataclasses.fields(RunConfig)}
     assert set(agreement._wanted(RunConfig())) == names - of_the_training
 

@@ -48,3 +48,16 @@ def test_a_subclassed_model_is_built_inside_fit(strategy):
     history = fit(model, epochs=2)
     assert np.all(np.isfinite(history["lea_kl"]))
     assert int(model.lea_layers[0].autoencoder.step) == 4
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_replica_without_images(strategy):
+    images, labels = make_data(9)
+    data = tf.data.Dataset.from_tensor_slices((images, labels)).batch(8)  # the second batch has one image for two
+    one = compile_model(make_model("alternate", leas=1), keras.optimizers.SGD(0.05), metrics=[])
+    with strategy.scope():
+        two = compile_model(make_model("alternate", leas=1), keras.optimizers.SGD(0.05), metrics=[])
+    histories = [model.fit(data, shuffle=False, verbose=0).history for model in (one, two)]
+    np.testing.assert_allclose(histories[1]["main_loss"], histories[0]["main_loss"], rtol=1e-5)
+    assert all(np.all(np.isfinite(values)) for values in histories[1].values())
+    assert all(np.all(np.isfinite(values)) for values in two.get_weights())

@@ -61,21 +61,6 @@ def test_in_chunks(optimization, chunk_windows):
 
 
 @needs_tensorflow
-def test_in_graphs_and_of_one_replica():
-    import tensorflow as tf
-
-    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
-        model = compile_model(make_model("alternate", leas=1), keras.optimizers.SGD(1e-3), metrics=[])
-    images, labels = make_data(9)
-    data = tf.data.Dataset.from_tensor_slices((images, labels)).batch(8)  # the second batch has one image for two
-    history = model.fit(data, verbose=0, shuffle=False).history
-    assert all(np.isfinite(values).all() for values in history.values())
-    plain = compile_model(make_model("alternate", leas=1), keras.optimizers.SGD(1e-3), metrics=[])
-    expected = plain.fit(data, verbose=0, shuffle=False).history
-    np.testing.assert_allclose(history["lea_1_loss"], expected["lea_1_loss"], rtol=1e-4)
-
-
-@needs_tensorflow
 def test_a_plain_model():
     model = make_model(None, leas=1)
     compile_model(model, keras.optimizers.SGD(1e-3), metrics=[])  # run eagerly, Keras' own sum of losses fails

@@ -54,7 +54,7 @@ def cells(lines):
 @pytest.fixture
 def curves_alone(monkeypatch):
     """To save time: of the pictures of an evaluation, those of LEAs are not drawn."""
-    monkeypatch.setattr(lea_keras, "inspect", lambda *_: [])
+    monkeypatch.setattr(lea_keras, "inspect", lambda *_, **__: [])
 
 
 @pytest.mark.usefixtures("curves_alone")
