@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+import lea_keras.data
+
 ROOT = pathlib.Path(__file__).parents[1]
 PAGES = sorted(path for path in ROOT.glob("**/*.md") if not any(part.startswith(".") for part in path.parts[1:]))
 
@@ -24,6 +26,8 @@ def blocks(language):
 
 @pytest.mark.parametrize("code", blocks("python"))
 def test_python_blocks_run(code, tmp_path, monkeypatch):
+    load = lea_keras.data.load
+    monkeypatch.setattr(lea_keras.data, "load", lambda *names, **rest: load(*names, **rest | {"limit": 320}))
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "<documentation>", "exec"), {"__name__": "__main__"})
 
