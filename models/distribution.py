@@ -208,9 +208,20 @@ class Watch:
             thread.join(_MOMENT)
 
     def done(self) -> None:
-        """Says that this process has nothing left to do, and waits until the others have said so."""
+        """Says that this process has nothing left to do, waits until the others have said so, and leaves them.
+
+        Process 0 leaves last: it keeps what JAX's other processes sign off from, and which they abort without.
+        """
+        import jax
+
         for connection in self._peers.values():
             with contextlib.suppress(OSError):  # one that has ended is for ``_wait`` to tell
                 connection.sendall(_DONE)
         for thread in self._threads:
             thread.join()
+        if self._job.process:
+            jax.distributed.shutdown()
+        for connection in self._peers.values():
+            with contextlib.suppress(OSError), connection:  # the other one's end closes it as well
+                if not self._job.process:
+                    connection.recv(1)

@@ -18,7 +18,7 @@ FLAGS = ["--backend=jax", "--autoencoder=capacity_vae", "--limit=40", "--batch_s
 
 # train.py with few test images; with a number, this process is killed after so many epochs.
 TRAIN = """
-import os, signal, sys
+import os, signal, sys, time
 
 sys.modules["tensorflow"] = None  # which it does not need, and which takes seconds to import
 import train
@@ -45,7 +45,10 @@ def die(self, epoch, logs=None):
 
 epochs, *arguments = sys.argv[1:]
 train.quiet_import = quiet_import
-sys.exit(train.main(["train.py", *arguments]))
+status = train.main(["train.py", *arguments])
+if "--process=1" in arguments:
+    time.sleep(2)  # process 0 must not have left what process 1 still needs
+sys.exit(status)
 """
 
 pytestmark = [

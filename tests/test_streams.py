@@ -211,7 +211,7 @@ def test_results_of_runs_in_such_a_folder(tmp_path):
 
 def test_names_of_such_runs_can_be_drawn_and_differ(tmp_path):
     def group(*names):
-        return [comparison.Run(tmp_path.joinpath(*names), None, [], None)]
+        return [comparison.Run(tmp_path.joinpath(*names), None, [], None, 1)]
 
     assert comparison._names([group("é\udcff"), group("b")]) == ["é\ufffd", "b"]
     assert comparison._names([group("a", "x\udcff"), group("b", "x\udcfe")]) == ["a/x\ufffd", "b/x\ufffd"]
