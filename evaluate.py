@@ -7,13 +7,13 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from models import backends, commandline, epochs, runs
-from models.commandline import Flag
-from models.configs import BACKENDS, RunConfig, checks
-from models.results import Results
-from models.runs import RunError
-from models.startup import quiet_import
-from models.tables import SPLITS
+from experiments import backends, cli, epochs, runs
+from experiments.cli import Flag
+from experiments.config import BACKENDS, RunConfig, checks
+from experiments.results import Results
+from experiments.runs import RunError
+from experiments.startup import quiet_import
+from experiments.tables import SPLITS
 
 INTRODUCTION = """\
 usage: python evaluate.py --run_dir=FOLDER [--flag=value ...]
@@ -99,7 +99,7 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
 
 def help_text() -> str:
     """The flags by group, defaults in brackets."""
-    return commandline.help_text(INTRODUCTION, GROUPS)
+    return cli.help_text(INTRODUCTION, GROUPS)
 
 
 def run(argv: Sequence[str]) -> str:
@@ -108,7 +108,7 @@ def run(argv: Sequence[str]) -> str:
     Raises:
         RunError: one line, for everything that a user can get wrong.
     """
-    given = commandline.parse(argv, GROUPS)
+    given = cli.parse(argv, GROUPS)
     if ("run_dir" in given) == ("compare" in given):
         raise RunError("Either --run_dir or --compare must be given, and not both; --help says more")
     try:
@@ -124,7 +124,7 @@ def run(argv: Sequence[str]) -> str:
     except OSError as error:
         raise _unusable(error) from error
     except KeyboardInterrupt:
-        again = f"Continue with: {commandline.command('evaluate.py', *argv[1:])}" if "attacks" in given else ""
+        again = f"Continue with: {cli.command('evaluate.py', *argv[1:])}" if "attacks" in given else ""
         raise KeyboardInterrupt(again) from None
 
 
@@ -185,7 +185,7 @@ def _evaluate(
     probes: dict[str, Any] | None,
     epoch: epochs.Choice,
 ) -> str:
-    evaluation = quiet_import("models.evaluation")  # only now, since importing Keras takes seconds
+    evaluation = quiet_import("experiments.evaluation")  # only now, since importing Keras takes seconds
     if epoch != epochs.LAST:
         _check_epochs(evaluation, tasks, epoch)
     for i, (folder, config, results) in enumerate(tasks):
@@ -228,7 +228,7 @@ def _attack(given: dict[str, Any]) -> Callable[[], str]:
     backends.use(given.get("backend", members[0][1].backend))
 
     def work() -> str:
-        attacking = quiet_import("models.attacking")
+        attacking = quiet_import("experiments.attacking")
         with contextlib.closing(results):
             text = attacking.attack(members, attacking.Settings(**settings), results)
         return f"{text}\nResults: {results.folder}"
@@ -255,7 +255,7 @@ def _comparison(given: dict[str, Any]) -> Callable[[], str]:
 
     def work() -> str:
         with contextlib.closing(results):
-            text = quiet_import("models.comparison").compare(folders, results, epoch)
+            text = quiet_import("experiments.comparison").compare(folders, results, epoch)
         return f"{text}\nResults: {output}"
 
     return work
@@ -284,7 +284,7 @@ def _folders(name: str, text: str) -> list[pathlib.Path]:
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command line and returns the exit status; whatever a user can get wrong is one line on stderr."""
-    return commandline.main(argv, "evaluate.py", run, help_text)
+    return cli.main(argv, "evaluate.py", run, help_text)
 
 
 if __name__ == "__main__":

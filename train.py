@@ -6,9 +6,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from models import backends, commandline, jobs, runs
-from models.commandline import Flag
-from models.configs import (
+from experiments import backends, cli, jobs, runs
+from experiments.cli import Flag
+from experiments.config import (
     AUTOENCODERS,
     BACKENDS,
     CONFIGS,
@@ -19,8 +19,8 @@ from models.configs import (
     PRECISIONS,
     RunConfig,
 )
-from models.runs import RunError
-from models.startup import quiet_import
+from experiments.runs import RunError
+from experiments.startup import quiet_import
 
 INTRODUCTION = """\
 usage: python train.py [--flag=value ...]
@@ -107,12 +107,12 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
 
 def parse(argv: Sequence[str]) -> dict[str, Any]:
     """Returns the flags that were given, converted but not checked."""
-    return commandline.parse(argv, GROUPS)
+    return cli.parse(argv, GROUPS)
 
 
 def help_text() -> str:
     """The flags by group, defaults in brackets."""
-    return commandline.help_text(INTRODUCTION, GROUPS, _default)
+    return cli.help_text(INTRODUCTION, GROUPS, _default)
 
 
 def _default(flag: Flag) -> str:
@@ -166,9 +166,10 @@ def run(argv: Sequence[str]) -> str:
     again = [f"--run_dir={run_dir}", "--resume"]
     if job is None:
         return _train(config, run_dir, resume, None, again)
-    distribution = quiet_import("models.distribution", look_for_devices=False)  # which would come too early for JAX
+    # Looking for devices would come too early for JAX.
+    distribution = quiet_import("experiments.distribution", look_for_devices=False)
     again += [f"--{name}={value}" for name, value in devices.items()]
-    command = commandline.command("train.py", *again)
+    command = cli.command("train.py", *again)
     watch = distribution.join(job, f"Continue with --resume in every process, here: {command}")
     if watch is None:
         return _train(config, run_dir, resume, job, again)
@@ -208,11 +209,11 @@ def _run_series(
         raise _unusable(pathlib.Path(run_dir), error) from None
     print(f"Folder of the runs: {folder}", flush=True)
     try:
-        return quiet_import("models.series").train(members)
+        return quiet_import("experiments.series").train(members)
     except OSError as error:
         raise _unusable(folder, error) from error
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"Continue with: {commandline.command('train.py', *argv[1:])}") from None
+        raise KeyboardInterrupt(f"Continue with: {cli.command('train.py', *argv[1:])}") from None
 
 
 def _with_backend(given: dict[str, Any]) -> dict[str, Any]:
@@ -227,12 +228,12 @@ def _train(config: RunConfig, run_dir: pathlib.Path, resume: bool, job: jobs.Job
             if writes:
                 _begin(config, run_dir, resume)
                 print(f"Run folder: {run_dir}", flush=True)
-            training = quiet_import("models.training")  # only now, since importing Keras takes seconds
+            training = quiet_import("experiments.training")  # only now, since importing Keras takes seconds
             return training.train(config, run_dir, resume, job)
     except OSError as error:
         raise _unusable(run_dir, error) from error
     except KeyboardInterrupt:
-        command = commandline.command("train.py", *again)
+        command = cli.command("train.py", *again)
         raise KeyboardInterrupt(f"Continue with: {command}" if runs.exists(run_dir) else "") from None
 
 
@@ -255,7 +256,7 @@ def _unusable(run_dir: pathlib.Path, error: OSError) -> RunError:
 
 def main(argv: Sequence[str]) -> int:
     """Runs the command line and returns the exit status; whatever a user can get wrong is one line on stderr."""
-    status = commandline.main(argv, "train.py", run, help_text)
+    status = cli.main(argv, "train.py", run, help_text)
     if status and jobs.is_joined():
         jobs.end(status)
     return status

@@ -8,8 +8,8 @@ import keras
 import lea_keras
 from benchmarks import backend
 from benchmarks.settings import Settings
-from models import parts, registry
-from models.configs import CONFIGS
+from experiments import networks
+from experiments.config import CONFIGS
 
 CLASSES = 10
 
@@ -53,11 +53,11 @@ def cnn(
     """``cnn_lea`` or ``classic`` as ``train.py`` makes and compiles it."""
     config = CONFIGS[name].replace(filters=case.filters, optimization=optimization, jit_compile=xla)
     keras.utils.set_random_seed(0)
-    model = registry.build(config, (case.size, case.size, 1), CLASSES, steps_per_epoch=1)
+    model = networks.build(config, (case.size, case.size, 1), CLASSES, steps_per_epoch=1)
     if isinstance(model, lea_keras.LEAModel):
         for lea in model.lea_layers:
             lea.chunk_windows = chunk_windows  # no flag of train.py; read whenever a layer is called
-    parts.compile_model(model, config)
+    networks.compile_model(model, config)
     return model
 
 

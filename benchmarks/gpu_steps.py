@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import keras
 
 from benchmarks import backend, cases, machine, operations, products
-from models import parts, registry
-from models.configs import CONFIGS, IMAGE_SIZES, RunConfig
+from experiments import networks
+from experiments.config import CONFIGS, IMAGE_SIZES, RunConfig
 
 CLASSES = 3  # shapes of dSprites
 BLOCKS = 9  # of steps or products, of which the median counts
@@ -84,9 +84,9 @@ def measure(model: str, precision: str, toy: bool, seconds: float) -> dict[str, 
         mixed_precision="bfloat16" if precision == "bfloat16" else "none",
     )
     keras.utils.set_random_seed(0)
-    with parts.precision(config):
-        built = registry.build(config, (case.size, case.size, 1), CLASSES, steps_per_epoch=1)
-        parts.compile_model(built, config)
+    with networks.precision(config):
+        built = networks.build(config, (case.size, case.size, 1), CLASSES, steps_per_epoch=1)
+        networks.compile_model(built, config)
     batch = backend.images(case.batch, case.size), backend.one_hot(case.batch, CLASSES)
     with backend.precision(_PRODUCTS[precision]):
         started = time.perf_counter()

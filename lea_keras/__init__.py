@@ -8,18 +8,20 @@ from lea_keras.environment import import_matplotlib
 import_matplotlib()  # before Keras does
 
 # ruff: noqa: E402
-from lea_keras import coders, data, losses, maps, metrics, sprites, windows
-from lea_keras.autoencoder import Autoencoder
+from lea_keras import autoencoders, data, inspection, layers, losses, metrics, moved, training, windows
 from lea_keras.autoencoders import (
+    Autoencoder,
     CapacityControlledAutoencoder,
     KSparseAutoencoder,
     StandardAutoencoder,
     VariationalAutoencoder,
+    coders,
 )
+from lea_keras.data import sprites
 from lea_keras.export import export_encoder
-from lea_keras.layer import LocallyEmbeddedAutoencoder
-from lea_keras.maps import inspect
-from lea_keras.model import LEAModel
+from lea_keras.inspection import inspect
+from lea_keras.layers import LocallyEmbeddedAutoencoder
+from lea_keras.training import LEAModel
 from lea_keras.version import __version__
 
 __all__ = [
@@ -31,23 +33,26 @@ __all__ = [
     "StandardAutoencoder",
     "VariationalAutoencoder",
     "__version__",
+    "autoencoders",
     "coders",
     "data",
     "export_encoder",
     "inspect",
+    "inspection",
+    "layers",
     "losses",
-    "maps",
     "metrics",
     "sprites",
+    "training",
     "windows",
 ]
 
 # Loaded with their first use: they bring what only some users need.
-_LATER = ("callbacks", "plots", "probe_plot", "probes", "robustness", "robustness_plot")
+_LATER = ("callbacks", "plots", "probes", "robustness")
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LATER:
+    if name in _LATER or name in moved.MOVED:
         return importlib.import_module(f"lea_keras.{name}")
     raise AttributeError(f"module 'lea_keras' has no attribute {name!r}")
 

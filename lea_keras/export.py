@@ -12,14 +12,14 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from lea_keras.autoencoder import Autoencoder
 from lea_keras.autoencoders import KSparseAutoencoder, VariationalAutoencoder
+from lea_keras.autoencoders.base import Autoencoder
+from lea_keras.autoencoders.coders import ConvolutionalEncoder, FullyConnectedEncoder
+from lea_keras.autoencoders.quantization import quantized_parts
 from lea_keras.checks import fail
-from lea_keras.coders import ConvolutionalEncoder, FullyConnectedEncoder
-from lea_keras.layer import LocallyEmbeddedAutoencoder
+from lea_keras.layers.lea import LocallyEmbeddedAutoencoder
 from lea_keras.losses import widen
-from lea_keras.model import LEAModel, find_leas
-from lea_keras.quantization import quantized_parts
+from lea_keras.training.model import LEAModel, find_leas
 from lea_keras.windows import grid
 
 _LAST = "channels_last"  # convolutions in channels_first do not run on TensorFlow's CPU

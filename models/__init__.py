@@ -1,4 +1,8 @@
-"""The reference models of the thesis (section 4.7), as builders from a frozen configuration.
+"""Reference networks, as functions of plain keyword arguments that return models, not compiled.
 
-``models.configs`` imports no Keras; everything else here does, so import it where it is needed.
+Each file is one paper and opens with its citation and the departures from it.
 """
+
+from models.thesis import classic, cnn_lea, decoder_free, lea_fc, lea_only, pool_fc
+
+__all__ = ["classic", "cnn_lea", "decoder_free", "lea_fc", "lea_only", "pool_fc"]

@@ -15,9 +15,10 @@ import keras
 import numpy as np
 from layer_checks import OPTIMIZATIONS, TYPES, compile_model, make_data, make_model
 
-from lea_keras import autoencoders, sprites
-from models import registry
-from models.configs import CONFIGS
+from experiments import networks
+from experiments.config import CONFIGS
+from lea_keras import autoencoders
+from lea_keras.data import sprites
 
 GOLDEN = pathlib.Path(__file__).with_name("golden")
 CASES = [
@@ -85,7 +86,7 @@ def arrays(model):
 
 def curve():
     """Losses of twenty steps of cnn_lea on sprites of half the size, by name."""
-    model = registry.build(CONFIGS["cnn_lea"], (32, 32, 1), 3, steps_per_epoch=CURVE_STEPS)
+    model = networks.build(CONFIGS["cnn_lea"], (32, 32, 1), 3, steps_per_epoch=CURVE_STEPS)
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
     compiled(model, keras.optimizers.Adam(CONFIGS["cnn_lea"].learning_rate), None, metrics=[], loss=loss)
     set_weights(model)

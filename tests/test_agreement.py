@@ -7,8 +7,9 @@ import zipfile
 import pytest
 from backends import needs_tensorflow
 
-from models import agreement, parts, registry
-from models.configs import CONFIGS, RunConfig
+from experiments import agreement, networks
+from experiments.config import CONFIGS, RunConfig
+from models import thesis
 
 pytestmark = needs_tensorflow
 PATH = pathlib.Path("run/config.json")
@@ -17,15 +18,15 @@ PATH = pathlib.Path("run/config.json")
 @pytest.fixture(scope="module", autouse=True)
 def few_hidden_units():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parts, "HIDDEN_UNITS", 4)
+        patch.setattr(thesis, "HIDDEN_UNITS", 4)
         yield
 
 
 def stored(folder, config):
     """A model of a configuration, in a file."""
-    with parts.precision(config):
-        model = registry.build(config, (28, 28, 1), 10, steps_per_epoch=3)
-        parts.compile_model(model, config)
+    with networks.precision(config):
+        model = networks.build(config, (28, 28, 1), 10, steps_per_epoch=3)
+        networks.compile_model(model, config)
     model.save(folder / f"{config.model}.keras")
     return folder / f"{config.model}.keras"
 

@@ -12,9 +12,9 @@ import pytest
 import evaluate
 import lea_keras.data
 import train
+from experiments import attacking
+from experiments.config import RunConfig
 from lea_keras.robustness import evaluation as library
-from models import attacking
-from models.configs import RunConfig
 
 pytestmark = pytest.mark.usefixtures("few_test_images", "no_pictures_while_training")
 

@@ -12,7 +12,8 @@ from compiling import compiled
 from gradients import value_and_gradients
 from layer_checks import few, once
 
-from lea_keras import autoencoders, coders
+from lea_keras import autoencoders
+from lea_keras.autoencoders import coders
 
 if BACKEND == "tensorflow":
     import tensorflow as tf

@@ -15,9 +15,9 @@ from command_checks import contents, the_line
 
 import evaluate
 import train
+from experiments import backends, failures, pictures
+from experiments.config import CONFIGS
 from lea_keras import callbacks
-from models import backends, failures, pictures
-from models.configs import CONFIGS
 
 ROOT = pathlib.Path(train.__file__).parent
 # Standard autoencoders have no noise, so that a step is the same on every backend; the last batch is smaller.

@@ -30,8 +30,8 @@ from benchmarks import (
     worker,
 )
 from benchmarks.sections import against_torch, coders, step, windows
-from models import parts, registry
-from models.configs import CONFIGS
+from experiments import networks
+from experiments.config import CONFIGS
 
 ROOT = pathlib.Path(__file__).parents[1]
 TINY = cases.Case(8, 2, (4, 6))
@@ -357,8 +357,8 @@ def test_operations_are_those_of_the_step(name):
 def test_operations_are_those_of_lea_fc():
     config = CONFIGS["lea_fc"].replace(jit_compile=False)
     case = cases.Case(16, 2)
-    model = registry.build(config, (case.size, case.size, 1), cases.CLASSES, steps_per_epoch=1)
-    parts.compile_model(model, config)
+    model = networks.build(config, (case.size, case.size, 1), cases.CLASSES, steps_per_epoch=1)
+    networks.compile_model(model, config)
     assert multiply_adds_of(model, case) == operations.lea_fc_step(case.size, case.batch)
 
 

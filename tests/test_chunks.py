@@ -9,7 +9,8 @@ from keras import layers
 from layer_checks import GRIDS, compile_model, few, fit, make_autoencoder, make_data, make_lea, make_model, once
 
 import lea_keras
-from lea_keras import chunks, windows
+from lea_keras import windows
+from lea_keras.layers import chunking
 
 if BACKEND == "tensorflow":
     import tensorflow as tf
@@ -272,15 +273,15 @@ def test_the_mean_of_chunk_means_would_be_wrong():
 
 def test_automatic_chunks_fit_into_the_cache(monkeypatch):
     """The widest layer, twice the 512 values of a window, in half of the cache; on a GPU all layers together."""
-    monkeypatch.setattr(chunks, "_last_cache", lambda: 2**20)
+    monkeypatch.setattr(chunking, "_last_cache", lambda: 2**20)
     autoencoder = make_autoencoder(code_length=10)
     autoencoder.build((None, 4, 4, 32))
-    assert chunks.automatic(autoencoder) == 2**19 // (4 * 1024)
-    monkeypatch.setattr(chunks, "_last_cache", lambda: 1)
-    assert chunks.automatic(autoencoder) == 1
+    assert chunking.automatic(autoencoder) == 2**19 // (4 * 1024)
+    monkeypatch.setattr(chunking, "_last_cache", lambda: 1)
+    assert chunking.automatic(autoencoder) == 1
     monkeypatch.setattr(keras.distribution, "list_devices", lambda: ["gpu:0"])
     # The window, the code, and hidden layers of both coders and the reconstruction.
-    assert chunks.automatic(autoencoder) == 2**29 // (4 * (512 + 10 + 1024 + 1024 + 512))
+    assert chunking.automatic(autoencoder) == 2**29 // (4 * (512 + 10 + 1024 + 1024 + 512))
 
 
 @pytest.mark.parametrize(
@@ -291,8 +292,8 @@ def test_only_a_large_encoder_is_run_twice(batch, size, large):
     autoencoder = make_autoencoder()
     autoencoder.build((None, 4, 4, 32))
     images = keras.KerasTensor((batch, size, size, 32))
-    assert chunks.is_large(autoencoder, images, (size // 2) ** 2) == large
-    assert chunks.is_large(autoencoder, images, keras.ops.convert_to_tensor(4))
+    assert chunking.is_large(autoencoder, images, (size // 2) ** 2) == large
+    assert chunking.is_large(autoencoder, images, keras.ops.convert_to_tensor(4))
 
 
 @pytest.mark.parametrize("chunk_windows", [0, -1, 2.5, "all", True])

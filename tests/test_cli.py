@@ -18,11 +18,11 @@ from backends import BACKEND, needs_tensorflow
 
 import lea_keras.data
 import train
+from experiments import jobs, runs, series, training
+from experiments.config import CONFIGS, RunConfig
+from experiments.runs import RunError
 from lea_keras import callbacks
 from lea_keras.locks import LOCK_FILE, Lock
-from models import jobs, runs, series, training
-from models.configs import CONFIGS, RunConfig
-from models.runs import RunError
 
 ROOT = pathlib.Path(train.__file__).parent
 EPOCHS = 3

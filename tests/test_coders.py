@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from layer_checks import few
 
-from lea_keras import coders
+from lea_keras.autoencoders import coders
 
 RNG = np.random.default_rng(0)
 ENCODERS = {"fc": coders.FullyConnectedEncoder, "conv": coders.ConvolutionalEncoder}

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import lea_keras
-from lea_keras import coders
+from lea_keras.autoencoders import coders
 
 CODE_LENGTH = 4
 

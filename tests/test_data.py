@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lea_keras import data, pipelines, probes, sprites
+from lea_keras import data, probes
+from lea_keras.data import pipelines, sources, sprites
 
 DATA = pathlib.Path(
     os.environ.get("LEA_KERAS_TEST_DATA") or pathlib.Path(__file__).parents[2].joinpath("shared", "data")
@@ -52,11 +53,11 @@ def fake_dsprites(monkeypatch):
     records = sprites.examples(np.random.RandomState(4).choice(sprites.GRID_SIZE, 500, replace=False))
     small = data.info("dsprites")._replace(train_size=60, test_size=20)
     monkeypatch.setattr(sprites, "GRID_SIZE", 500)
-    monkeypatch.setitem(data._DATASETS, "dsprites", small)
-    monkeypatch.setattr(data, "_open", lambda *_: tf.data.Dataset.from_tensor_slices(records))
-    data._read.cache_clear()
+    monkeypatch.setitem(sources.DATASETS, "dsprites", small)
+    monkeypatch.setattr(sources, "_open", lambda *_: tf.data.Dataset.from_tensor_slices(records))
+    sources.read.cache_clear()
     yield records
-    data._read.cache_clear()
+    sources.read.cache_clear()
 
 
 def test_splits_of_the_grid_are_disjoint_and_fixed():
@@ -110,8 +111,8 @@ def test_every_factor_can_be_the_label(label):
 
 def test_limit_takes_seeded_nested_samples_of_the_split(monkeypatch):
     drawn = []
-    draw = data._draw_sprites
-    monkeypatch.setattr(data, "_draw_sprites", lambda indices: drawn.append(indices) or draw(indices))
+    draw = sources.draw_sprites
+    monkeypatch.setattr(sources, "draw_sprites", lambda indices: drawn.append(indices) or draw(indices))
     for limit, seed in ((20, 0), (50, 0), (20, 1), (20, 0)):
         data.load("sprites", "train", limit=limit, seed=seed)
     twenty, fifty, other, again = drawn
@@ -127,9 +128,9 @@ def test_limit_takes_seeded_nested_samples_of_the_split(monkeypatch):
 def test_validation_is_a_part_of_the_training_samples(limit, container, use_numpy, monkeypatch):
     if container == "NumPy":
         use_numpy()
-    monkeypatch.setitem(data._DATASETS, "sprites", data.info("sprites")._replace(train_size=80, test_size=20))
+    monkeypatch.setitem(sources.DATASETS, "sprites", data.info("sprites")._replace(train_size=80, test_size=20))
     stored = sprites.labels_from_indices(data.selection("train")[:80])
-    monkeypatch.setattr(data, "_all_sprites", lambda split: pipelines.keep(sprites.draw(stored), stored))
+    monkeypatch.setattr(sources, "all_sprites", lambda split: pipelines.keep(sprites.draw(stored), stored))
     options = dict(batch_size=16, limit=limit, seed=5, validation=0.25)
     count = limit or 80
 
@@ -149,7 +150,7 @@ def test_validation_is_a_part_of_the_training_samples(limit, container, use_nump
     ]
     assert sorted(train[0] + validation[0]) == sorted(whole)
     test = {"split": "test", "limit": None}
-    monkeypatch.setattr(data, "_all_sprites", lambda split: pipelines.keep(sprites.draw(stored[:20]), stored[:20]))
+    monkeypatch.setattr(sources, "all_sprites", lambda split: pipelines.keep(sprites.draw(stored[:20]), stored[:20]))
     check_same_batches(*([*data.batches(data.load(**options | test | {"validation": v}))] for v in (0.0, 0.25)))
 
 
@@ -263,12 +264,12 @@ def test_both_containers_hold_the_same(options, use_numpy):
 def test_both_containers_divide_by_255_alike(use_numpy, monkeypatch):
     stored = np.random.RandomState(0).randint(0, 256, (40, 28, 28, 1)).astype(np.uint8)
     labels = np.arange(40)[:, np.newaxis] % 10
-    monkeypatch.setitem(data._DATASETS, "mnist", data.info("mnist")._replace(train_size=40))
+    monkeypatch.setitem(sources.DATASETS, "mnist", data.info("mnist")._replace(train_size=40))
     with monkeypatch.context() as patch:
-        patch.setattr(data, "_read", lambda *_: pipelines.keep(stored, labels))
+        patch.setattr(sources, "read", lambda *_: pipelines.keep(stored, labels))
         reference = list(data.batches(data.load("mnist", batch_size=16)))
     use_numpy()
-    monkeypatch.setattr(data, "_read", lambda *_: pipelines.keep(stored, labels))
+    monkeypatch.setattr(sources, "read", lambda *_: pipelines.keep(stored, labels))
     check_same_batches(list(data.load("mnist", batch_size=16)), reference)
     assert {len(np.unique(image)) for image, _ in reference} == {256}
 
@@ -366,13 +367,13 @@ def test_dsprites_are_selected_by_position_and_not_divided(fake_dsprites):
 
 def test_tfds_data_are_read_once_per_process(fake_dsprites, monkeypatch):
     data.load("dsprites")
-    monkeypatch.setattr(data, "_open", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(sources, "_open", lambda *_: pytest.fail("read again"))
     data.load("dsprites", label="scale", seed=1, limit=3)
 
 
 def test_incomplete_data_are_named(fake_dsprites, monkeypatch):
     records = {name: values[:100] for name, values in fake_dsprites.items()}
-    monkeypatch.setattr(data, "_open", lambda *_: tf.data.Dataset.from_tensor_slices(records))
+    monkeypatch.setattr(sources, "_open", lambda *_: tf.data.Dataset.from_tensor_slices(records))
     with pytest.raises(ValueError, match="'dsprites', 'train' must hold 60 images. Received:"):
         data.load("dsprites")
 
@@ -412,7 +413,7 @@ def test_a_home_folder_is_expanded(tmp_path, monkeypatch):
     for load in (data.load, lambda name, **rest: probes.sprites_data(name=name, **rest)):
         with pytest.raises(FileNotFoundError, match=f"Looked for '{tmp_path}/data/dsprites'"):
             load("dsprites", data_dir="~/data")
-    assert data._folder("gs://bucket/data") == "gs://bucket/data"
+    assert sources.folder("gs://bucket/data") == "gs://bucket/data"
 
 
 @pytest.mark.parametrize(
@@ -439,8 +440,8 @@ def test_a_home_folder_is_expanded(tmp_path, monkeypatch):
     ids=repr,
 )
 def test_wrong_arguments_are_named_before_any_work(arguments, match, monkeypatch):
-    monkeypatch.setattr(data, "_all_sprites", lambda *_: pytest.fail("drew sprites first"))
-    monkeypatch.setattr(data, "_read", lambda *_: pytest.fail("read first"))
+    monkeypatch.setattr(sources, "all_sprites", lambda *_: pytest.fail("drew sprites first"))
+    monkeypatch.setattr(sources, "read", lambda *_: pytest.fail("read first"))
     with pytest.raises(ValueError, match=match):
         data.load(**arguments)
 

@@ -6,8 +6,8 @@ import pytest
 from backends import BACKEND
 from layer_checks import compile_model, make_data, make_model
 
-from models import distribution
-from models.jobs import Job
+from experiments import distribution
+from experiments.jobs import Job
 
 if BACKEND != "jax":
     pytest.skip("Keras has data parallelism for JAX only", allow_module_level=True)

@@ -9,7 +9,8 @@ import socket
 import pytest
 from backends import needs_tensorflow
 
-from lea_keras import data, downloads
+from lea_keras import data
+from lea_keras.data import downloads, sources
 
 pytestmark = needs_tensorflow  # through which TensorFlow Datasets reads
 
@@ -113,7 +114,7 @@ def test_a_full_disk_is_not_called_a_network(tmp_path):
 
 
 def test_load_ends_in_the_same_line(tmp_path, nobody, monkeypatch):
-    monkeypatch.setattr(data, "_builder", lambda *_: Builder(tmp_path, [nobody]))
+    monkeypatch.setattr(sources, "_builder", lambda *_: Builder(tmp_path, [nobody]))
     with pytest.raises(ConnectionError, match="'mnist' cannot be downloaded"):
         data.load("mnist", data_dir=tmp_path, download=True)
 
@@ -140,7 +141,7 @@ def test_half_a_data_set_is_not_taken_for_whole(name, tmp_path):
     (file,) = folder.glob("mnist-test*")
     act, message = DAMAGED[name]
     act(folder, file)
-    data._read.cache_clear()
+    sources.read.cache_clear()
     with pytest.raises((ValueError, FileNotFoundError)) as error:
         data.load("mnist", "test", data_dir=tmp_path)
     text = str(error.value)

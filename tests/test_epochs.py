@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from models import epochs
+from experiments import epochs
 
 # The total, the training loss and the accuracy each point to another epoch than the main loss on held-out data.
 NAMES = ("epoch", "loss", "main_loss", "accuracy", "val_loss", "val_main_loss", "val_accuracy")

@@ -18,12 +18,12 @@ from backends import needs_tensorflow
 import evaluate
 import lea_keras.data
 import train
-from lea_keras import callbacks, probes, progress
+from experiments import evaluation, tables
+from experiments.config import RunConfig
+from experiments.results import Results
+from experiments.runs import RunError
+from lea_keras import callbacks, probes, utils
 from lea_keras.locks import LOCK_FILE, Lock
-from models import evaluation, tables
-from models.configs import RunConfig
-from models.results import Results
-from models.runs import RunError
 
 ROOT = pathlib.Path(evaluate.__file__).parent
 # Overlapping windows that need padding, a last batch that is smaller, and every measure that there is.
@@ -190,7 +190,7 @@ def test_table(run_dir, tmp_path, capsys, texts):
 
 
 def test_progress_is_said_while_a_split_is_measured(run_dir, monkeypatch, capsys):
-    monkeypatch.setattr(progress, "SECONDS", 0)
+    monkeypatch.setattr(utils, "SECONDS", 0)
     config = RunConfig.from_json((run_dir / "config.json").read_text("utf-8"))
     model = evaluation.load_model(run_dir, config, 1)
     evaluation.measure(model, evaluation.load_splits(config, ["train"])["train"], "train")

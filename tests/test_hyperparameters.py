@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from models import hyperparameters, tables
-from models.configs import RunConfig
+from experiments import hyperparameters, tables
+from experiments.config import RunConfig
 
 
 def differing(*changes):

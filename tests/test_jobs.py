@@ -3,8 +3,8 @@
 import pytest
 
 import train
-from models import jobs
-from models.jobs import Job
+from experiments import jobs
+from experiments.jobs import Job
 
 PARALLEL = {"distribution": "data_parallel"}
 SEVERAL = PARALLEL | {"coordinator": "10.0.0.1:1234", "processes": 3, "process": 2}

@@ -19,7 +19,7 @@ from layer_checks import (
 )
 
 import lea_keras
-from lea_keras.layer import forward_pass
+from lea_keras.layers.lea import forward_pass
 from lea_keras.losses import wide_dtype
 from lea_keras.windows import extract_windows
 

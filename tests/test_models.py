@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 import lea_keras
-from models import parts, registry
-from models.configs import CONFIGS, IMAGE_SIZES, MODELS, RunConfig
+from experiments import networks
+from experiments.config import CONFIGS, IMAGE_SIZES, MODELS, RunConfig
 
 STEPS = 7
 
 
 def build(name, image_shape=(28, 28, 1), classes=10, **changes):
     config = CONFIGS[name].replace(dataset="mnist", **changes)
-    return registry.build(config, image_shape, classes, STEPS), config
+    return networks.build(config, image_shape, classes, STEPS), config
 
 
 def dense(inputs, outputs):
@@ -36,7 +36,7 @@ def fc_vae(values, code_length):
 
 
 def test_every_model_has_a_configuration_and_a_builder():
-    assert set(CONFIGS) == set(MODELS) == set(registry.BUILDERS)
+    assert set(CONFIGS) == set(MODELS) == set(networks.BUILDERS)
     assert all(config.model == name for name, config in CONFIGS.items())
 
 
@@ -224,7 +224,7 @@ def test_every_hyperparameter_reaches_the_layer(autoencoder):
 def test_one_training_step(name):
     keras.utils.set_random_seed(0)
     model, config = build(name, (12, 12, 1), 3, window_size=2, filters=(2, 3), code_length=2, learning_rate=1e-3)
-    parts.compile_model(model, config)
+    networks.compile_model(model, config)
     rng = np.random.default_rng(0)
     images = rng.uniform(size=(6, 12, 12, 1)).astype("float32")
     labels = np.eye(3, dtype="float32")[rng.integers(0, 3, 6)]
@@ -240,9 +240,9 @@ def test_one_training_step(name):
 @pytest.mark.parametrize("mixed_precision", ["float16", "bfloat16"])
 def test_mixed_precision_ends_in_float32_and_leaves_the_policy_alone(mixed_precision):
     config = CONFIGS["lea_fc"].replace(dataset="mnist", mixed_precision=mixed_precision)
-    with parts.precision(config):
-        model = registry.build(config, (28, 28, 1), 10, STEPS)
-        parts.compile_model(model, config)
+    with networks.precision(config):
+        model = networks.build(config, (28, 28, 1), 10, STEPS)
+        networks.compile_model(model, config)
     assert keras.mixed_precision.dtype_policy().name == "float32"
     assert model.layers[1].compute_dtype == mixed_precision
     assert model.output.dtype == "float32"

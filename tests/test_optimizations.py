@@ -7,7 +7,7 @@ import tensorflow as tf
 from layer_checks import TYPES, compile_model, fit, make_data, make_model, same_weights
 
 from lea_keras import losses, windows
-from lea_keras.optimizations import plan
+from lea_keras.training.schedule import plan
 
 RATE = 0.05
 

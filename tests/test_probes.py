@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 import lea_keras
-from lea_keras import data, probe_plot, probes, progress, sprites
+from lea_keras import data, probes, utils
+from lea_keras.data import sources, sprites
+from lea_keras.plots import probe_plot
 from lea_keras.probes import caching, measuring
 
 layers = keras.layers
@@ -224,7 +226,7 @@ def test_side_by_side_training_is_adam_on_each_probe_alone(monkeypatch):
     model, (images, labels) = plain_model(), make_data()
     measure(model, layers=("conv",), epochs=1, batch_size=43)  # the 43 images that are not held out, in any order
     assert [(trainee.layer, trainee.factors) for trainee, _ in trained] == [("conv", ("x",)), ("conv", ("y",))]
-    rows = data._permutation(48, 0, 0)[5:]
+    rows = utils.permutation(48, 0, 0)[5:]
     x = probes.activations(model, images)["conv"][rows]
     trainee, weights = trained[1]
     inputs = keras.Input((128,))
@@ -293,7 +295,7 @@ def test_progress_says_what_is_left(capsys):
 
 
 def test_progress_is_said_within_everything_that_may_take_long(monkeypatch, capsys):
-    monkeypatch.setattr(progress, "SECONDS", 0)
+    monkeypatch.setattr(utils, "SECONDS", 0)
     monkeypatch.setattr(caching, "_FORWARD_BATCH", 16)
     measure(plain_model(), factors=("noise",), layers=("input",), epochs=1, verbose=1)
     lines = [line.partition(",")[0] for line in capsys.readouterr().out.splitlines()]
@@ -342,7 +344,7 @@ def test_sprites_are_those_of_the_run(split, count, part):
 def test_dsprites_are_those_of_the_run(monkeypatch):
     labels = sprites.labels_from_indices(data.selection("test"))
     images = np.arange(len(labels)).reshape(-1, 1, 1, 1)
-    monkeypatch.setattr(data, "_read", lambda name, split, folder: (images, labels) if folder == "f" else None)
+    monkeypatch.setattr(sources, "read", lambda name, split, folder: (images, labels) if folder == "f" else None)
     found, found_labels = probes.sprites_data("test", 5, name="dsprites", data_dir="f")
     np.testing.assert_array_equal(labels[found.ravel()], np.stack(list(found_labels.values()), axis=1))
 

@@ -31,7 +31,7 @@ def quiet_import(name, **options):
     if data is not None and data.load.__name__ == "load":
         load = data.load
         data.load = lambda *names, **rest: load(*names, **rest | ({"limit": 21} if "test" in names else {}))
-    if name == "models.training" and epochs:
+    if name == "experiments.training" and epochs:
         stop = module.callbacks.StopOnNaN
         module.callbacks.StopOnNaN = type("Killed", (stop,), {"on_epoch_begin": die})
     return module

@@ -6,15 +6,15 @@ import time
 
 import pytest
 
-from lea_keras import progress
-from lea_keras.progress import Progress
+from lea_keras import utils
+from lea_keras.utils import Progress
 
 
 @pytest.fixture
 def now(monkeypatch):
     """The time, in its one element."""
     now = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(utils.time, "monotonic", lambda: now[0])
     return now
 
 
@@ -23,7 +23,7 @@ def now(monkeypatch):
     [(0.2, "00:00"), (62.4, "01:02"), (3599.6, "1:00:00"), (4000, "1:06:40")],
 )
 def test_clock(seconds, text):
-    assert progress.clock(seconds) == text
+    assert utils.clock(seconds) == text
 
 
 def test_a_line_every_half_minute(now, capsys):
@@ -98,7 +98,7 @@ def test_without_a_standard_output(now, monkeypatch):
 
 
 def test_half_a_minute_is_over_also_where_one_thing_follows_another(now, capsys):
-    progress.say(1, "begun")
+    utils.say(1, "begun")
     for second in (0, 20, 40):
         now[0] = second
         line = Progress(f"from {second}", 10, "done")

@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from lea_keras.robustness.adef import ADefAttack, deform, linearised_field
+from lea_keras.robustness.attacks.adef import ADefAttack, deform, linearised_field
 
 SIZE = 15
 MIDDLE = SIZE // 2

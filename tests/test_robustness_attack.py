@@ -9,7 +9,7 @@ import pytest
 from backends import BACKEND
 from keras import ops
 
-from lea_keras.robustness.registry import ATTACKS, get
+from lea_keras.robustness.attacks.registry import ATTACKS, get
 
 SHORT = {
     "projected_gradient_descent": {"steps": 3},

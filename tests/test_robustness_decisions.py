@@ -8,7 +8,7 @@ from foolbox.attacks import GaussianBlurAttack, LinearSearchContrastReductionAtt
 from keras import ops
 from scipy.ndimage import gaussian_filter
 
-from lea_keras.robustness.decisions import (
+from lea_keras.robustness.attacks.decisions import (
     AdditiveGaussianNoiseSearch,
     ContrastReductionSearch,
     GaussianBlurSearch,

@@ -5,7 +5,7 @@ import numpy as np
 from foolbox.attacks import L2DeepFoolAttack
 from keras import ops
 
-from lea_keras.robustness.deep_fool import DeepFoolSearch
+from lea_keras.robustness.attacks.deep_fool import DeepFoolSearch
 
 RNG = np.random.default_rng(0)
 
@@ -35,7 +35,7 @@ def test_the_same_as_foolbox_however_many_steps_it_takes(monkeypatch):
     _, expected, fooled = map(np.asarray, L2DeepFoolAttack(steps=100)(model, *given, epsilons=None))
     assert fooled.any()
     for first in (1, 2, 10, 200):
-        monkeypatch.setattr("lea_keras.robustness.deep_fool._FIRST_STEPS", first)
+        monkeypatch.setattr("lea_keras.robustness.attacks.deep_fool._FIRST_STEPS", first)
         results, success = checks.attacked(DeepFoolSearch(max_images=4), model, images, labels)
         np.testing.assert_array_equal(success, fooled)
         np.testing.assert_allclose(results[fooled], expected[fooled], atol=1e-5)

@@ -15,11 +15,12 @@ import pytest
 from backends import BACKEND, needs_tensorflow
 
 import lea_keras.data
-from lea_keras import progress, robustness
+from experiments import networks
+from experiments.config import CONFIGS
+from lea_keras import robustness, utils
 from lea_keras.locks import Lock
 from lea_keras.robustness import evaluation
-from models import parts, registry
-from models.configs import CONFIGS
+from models import thesis
 
 layers = keras.layers
 SHAPE = (6, 6, 1)
@@ -128,7 +129,7 @@ def test_model_calls_and_seconds_are_shares_of_the_batch():
 
 
 def test_progress_is_said_while_a_batch_is_attacked(monkeypatch, capsys):
-    monkeypatch.setattr(progress, "SECONDS", 0)
+    monkeypatch.setattr(utils, "SECONDS", 0)
     images, labels = make_data(12)
     found = robustness.evaluate(brightness_model(), images, labels, "contrast_reduction", batch_size=6)
     output = capsys.readouterr().out
@@ -387,11 +388,11 @@ def digits():
 @needs_tensorflow  # through which the digits come
 def test_all_attacks_on_a_model_of_real_digits(digits, monkeypatch):
     """Every attack lowers the accuracy; what it finds is within bounds and misclassified; the seed decides it all."""
-    monkeypatch.setattr(parts, "HIDDEN_UNITS", 32)
+    monkeypatch.setattr(thesis, "HIDDEN_UNITS", 32)
     small = {"filters": (4, 8), "autoencoder": "standard", "code_length": 4, "learning_rate": 5e-3}
     config = CONFIGS["cnn_lea"].replace(dataset="mnist", **small)
-    model = registry.build(config, (28, 28, 1), 10, steps_per_epoch=47)
-    parts.compile_model(model, config)
+    model = networks.build(config, (28, 28, 1), 10, steps_per_epoch=47)
+    networks.compile_model(model, config)
     model.fit(*digits["train"], batch_size=64, epochs=3, verbose=0, shuffle=False)
     images, labels = (np.asarray(part) for part in digits["test"])
     logits = model.predict(images, verbose=0)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from lea_keras.robustness import gradients
+from lea_keras.robustness.attacks import gradients
 
 RNG = np.random.default_rng(0)
 WEIGHTS = RNG.normal(size=(12, 3))

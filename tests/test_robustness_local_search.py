@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from lea_keras.robustness import local_search
-from lea_keras.robustness.local_search import LocalSearchAttack
+from lea_keras.robustness.attacks import local_search
+from lea_keras.robustness.attacks.local_search import LocalSearchAttack
 
 RNG = np.random.default_rng(0)
 

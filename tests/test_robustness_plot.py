@@ -6,7 +6,8 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.patches import Circle
 
-from lea_keras import robustness, robustness_plot
+from lea_keras import robustness
+from lea_keras.plots import robustness_plot
 
 ATTACKS = tuple(robustness.ATTACKS)
 

@@ -5,8 +5,8 @@ import gradient_attack_checks as checks
 import numpy as np
 import pytest
 
-from lea_keras.robustness import registry
-from lea_keras.robustness.registry import ATTACKS, get
+from lea_keras.robustness.attacks import registry
+from lea_keras.robustness.attacks.registry import ATTACKS, get
 
 NAMES = [
     "gradient_sign",

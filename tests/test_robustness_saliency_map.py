@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from lea_keras.robustness.gradients import ArrayModel
-from lea_keras.robustness.saliency_map import SaliencyMapAttack, _Search
+from lea_keras.robustness.attacks.gradients import ArrayModel
+from lea_keras.robustness.attacks.saliency_map import SaliencyMapAttack, _Search
 
 WEIGHTS = np.array([1.0, -3.0, 2.0, 0.0, -0.5, 2.5])  # by influence: elements 1, 5, 2, 0, 4; 3 has none
 FIXED = {"undo_steps": 0}

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from lea_keras.robustness.salt_and_pepper import SaltAndPepperSearch
+from lea_keras.robustness.attacks.salt_and_pepper import SaltAndPepperSearch
 
 
 def looking_at(row, column, threshold=0.8):

@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 from foolbox.attacks import LinfFastGradientAttack, LinfProjectedGradientDescentAttack
 
-from lea_keras.robustness import levels
-from lea_keras.robustness.searching import GradientSignSearch, PerSampleProjectedGradientDescent, SmallestEpsilon
+from lea_keras.robustness.attacks import levels
+from lea_keras.robustness.attacks.searching import (
+    GradientSignSearch,
+    PerSampleProjectedGradientDescent,
+    SmallestEpsilon,
+)
 
 RNG = np.random.default_rng(0)
 SHAPE = (4, 5, 1)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from lea_keras.robustness.single_pixel import SinglePixelAttack
+from lea_keras.robustness.attacks.single_pixel import SinglePixelAttack
 
 ROWS, COLUMNS, CHANNELS = 4, 7, 2  # rows and columns differ: a row index drawn up to the columns would miss or fail
 RNG = np.random.default_rng(0)

@@ -7,8 +7,8 @@ import pytest
 from keras import ops
 from scipy.optimize import minimize
 
-from lea_keras.robustness.gradients import ArrayModel
-from lea_keras.robustness.slsqp import SLSQPAttack, nearest_in_half_space
+from lea_keras.robustness.attacks.gradients import ArrayModel
+from lea_keras.robustness.attacks.slsqp import SLSQPAttack, nearest_in_half_space
 
 
 def scipy_nearest(origin, start, margin, gradient, lower=0.0, upper=1.0):

@@ -8,7 +8,7 @@ from eagerpy import astensor
 from foolbox.attacks.spatial_attack_transformations import rotate_and_shift
 from keras import ops
 
-from lea_keras.robustness.spatial import SpatialSearch, rotated_and_shifted
+from lea_keras.robustness.attacks.spatial import SpatialSearch, rotated_and_shifted
 
 SIZE = 15
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from lea_keras.robustness.pixels import Pixels, image_channel_axis
-from lea_keras.robustness.trials import Trials
+from lea_keras.robustness.attacks.pixels import Pixels, image_channel_axis
+from lea_keras.robustness.attacks.trials import Trials
 
 IMAGES = np.random.default_rng(0).uniform(size=(5, 3, 4, 2)).astype("float32")
 LABELS = np.array([0, 1, 2, 0, 1])

@@ -15,10 +15,10 @@ from command_checks import contents, the_line
 
 import evaluate
 import train
+from experiments import comparison, runs, series, tables, training
+from experiments.config import CONFIGS
+from experiments.runs import DivergedError, RunError
 from lea_keras import callbacks
-from models import comparison, runs, series, tables, training
-from models.configs import CONFIGS
-from models.runs import DivergedError, RunError
 
 # Noise and data order depend on the seed, and so do weights.
 FLAGS = ["--limit=48", "--batch_size=16", "--autoencoder=vae", "--window_size=16", "--epochs=2"]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lea_keras import splits
+from lea_keras.data import splits
 
 
 def both(size, limit=None, validation=0.1, seed=0):

@@ -8,7 +8,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from lea_keras import sprites
+from lea_keras.data import sprites
 
 DATA = pathlib.Path(
     os.environ.get("LEA_KERAS_TEST_DATA") or pathlib.Path(__file__).parents[2].joinpath("shared", "data")

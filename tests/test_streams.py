@@ -12,8 +12,8 @@ import pytest
 from backends import needs_tensorflow
 
 import train
+from experiments import comparison, results, streams
 from lea_keras import callbacks
-from models import comparison, results, streams
 
 ROOT = pathlib.Path(train.__file__).parent
 SMALL = ["--model=pool_fc", "--limit=32", "--epochs=1"]

@@ -7,7 +7,7 @@ from backends import BACKEND
 from layer_checks import GRIDS, few
 
 from lea_keras import windows
-from lea_keras.strips import lay_strips
+from lea_keras.layers.strips import lay_strips
 
 if BACKEND == "tensorflow":
     import tensorflow as tf

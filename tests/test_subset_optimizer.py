@@ -7,7 +7,7 @@ from backends import BACKEND
 from layer_checks import EAGERLY, OPTIMIZATIONS, compile_model, few, fit, make_data, make_model, once, weights_by_path
 
 from lea_keras.callbacks import LearningRates
-from lea_keras.subset_optimizer import SubsetOptimizer
+from lea_keras.training.optimizer import SubsetOptimizer
 
 SGD = keras.optimizers.SGD
 

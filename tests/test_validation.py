@@ -12,10 +12,11 @@ import evaluate
 import lea_keras
 import lea_keras.data
 import train
-from lea_keras import callbacks, plots, splits
-from models import probing, runs, training
-from models.configs import RunConfig
-from models.runs import RunError
+from experiments import probing, runs, training
+from experiments.config import RunConfig
+from experiments.runs import RunError
+from lea_keras import callbacks, plots
+from lea_keras.data import splits
 
 # 64 samples, of which 48 in three batches are trained on. Noise, capacity and order depend on what came before.
 FLAGS = ["--limit=64", "--validation=0.25", "--batch_size=16", "--autoencoder=capacity_vae", "--window_size=16"]

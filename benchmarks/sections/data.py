@@ -11,8 +11,8 @@ from benchmarks import backend
 from benchmarks.settings import Settings
 from benchmarks.table import Row
 from benchmarks.timing import compare, median
-from models import parts, registry
-from models.configs import CONFIGS
+from experiments import networks
+from experiments.config import CONFIGS
 
 # Data sets that are not generated, tried where a folder is given.
 OTHERS = ("mnist", "fashion_mnist", "cifar10", "dsprites")
@@ -61,8 +61,8 @@ def _row(settings: Settings, name: str, model: str, steps: int, load: Callable[[
     # Of the same unknown batch size, so that nothing but where the data comes from is different.
     for how, data in (("in memory", whole.take(1).cache()), ("fed", whole)):
         keras.utils.set_random_seed(0)
-        built = registry.build(config, info.image_shape, info.classes, steps_per_epoch=1)
-        parts.compile_model(built, config)
+        built = networks.build(config, info.image_shape, info.classes, steps_per_epoch=1)
+        networks.compile_model(built, config)
         functions[how] = _steps(backend.training_step(built, data), 2 if settings.toy else steps)
     times = settings.measure(f"{model} on {name}, batch {batch}", functions, turns=9)
     rate = batch * (2 if settings.toy else steps) / median(times, "fed")

@@ -17,6 +17,7 @@ import keras
 
 from lea_keras.checks import check_path, fail
 from lea_keras.locks import Lock
+from lea_keras.utils import flush, write_atomically
 
 METRICS_FILE = "metrics.csv"
 MODEL_FILE = "model.keras"
@@ -116,7 +117,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         temporary = checkpoint.with_name(f"{checkpoint.stem}.tmp.keras")  # Keras insists on the ending
         try:
             self.model.save(temporary)
-            _flush(temporary)
+            flush(temporary)
         except OSError:
             temporary.unlink(missing_ok=True)  # on a full disk, half a model would only be in the way
             raise
@@ -251,22 +252,7 @@ def _publish(run_dir: pathlib.Path, checkpoint: pathlib.Path) -> None:
     os.replace(temporary, path)
 
 
-def write_atomically(path: str | os.PathLike[str], contents: str | bytes) -> None:
-    """Writes a file that is complete under its name or, after an interruption, not changed at all; text as UTF-8."""
-    path = pathlib.Path(check_path("path", path, "the path of a file"))
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_bytes(contents.encode("utf-8") if isinstance(contents, str) else contents)
-    _flush(temporary)
-    os.replace(temporary, path)
-
-
 def _write_rows(path: pathlib.Path, rows: list[dict[str, float]]) -> None:
     names = list(dict.fromkeys(name for row in rows for name in row if name != "seconds")) + ["seconds"]
     lines = [",".join(names)] + [",".join(repr(row[name]) if name in row else "" for name in names) for row in rows]
     write_atomically(path, "\n".join(lines) + "\n")
-
-
-def _flush(path: pathlib.Path) -> None:
-    """Brings a file to the disk, so that renaming it cannot come before its contents in a power cut."""
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from lea_keras.subset_optimizer import SubsetOptimizer
+from lea_keras.training.optimizer import SubsetOptimizer
 
 
 class LearningRates(keras.callbacks.Callback):

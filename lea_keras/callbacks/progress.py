@@ -6,8 +6,8 @@ from typing import Any
 
 import keras
 
-from lea_keras import progress
-from lea_keras.progress import Progress, clock, repeating, say
+from lea_keras import utils
+from lea_keras.utils import Progress, clock, repeating, say
 
 __all__ = ["TimeLeft", "clock"]
 
@@ -62,7 +62,7 @@ class TimeLeft(keras.callbacks.Callback):
 
         It is not without this, since Keras tells no callback that ``fit`` has failed.
         """
-        return repeating(self._tick, progress.SECONDS if self.every is None else self.every)
+        return repeating(self._tick, utils.SECONDS if self.every is None else self.every)
 
     def _tick(self) -> None:
         current = self._tested or self._progress

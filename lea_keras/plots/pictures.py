@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from keras import ops
 
-from lea_keras.batch import first_batch
 from lea_keras.checks import check_choice, check_positive_int, fail
-from lea_keras.maps import Inspection
+from lea_keras.data.batch import first_batch
+from lea_keras.inspection import Inspection
 from lea_keras.plots.grid import DIVERGING, GREY, Block, Cell, draw, range_text
 from lea_keras.plots.views import (
     Drawable,

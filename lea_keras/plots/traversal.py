@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from keras import ops
 
-from lea_keras.autoencoder import Autoencoder
+from lea_keras.autoencoders.base import Autoencoder
 from lea_keras.checks import check_number, check_positive_int, fail
 from lea_keras.plots.grid import Block, Cell, draw, range_text
 from lea_keras.plots.views import count_text, limits, widened

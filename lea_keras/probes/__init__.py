@@ -2,7 +2,7 @@
 
 A probe is a small classifier, dense 1024 with ReLU → dense softmax, that is trained to read one factor (shape, scale,
 orientation, x or y) off the activations of one layer of a frozen model. Its accuracy on test data shows how much of the
-factor the layer preserves; ``lea_keras.probe_plot.equivariance`` draws that as Fig. 5.4 does.
+factor the layer preserves; ``lea_keras.plots.probe_plot.equivariance`` draws that as Fig. 5.4 does.
 """
 
 from lea_keras.probes.caching import INPUT, PASSING, activations

@@ -13,8 +13,8 @@ from keras import layers as kl
 from keras import ops
 
 from lea_keras.checks import check_choice, check_positive_int, fail
-from lea_keras.layer import forward_pass
-from lea_keras.progress import Progress, say
+from lea_keras.layers.lea import forward_pass
+from lea_keras.utils import Progress, say
 
 INPUT = "input"
 

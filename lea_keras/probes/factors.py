@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from lea_keras import data, splits, sprites
+from lea_keras import data
 from lea_keras.checks import check_choice, check_positive_int, check_seed, fail, show
+from lea_keras.data import sources, splits, sprites
 
 FACTORS = tuple(sprites.FACTORS)
 
@@ -50,7 +51,7 @@ def sprites_data(
         labels = sprites.labels_from_indices(data.selection(stored)[chosen])  # [n, 5]
         images = sprites.draw(labels)
     else:
-        images, labels = (np.asarray(part)[chosen] for part in data._read(name, stored, data._folder(data_dir)))
+        images, labels = (np.asarray(part)[chosen] for part in sources.read(name, stored, sources.folder(data_dir)))
     return images, {factor: labels[:, i].astype(np.int64) for i, factor in enumerate(FACTORS)}
 
 

@@ -16,7 +16,7 @@ from lea_keras import data
 from lea_keras.checks import check_number, check_positive_int, check_seed, fail
 from lea_keras.probes.caching import activations, batches, describe_bytes
 from lea_keras.probes.factors import FACTORS, chance_level, check_data, check_factors
-from lea_keras.progress import Progress, clock, say
+from lea_keras.utils import Progress, clock, say
 
 _TEST_BATCH = 512  # nothing is kept of it for gradients
 

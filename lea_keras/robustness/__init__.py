@@ -3,18 +3,18 @@
 ``evaluate`` attacks any Keras model that returns logits and records, for each attack and sample, whether an adversarial
 was found and how far from the image it lies. ``ATTACKS`` makes the attacks by their names; each is an attack of foolbox
 3 that searches for its smallest perturbation, and works on any foolbox model.
-``lea_keras.robustness_plot.heatmap`` draws what several models withstand.
+``lea_keras.plots.robustness_plot.heatmap`` draws what several models withstand.
 """
 
-from lea_keras.robustness.adef import ADefAttack
+from lea_keras.robustness.attacks.adef import ADefAttack
+from lea_keras.robustness.attacks.local_search import LocalSearchAttack
+from lea_keras.robustness.attacks.registry import ATTACKS, get
+from lea_keras.robustness.attacks.saliency_map import SaliencyMapAttack
+from lea_keras.robustness.attacks.searching import SmallestEpsilon
+from lea_keras.robustness.attacks.single_pixel import SinglePixelAttack
+from lea_keras.robustness.attacks.slsqp import SLSQPAttack
 from lea_keras.robustness.evaluation import Robustness, evaluate
-from lea_keras.robustness.local_search import LocalSearchAttack
 from lea_keras.robustness.records import Record, Summary, to_rows
-from lea_keras.robustness.registry import ATTACKS, get
-from lea_keras.robustness.saliency_map import SaliencyMapAttack
-from lea_keras.robustness.searching import SmallestEpsilon
-from lea_keras.robustness.single_pixel import SinglePixelAttack
-from lea_keras.robustness.slsqp import SLSQPAttack
 from lea_keras.robustness.victim import Victim
 
 __all__ = [

@@ -15,12 +15,12 @@ import keras
 import numpy as np
 
 from lea_keras.checks import check_choice, check_positive_int, check_seed, fail
-from lea_keras.progress import Progress, say
+from lea_keras.robustness.attacks.registry import ATTACKS
 from lea_keras.robustness.inputs import check_bounds, check_images, check_labels
 from lea_keras.robustness.records import Record, Summary, summarize, to_rows
-from lea_keras.robustness.registry import ATTACKS
 from lea_keras.robustness.storing import Found, Store, describe, digest_of, digest_of_weights
-from lea_keras.robustness.victim import Victim, chunks, drawing
+from lea_keras.robustness.victim import Victim, drawing
+from lea_keras.utils import Progress, say, slices
 
 Attack = foolbox.attacks.base.Attack
 _NAME = re.compile(r"\w[\w.-]*")
@@ -204,7 +204,7 @@ def _attack(
 ) -> Found:
     """Runs one attack on the samples to be attacked, batch by batch."""
     records, kept = [], []
-    for part in chunks(len(attacked), batch_size):
+    for part in slices(len(attacked), batch_size):
         samples = attacked[part]
         originals, classes = images[samples], labels[samples]
         own_seed = _seed(seed, name, part.start)

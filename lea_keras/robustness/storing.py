@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from lea_keras.callbacks import write_atomically
 from lea_keras.checks import check_path, fail
 from lea_keras.locks import Lock
 from lea_keras.robustness.records import Record
+from lea_keras.utils import write_atomically
 from lea_keras.version import __version__
 
 

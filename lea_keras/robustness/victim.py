@@ -11,8 +11,9 @@ import keras
 import numpy as np
 
 from lea_keras.checks import fail
-from lea_keras.layer import forward_pass
+from lea_keras.layers.lea import forward_pass
 from lea_keras.robustness.inputs import check_input_shape
+from lea_keras.utils import slices
 
 _CHUNK = 256  # images that the model takes at once, however many an attack hands over: LEAs make many windows of each
 _SMALLEST = 8  # images that JAX's compiler is asked for at least
@@ -80,7 +81,9 @@ class Victim:
         Raises:
             ValueError: if some of them are not finite.
         """
-        parts = [ep.astensor(self.foolbox_model(self.tensor(images[part]))).numpy() for part in chunks(len(images))]
+        parts = [
+            ep.astensor(self.foolbox_model(self.tensor(images[part]))).numpy() for part in slices(len(images), _CHUNK)
+        ]
         logits = np.concatenate(parts)
         if not np.all(np.isfinite(logits)):
             broken = int(np.count_nonzero(~np.all(np.isfinite(logits), axis=1)))
@@ -120,7 +123,7 @@ class Victim:
             Booleans [n]: the gradient of the log loss with respect to the image is zero everywhere, or not finite.
         """
         masked = []
-        for part in chunks(len(images)):
+        for part in slices(len(images), _CHUNK):
             targets = self.criterion(labels[part]).labels
 
             def loss(inputs: ep.Tensor, targets: ep.Tensor = targets) -> ep.Tensor:
@@ -130,11 +133,6 @@ class Victim:
             flat = gradients.numpy().reshape(part.stop - part.start, -1)
             masked.append(~np.all(np.isfinite(flat), axis=1) | ~np.any(flat != 0, axis=1))
         return np.concatenate(masked) if masked else np.zeros(0, bool)
-
-
-def chunks(count: int, size: int = _CHUNK) -> Iterator[slice]:
-    """Slices of at most ``size`` that cover ``count``."""
-    return (slice(start, min(start + size, count)) for start in range(0, count, size))
 
 
 @contextlib.contextmanager
@@ -221,7 +219,7 @@ def _tensorflow_model(
         images = counted(tf.cast(images, tf.float32))
         if len(images) <= _CHUNK:
             return traced(images)
-        sizes = [part.stop - part.start for part in chunks(len(images), _CHUNK)]
+        sizes = [part.stop - part.start for part in slices(len(images), _CHUNK)]
         return tf.concat([traced(part) for part in tf.split(images, sizes)], axis=0)
 
     device = "/GPU:0" if tf.config.list_logical_devices("GPU") else "/CPU:0"  # foolbox asks in a deprecated way
@@ -314,7 +312,7 @@ def _filled_batches(array: Any) -> Iterator[Any]:
 
     It is done in NumPy: JAX would compile every slice of a length that it has not met.
     """
-    for part in chunks(max(1, len(array)), _CHUNK):
+    for part in slices(max(1, len(array)), _CHUNK):
         length = min(part.stop, len(array)) - part.start
         size = min(max(_SMALLEST, 1 << max(0, length - 1).bit_length()), _CHUNK)
         if length == size == len(array):

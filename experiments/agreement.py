@@ -1,0 +1,134 @@
+"""Hyperparameters that a stored model has, read without Keras, against those of a run's configuration."""
+
+import json
+import pathlib
+import zipfile
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from experiments.config import RunConfig
+from experiments.runs import CONFIG_FILE
+
+_TYPES = {
+    "StandardAutoencoder": "standard",
+    "KSparseAutoencoder": "k_sparse",
+    "VariationalAutoencoder": "vae",
+    "CapacityControlledAutoencoder": "capacity_vae",
+}
+_POLICIES = {"float32": "none", "mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
+_OF_AUTOENCODERS = (
+    "encoder",
+    "decoder",
+    "code_length",
+    "kernels",
+    "kernel_size",
+    "k",
+    "a",
+    "beta",
+    "gamma",
+    "capacity",
+)
+
+
+def check(model: pathlib.Path, config: RunConfig, path: pathlib.Path) -> None:
+    """Raises one line if a configuration is not that of a model.
+
+    Args:
+        model: a whole ``.keras`` file.
+        config: what it should have been made from.
+        path: of the configuration, for the message.
+
+    Raises:
+        ValueError: one line that names every hyperparameter that differs, with both values.
+    """
+    try:
+        with zipfile.ZipFile(model) as archive:
+            found = dict(_hyperparameters(json.loads(archive.read("config.json"))))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise ValueError(f"The model {model} cannot be loaded: the configuration in it is damaged") from None
+    wrong = [
+        f"{name} is {_shown(wanted)}, and {_shown(found[name])} in the model"
+        for name, wanted in _wanted(config).items()
+        if name in found and not _equal(found[name], wanted)
+    ]
+    if wrong:
+        raise ValueError(f"The configuration {path} is not that of the model {model}: {'; '.join(wrong)}")
+
+
+def check_run(run_dir: pathlib.Path, config: RunConfig) -> None:
+    """Raises one line if the configuration of a run is not that of its model, where there is a readable one."""
+    model = run_dir / "model.keras"
+    if zipfile.is_zipfile(model):
+        check(model, config, run_dir / CONFIG_FILE)
+
+
+def _wanted(config: RunConfig) -> dict[str, Any]:
+    """The fields that a model has something of, in the forms in which it has them."""
+    names = ("model", "autoencoder", "optimization", "lea_weight", "learning_rate", "mixed_precision", "chunk_windows")
+    fields = {name: getattr(config, name) for name in (*names, *_OF_AUTOENCODERS)}
+    strides = config.window_size if config.strides is None else config.strides
+    sizes = {"window_size": config.window_size, "strides": strides}
+    return fields | {name: _pair(size) for name, size in sizes.items()} | {"filters": config.filters}
+
+
+def _hyperparameters(stored: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Names and values; of layers that are alike in all reference models, those of the last one."""
+    config = stored["config"]
+    yield "model", config["name"]
+    if "optimization" in config:
+        yield "optimization", config["optimization"]
+    rate = ((stored.get("compile_config") or {}).get("optimizer") or {}).get("config", {})
+    while isinstance(rate, Mapping) and "inner_optimizer" in rate:  # of what scales losses in half precision
+        rate = rate["inner_optimizer"]["config"]
+    if isinstance(rate, Mapping) and isinstance(rate.get("learning_rate"), float):
+        yield "learning_rate", rate["learning_rate"]
+    filters = []
+    for layer in config["layers"]:
+        kind, of_layer = layer["class_name"], layer["config"]
+        if kind == "Conv2D":
+            filters.append(of_layer["filters"])
+        elif kind == "MaxPooling2D":
+            yield "window_size", _pair(of_layer["pool_size"])
+            yield "strides", _pair(of_layer["strides"])
+        elif kind == "LocallyEmbeddedAutoencoder":
+            yield from _of_lea(of_layer)
+        if of_layer.get("name") == "hidden":
+            policy = of_layer.get("dtype")
+            name = policy["config"]["name"] if isinstance(policy, Mapping) else policy
+            if name in _POLICIES:
+                yield "mixed_precision", _POLICIES[name]
+    if filters:
+        yield "filters", tuple(filters)
+
+
+def _of_lea(layer: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    yield "window_size", _pair(layer["window_size"])
+    yield "strides", _pair(layer["window_size"] if layer["strides"] is None else layer["strides"])
+    yield "lea_weight", layer["loss_weight"]
+    if "chunk_windows" in layer:
+        yield "chunk_windows", layer["chunk_windows"]
+    autoencoder = layer["autoencoder"]
+    yield "autoencoder", _TYPES.get(autoencoder["class_name"], autoencoder["class_name"])
+    for name in _OF_AUTOENCODERS:
+        if name in autoencoder["config"]:
+            yield name, autoencoder["config"][name]
+
+
+def _pair(size: Any) -> tuple[int, int]:
+    if isinstance(size, Mapping):  # how Keras writes tuples inside of what it serialises
+        size = size["config"]["value"] if "config" in size else size["items"]
+    return tuple(size) if isinstance(size, (list, tuple)) else (size, size)
+
+
+def _equal(found: Any, wanted: Any) -> bool:
+    """Whether values are the same; an optimizer keeps its rate in single precision."""
+    if isinstance(found, float) and isinstance(wanted, float):
+        return abs(found - wanted) <= 1e-6 * abs(wanted)
+    return found == wanted
+
+
+def _shown(value: Any) -> str:
+    """As a flag has it: 4 for (4, 4), and 4,6 for (4, 6)."""
+    if isinstance(value, tuple):
+        return ",".join(map(str, value[:1] if len(set(value)) == 1 else value))
+    return f"{value:.7g}" if isinstance(value, float) else str(value)

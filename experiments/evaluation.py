@@ -1,0 +1,305 @@
+"""Evaluation of a run: measures over whole splits and pictures, from its folder alone."""
+
+import collections
+import json
+import math
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+import lea_keras
+import lea_keras.data
+from experiments import agreement, compiling, epochs, failures, networks, pictures, probing, runs, tables, training
+from experiments.config import RunConfig, checks
+from experiments.results import Results
+from experiments.runs import RunError
+from lea_keras import callbacks, losses, metrics, windows
+from lea_keras.layers.lea import Use, forward_pass
+from lea_keras.training.model import find_leas
+from lea_keras.utils import Progress
+
+RESULTS_JSON, RESULTS_CSV = "results.json", "results.csv"
+FOLDER = "evaluation"
+QUARTILES = {"min": 0, "25": 25, "50": 50, "75": 75}
+
+
+def evaluate(
+    run_dir: pathlib.Path,
+    config: RunConfig,
+    splits: Sequence[str],
+    images: int,
+    results: Results,
+    probes: probing.Settings | None = None,
+    epoch: epochs.Choice = epochs.LAST,
+) -> str:
+    """Measures a run on whole splits, stores the values and draws pictures.
+
+    Args:
+        run_dir: the run's folder.
+        config: its configuration, perhaps with the data elsewhere.
+        splits: of ``config.splits``.
+        images: how many test images the pictures show.
+        results: where everything goes.
+        probes: how to probe every layer for the factors of the images; None: not at all.
+        epoch: after which: "last", "best" or a number.
+
+    Returns:
+        The table of results.
+
+    Raises:
+        RunError: one line, if model, metrics or data are missing, damaged or do not belong together.
+        OSError: if the results cannot be written.
+    """
+    with networks.precision(config):
+        try:
+            rows, number = choose_epoch(run_dir, config, epoch)
+            model = load_model(run_dir, config, number)
+            data = load_splits(config, sorted({*splits, "test"}))
+            factors = probing.load(config, probes) if probes else None
+            files = [RESULTS_JSON, RESULTS_CSV, *pictures.names(model)]
+            results.reserve(files + list(probing.FILES) if probes else files)
+        except ValueError as error:
+            raise RunError(str(error)) from error
+        with failures.in_one_line():
+            values = {split: measure(model, data[split], split) for split in splits}
+        store(results, run_dir, number, epoch, values)
+        largest = {
+            lea.name: values["test"][f"{lea.name}_rl_max"]
+            for lea in find_leas(model)
+            if "test" in values and lea.loss_weight
+        }
+        shown = lea_keras.data.take(data["test"], images)[0]
+        pictures.of_run(model, shown, rows, results, config.validates_on, largest)
+        text = "\n".join([tables.of_splits(values), *_of_epoch(epoch, number, len(rows), config)])
+        if probes:
+            print(text, flush=True)  # the probes take much longer
+            text = probing.probe(model, factors, config.seed, probes, results)
+    return text
+
+
+def choose_epoch(run_dir: pathlib.Path, config: RunConfig, epoch: epochs.Choice) -> tuple[list[dict[str, float]], int]:
+    """Reads the metrics of a run and returns them with the number of an epoch whose model is there.
+
+    Raises:
+        ValueError: one line, if the metrics are damaged, or there is no such epoch or no model of it any more.
+        RunError: one line, if no epoch has finished.
+    """
+    rows = read_rows(run_dir)
+    number = epochs.choose(rows, epoch, config.validates_on)
+    every = range(1, len(rows) + 1)
+    there = [n for n in every if n == len(rows) or callbacks.checkpoint_path(run_dir, n).is_file()]
+    if number not in there:
+        allowed = f"an epoch whose model is still in {run_dir}, which is {' or '.join(map(str, there))}"
+        best = f"The best epoch is {number}." if epoch == epochs.BEST and number else ""
+        hint = f"{best} --compare takes any epoch, from {callbacks.METRICS_FILE}.".strip()
+        raise checks.fail("epoch", allowed, epoch, hint)
+    return rows, number
+
+
+def _of_epoch(epoch: epochs.Choice, number: int, count: int, config: RunConfig) -> list[str]:
+    """Lines about an epoch that is not just the last one."""
+    if epoch == epochs.LAST:
+        return []
+    chosen = f", {epochs.described(epoch, [config.validates_on])}" if epoch == epochs.BEST else ""
+    return [f"After epoch {number} of {count}{chosen}.", *epochs.notes(epoch, [config.validates_on])]
+
+
+def read_rows(run_dir: pathlib.Path) -> list[dict[str, float]]:
+    """The metrics of a run up to the last epoch of which there is a whole model, which may be the last but one.
+
+    Raises:
+        RunError: one line, if no epoch has finished.
+        ValueError: one line, if the metrics or all checkpoints are damaged.
+    """
+    rows = callbacks.read_metrics(run_dir)
+    if not rows:
+        raise RunError(f"The run {run_dir} has no {callbacks.METRICS_FILE}: no epoch of it has finished")
+    last = callbacks.checkpoint_path(run_dir, len(rows))
+    if not last.exists():  # of a finished run, somebody may have kept model.keras alone
+        return rows
+    finished, _ = callbacks.last_checkpoint(run_dir)
+    if finished < len(rows):
+        print(f"{last} is damaged ({callbacks.checkpoint_damage(last)}): epoch {finished} is used", flush=True)
+    return rows[:finished]
+
+
+def load_model(run_dir: pathlib.Path, config: RunConfig, number: int) -> keras.Model:
+    """The model of a run after a finished epoch, without its optimizers; to be called under ``networks.precision``.
+
+    Args:
+        run_dir: the run's folder; the run may just be going on.
+        config: its configuration.
+        number: of the epoch, whose model is there.
+
+    Raises:
+        RunError: one line, if the model is missing, damaged, does not take the run's data or is not what the
+            configuration says, or if the run has gone on and the model after the epoch is no longer there.
+    """
+    path = callbacks.checkpoint_path(run_dir, number)
+    if not path.exists():
+        path = run_dir / callbacks.MODEL_FILE
+        if len(callbacks.read_metrics(run_dir)) > number:
+            raise RunError(f"The run {run_dir} has gone on and has no model after epoch {number} any more: start again")
+    if not path.exists():
+        raise RunError(f"The run {run_dir} has no {callbacks.MODEL_FILE}: no epoch of it has finished")
+    if damage := callbacks.checkpoint_damage(path):
+        raise RunError(f"The model {path} cannot be loaded: it is damaged ({damage})")
+    try:
+        model = keras.models.load_model(path, compile=False)
+    except Exception as error:  # a damaged file fails in whatever library meets the damage first
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise RunError(f"The model {path} cannot be loaded: {reason}") from error
+    details = lea_keras.data.info(config.dataset)
+    shapes = (None, *details.image_shape), (None, details.classes)
+    found = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
+    if found != shapes:
+        wanted = f"{shapes[0]} → {shapes[1]}, as the data set {config.dataset} of the run's configuration needs"
+        raise RunError(f"The model {path} must map {wanted}. Received: {found[0]} → {found[1]}")
+    try:
+        agreement.check(path, config, run_dir / runs.CONFIG_FILE)
+    except ValueError as error:
+        raise RunError(str(error)) from None
+    return model
+
+
+def load_splits(config: RunConfig, splits: Sequence[str]) -> dict[str, lea_keras.data.Dataset]:
+    """The data of a run as ``training.load_splits`` returns it.
+
+    Raises:
+        RunError: one line, if it is not there, or what reads it is not installed.
+    """
+    try:
+        return training.load_splits(config, splits=splits)
+    except (ValueError, OSError, ImportError) as error:
+        raise RunError(str(error)) from error
+
+
+def measure(model: keras.Model, data: lea_keras.data.Dataset, split: str = "test") -> dict[str, float]:
+    """Runs a whole split through a model, once, and measures the main task and every LEA that was trained.
+
+    The names are those of ``metrics.csv``. Of every LEA:
+
+    - ``<name>_loss``, ``_rl`` and, where there is one, ``_kl`` and ``_capacity``: means over all windows of the split,
+      the loss and codes as outside training. Where a model uses a LEA twice, its losses are summed.
+    - ``<name>_rl_max``: the error of the split's worst window, to which confidence is relative.
+    - ``<name>_rln``: in units of the range of values of *all* windows of the split (Eq. 4.1; section 4.1 takes each
+      batch's own range).
+    - ``<name>_confidence_min``, ``_25``, ``_50``, ``_75``: the minimum, which is 0, and the quartiles of the windows'
+      confidence, 1 − RLᵢ / max RL, the maximum being taken over all windows of the split ("with respect to all
+      reconstruction losses of all batches", section 4.4).
+
+    The split is never in memory as windows: what grows with it is one float32 per window and LEA, and a copy of that at
+    the end. That makes 15 MB for 59 972 images of 64 windows each.
+
+    Args:
+        model: maps images [b, h, w, c] to logits [b, classes].
+        data: finite batches of (images, one-hot labels [b, classes]).
+        split: its name, for messages.
+
+    Raises:
+        RunError: if a value is not finite.
+    """
+    leas = [lea for lea in find_leas(model) if lea.loss_weight]
+    rln = {lea.name: metrics.NormalizedReconstructionLoss() for lea in leas}
+
+    def step(images: Any, labels: Any) -> dict[str, Any]:
+        with forward_pass("objectives") as current:
+            logits = model(images, training=False)
+        loss = keras.losses.categorical_crossentropy(labels, logits, from_logits=True)
+        right = ops.argmax(logits, axis=-1) == ops.argmax(labels, axis=-1)
+        found = {"loss": ops.sum(loss), "right": ops.count_nonzero(right), "labels": ops.sum(labels, axis=0)}
+        for lea in leas:
+            found[lea.name] = _of_lea([use for use in current.uses if use.layer is lea], rln[lea.name])
+        return found
+
+    step = compiling.compiled(step, [*model.variables, *(v for metric in rln.values() for v in metric.variables)], data)
+    sums: dict[str, Any] = collections.defaultdict(float)
+    errors: dict[str, list[np.ndarray]] = {lea.name: [] for lea in leas}
+    progress = Progress(f"{split} data", len(data), "batches measured", begins_slowly=True)
+    with progress.meanwhile():
+        for batch, (images, labels) in enumerate(data, 1):
+            found = step(images, labels)
+            progress.update(batch)
+            size = len(images)
+            sums["samples"] += size
+            for name in ("loss", "right", "labels"):
+                sums[name] += found[name].astype(np.float64)
+            for lea in leas:
+                of_lea = found[lea.name]
+                errors[lea.name].append(of_lea.pop("errors"))
+                for name, value in of_lea.items():
+                    sums[f"{lea.name}_{name}"] += float(value) * size
+    progress.end()
+    samples = sums.pop("samples")
+    values = {
+        "samples": int(samples),
+        "main_loss": sums.pop("loss") / samples,
+        "accuracy": sums.pop("right") / samples,
+        "majority_accuracy": np.max(sums.pop("labels")) / samples,
+    }
+    values |= {name: total / samples for name, total in sums.items()}
+    for name, of_lea in errors.items():
+        every = np.concatenate(of_lea)
+        values |= {f"{name}_rl": np.mean(every, dtype=np.float64), f"{name}_rln": rln[name].result()}
+        values[f"{name}_rl_max"] = every.max()
+        values |= {f"{name}_confidence_{part}": value for part, value in confidence_quartiles(every).items()}
+    values = {name: values[name] if name == "samples" else float(values[name]) for name in tables.in_order(values)}
+    wrong = [name for name, value in values.items() if not math.isfinite(value)]
+    if wrong:
+        raise RunError(f"The model is of no use: {wrong[0]} is {values[wrong[0]]} on the {split} split")
+    return values
+
+
+def _of_lea(uses: list[Use], rln: metrics.NormalizedReconstructionLoss) -> dict[str, Any]:
+    """Errors of all windows of a batch [n], and its loss and other measures; ``rln`` is updated."""
+    errors = []
+    for use in uses:
+        layer, made = use.layer, use.objective.reconstructions
+        images = ops.cast(use.images, "float32")
+        true = windows.extract_windows(images, layer.window_size, layer.strides, layer.padding, "channels_last")
+        true = ops.reshape(true, ops.shape(made))  # [b, rows, columns, wh, ww, c] -> [b·rows·columns, wh, ww, c]
+        errors.append(losses.window_errors(true, made))
+        rln.update_state(true, made)
+    objectives = [use.objective for use in uses]
+    of_batch = {
+        name: sum(objective.measures[name] for objective in objectives) / len(objectives)
+        for name in objectives[0].measures
+        if name not in ("rl", "rln")
+    }
+    return {"errors": ops.concatenate(errors), "loss": sum(objective.loss for objective in objectives)} | of_batch
+
+
+def confidence_quartiles(errors: np.ndarray) -> dict[str, float]:
+    """Minimum and quartiles of the confidence of windows (Eq. 4.4), from the errors [n] of all of them."""
+    worst = errors.max()
+    confidence = 1.0 - errors / (worst if worst > 0 else 1.0)
+    return dict(zip(QUARTILES, np.percentile(confidence, list(QUARTILES.values()), overwrite_input=True), strict=True))
+
+
+def store(
+    results: Results, run_dir: pathlib.Path, number: int, epoch: epochs.Choice, values: dict[str, dict[str, float]]
+) -> None:
+    """Writes the values of all splits as JSON, with all that they depend on, and as CSV, one row per split.
+
+    Args:
+        results: where to.
+        run_dir: the run's folder.
+        number: of the epoch after which the model was measured.
+        epoch: by which choice it was.
+        values: by split.
+    """
+    stored = runs.load_config(run_dir)  # not with the data elsewhere
+    about = {
+        "lea_keras": lea_keras.__version__,
+        "backend": keras.backend.backend(),
+        "run": run_dir.resolve().name,
+        "epochs": number,
+        "epoch": epoch,
+        "config": json.loads(stored.to_json()),
+    }
+    results.write_json(RESULTS_JSON, about | {"splits": values})
+    results.write_csv(RESULTS_CSV, [{"split": split, "epoch": number} | values[split] for split in values])

@@ -1,0 +1,78 @@
+"""Networks of runs: from a configuration to its model, compiled as the thesis trains it."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+
+import models
+from experiments.config import RunConfig
+
+#: By the name of a model: its builder, from (image_shape, classes, **options), and the options that runs give it.
+BUILDERS: dict[str, tuple[Callable[..., keras.Model], tuple[str, ...]]] = {
+    "classic": (models.classic, ("window_size", "strides", "filters")),
+    "cnn_lea": (models.cnn_lea, ("window_size", "strides", "filters", "optimization")),
+    "pool_fc": (models.pool_fc, ("window_size", "strides")),
+    "lea_fc": (models.lea_fc, ("window_size", "strides", "optimization")),
+    "lea_only": (models.lea_only, ("window_size", "strides", "optimization")),
+    "decoder_free": (models.decoder_free, ("window_size", "strides", "optimization")),
+}
+_OF_AUTOENCODERS = {
+    "standard": (),
+    "k_sparse": ("k", "a"),
+    "vae": ("beta",),
+    "capacity_vae": ("gamma", "capacity"),
+}
+_OF_ALL_AUTOENCODERS = ("code_length", "encoder", "decoder", "kernels", "kernel_size")
+
+
+def build(config: RunConfig, image_shape: tuple[int, int, int], classes: int, steps_per_epoch: int) -> keras.Model:
+    """Builds the model of a run, not compiled.
+
+    Args:
+        config: names the model and holds its hyperparameters.
+        image_shape: (rows, columns, channels).
+        classes: number of outputs.
+        steps_per_epoch: of the training: turns ``capacity_epochs`` into optimisation steps.
+
+    Returns:
+        A functional model from images [b, rows, columns, channels] to logits [b, classes]: a ``lea_keras.LEAModel`` if
+        it has LEAs, otherwise a ``keras.Model``.
+    """
+    builder, names = BUILDERS[config.model]
+    options = {name: getattr(config, name) for name in names}
+    if "optimization" in names:
+        options |= _lea_options(config, steps_per_epoch)
+    return builder(image_shape, classes, name=config.model, **options)
+
+
+def _lea_options(config: RunConfig, steps_per_epoch: int) -> dict[str, Any]:
+    names = (*_OF_ALL_AUTOENCODERS, *_OF_AUTOENCODERS[config.autoencoder])
+    options = {name: getattr(config, name) for name in names}
+    if config.autoencoder == "capacity_vae":
+        options["capacity_steps"] = config.capacity_epochs * steps_per_epoch
+    shared = {"loss_weight": config.lea_weight, "chunk_windows": config.chunk_windows}
+    return {"autoencoder": config.autoencoder, **shared, **options}
+
+
+def compile_model(model: keras.Model, config: RunConfig) -> None:
+    """Compiles a model for its main task: log loss on logits, accuracy, Adam (thesis section A.1)."""
+    model.compile(
+        optimizer=keras.optimizers.Adam(config.learning_rate),
+        loss=keras.losses.CategoricalCrossentropy(from_logits=True),
+        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+        jit_compile="auto" if config.jit_compile is None else config.jit_compile,
+    )
+
+
+@contextlib.contextmanager
+def precision(config: RunConfig) -> Iterator[None]:
+    """Layers made or loaded inside compute as ``config.mixed_precision`` says; the former policy returns afterwards."""
+    before = keras.mixed_precision.dtype_policy()
+    policy = "float32" if config.mixed_precision == "none" else f"mixed_{config.mixed_precision}"
+    keras.mixed_precision.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_dtype_policy(before)

@@ -1,0 +1,101 @@
+"""The pictures of a run and of a comparison, as files."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+
+import lea_keras
+from experiments import tables
+from experiments.results import Results
+from lea_keras import plots
+
+CURVES = "curves.png"
+OF_LEAS = ("code_maps.png", "histograms.png")
+OF_DECODERS = ("reconstructions.png", "windows.png", "confidence.png")
+# How curves call the split that a run validates on; where it is the test data, they say so.
+_HELD_OUT = {"validation": "validation", "test": "test set"}
+
+Rows = Sequence[Mapping[str, float]]  # of metrics.csv
+
+
+def names(model: keras.Model) -> list[str]:
+    """The files that ``of_run`` writes."""
+    leas = plots.lea_layers(model)
+    decoders = [lea for lea in leas if lea.loss_weight]
+    found = [CURVES, *(OF_LEAS if leas else ()), *(OF_DECODERS if decoders else ())]
+    return found + [_traversal(lea) for lea in decoders if _is_variational(lea)]
+
+
+def of_run(
+    model: keras.Model,
+    images: Any,
+    rows: Rows,
+    results: Results,
+    validates_on: str = "test",
+    largest: Mapping[str, float] | None = None,
+) -> None:
+    """Draws the metrics of a run, what its LEAs make of a few images, and what the codes of a VAE stand for.
+
+    Args:
+        model: of the run.
+        images: a few.
+        rows: of its ``metrics.csv``.
+        results: where the pictures go.
+        validates_on: the split that the run's "val_" metrics are of.
+        largest: by LEA, the error of the worst window of the whole split, to which confidence is then relative.
+    """
+    results.write_picture(CURVES, plots.metric_curves([_curves(rows)], held_out=_HELD_OUT[validates_on]))
+    views = lea_keras.inspect(model, images, largest=largest)
+    shown = {"max_images": len(images)}
+    if views:
+        results.write_picture("code_maps.png", plots.code_maps(views, **shown))
+        results.write_picture("histograms.png", plots.histograms(views))
+    if plots.with_decoder(views):
+        results.write_picture("reconstructions.png", plots.reconstructions(views, **shown))
+        results.write_picture("windows.png", plots.windows(views))
+        results.write_picture("confidence.png", plots.confidence_maps(views, **shown))
+    drawn = set()
+    for view in plots.with_decoder(views):
+        if _is_variational(view.layer) and view.layer.name not in drawn:
+            drawn.add(view.layer.name)
+            limits = (float(view.inputs.min()), float(view.inputs.max()))
+            limits = limits if limits[0] < limits[1] else None
+            figure = plots.latent_traversal(view.layer.autoencoder, value_range=limits, name=view.layer.name)
+            results.write_picture(_traversal(view.layer), figure)
+
+
+def of_comparison(groups: Mapping[str, Sequence[Rows]], results: Results, validate_on: Mapping[str, str]) -> None:
+    """Draws the metrics of groups of runs; ``validate_on`` has the split behind the columns "val_" of each group."""
+    curves = {name: [_curves(rows) for rows in of_runs] for name, of_runs in groups.items()}
+    found = tables.in_order(name for of_runs in groups.values() for name in tables.of_row(of_runs[0][-1])["train"])
+    runs = curves if len(curves) > 1 else next(iter(curves.values()))
+    held_out = {name: _HELD_OUT[split] for name, split in validate_on.items()}
+    held_out = held_out if len(curves) > 1 else next(iter(held_out.values()))
+    results.write_picture(CURVES, plots.metric_curves(runs, [_title(name) for name in found], held_out=held_out))
+
+
+def _curves(rows: Rows) -> list[dict[str, float]]:
+    """Rows with the measures of tables, under the names of curves: the same for models with and without LEAs."""
+    found = []
+    for row in rows:
+        values = tables.of_row(row)
+        both = [(name, values["train"][name], values["test"][name]) for name in tables.in_order(values["train"])]
+        found.append({"epoch": row["epoch"]})
+        for name, training, test in both:
+            found[-1] |= {_title(name): training, f"val_{_title(name)}": test}
+    return found
+
+
+def _title(name: str) -> str:
+    """The main task's measures are called as in tables; curves make titles of the LEAs' themselves."""
+    return tables.MAIN.get(name, name)
+
+
+def _is_variational(lea: lea_keras.LocallyEmbeddedAutoencoder) -> bool:
+    return isinstance(lea.autoencoder, lea_keras.VariationalAutoencoder)
+
+
+def _traversal(lea: lea_keras.LocallyEmbeddedAutoencoder) -> str:
+    return f"latent_traversal_{re.sub(r'[^A-Za-z0-9_.-]', '_', lea.name)}.png"

@@ -1,0 +1,25 @@
+"""Autoencoders of windows: what happens in one window (thesis sections 2.4, 3.3.1 and 3.3.2).
+
+``base`` is what all types share, ``coders`` are the encoders and decoders that any type can have, ``types`` the four
+types of the thesis. ``get`` makes one from its name.
+"""
+
+from lea_keras.autoencoders.base import Autoencoder
+from lea_keras.autoencoders.types import (
+    AUTOENCODERS,
+    CapacityControlledAutoencoder,
+    KSparseAutoencoder,
+    StandardAutoencoder,
+    VariationalAutoencoder,
+    get,
+)
+
+__all__ = [
+    "AUTOENCODERS",
+    "Autoencoder",
+    "CapacityControlledAutoencoder",
+    "KSparseAutoencoder",
+    "StandardAutoencoder",
+    "VariationalAutoencoder",
+    "get",
+]

@@ -1,0 +1,319 @@
+"""Base class of all autoencoders of windows: encoder × code × decoder (thesis section 3.3.2).
+
+Inputs, codes and reconstructions are unrestricted and linear (3.1.2); there is no batch normalisation.
+"""
+
+import inspect
+import math
+from typing import Any, NamedTuple
+
+import keras
+from keras import layers, ops
+
+from lea_keras import losses, metrics
+from lea_keras.autoencoders import coders, quantization
+from lea_keras.checks import check_positive_int, fail
+from lea_keras.windows import extremes
+
+
+class Parts(NamedTuple):
+    """What an autoencoder makes of windows, before anything is averaged over them.
+
+    Attributes:
+        codes: [n, code_length], in the compute dtype.
+        reconstructions: [n, wh, ww, c], in the compute dtype; None if nothing was decoded.
+        measures: [n] by name, float32 or wider (see ``lea_keras.losses``): "rl" (Eq. 4.3) if something was decoded,
+            "kl" (Eq. 2.24) for the VAEs, and what a type adds to these.
+    """
+
+    codes: Any
+    reconstructions: Any
+    measures: dict[str, Any]
+
+
+class Objective(NamedTuple):
+    """What an autoencoder makes of a batch of windows.
+
+    Attributes:
+        codes: [n, code_length], in the compute dtype.
+        reconstructions: [n, wh, ww, c], in the compute dtype; None where a layer went through its windows in chunks.
+        loss: what is trained on, a scalar, float32 or wider (see ``lea_keras.losses``).
+        measures: such scalars by name: "rl" (Eq. 3.2) and "rln" (Eq. 4.1) for every type, "kl" (Eq. 2.24) for the VAEs,
+            "capacity" (C of Eq. 2.27) for the capacity-controlled one.
+    """
+
+    codes: Any
+    reconstructions: Any
+    loss: Any
+    measures: dict[str, Any]
+
+
+class Autoencoder(layers.Layer):
+    """Base of the four types, and of your own.
+
+    As a Keras layer it maps windows [n, wh, ww, c] to their reconstructions. ``encode``, ``decode`` and ``objective``
+    build it where that has not happened yet. Codes and reconstructions have its compute dtype, also where an encoder or
+    decoder given as a layer has another dtype policy.
+
+    A type of your own overrides what it does differently, and registers itself with Keras to be saved:
+
+    - ``loss(means, step)``: what is trained on, from means over windows;
+    - ``extra_measures(windows, features, codes)``: what else is measured of each window and comes to ``loss`` as a
+      mean, if ``averaged`` has its name; ``measure_names`` has the names of all that is reported;
+    - ``draw_noise(count, training)``: all that is random about so many windows, so that chunks change nothing about it;
+    - ``corrupt(windows, noise)``: the windows that are encoded in order to be reconstructed. The codes that a LEA hands
+      on are those of the windows as they are;
+    - ``encode_features(features, noise, training)``, with ``build_code``: from features to codes. A type that leaves
+      these two alone encodes as usual and can be exported.
+
+    Args:
+        code_length: variables of a code.
+        encoder: "fc", "conv", a Keras layer [n, wh, ww, c] → [n, features], or its config. Layers are built by calling
+            them.
+        decoder: "fc", "conv", "sb", a ``lea_keras.coders.Decoder`` or other Keras layer [n, code_length] →
+            [n, wh, ww, c], or its config.
+        kernels: K, filters of encoder and decoder given as "conv" or "sb".
+        kernel_size: k of encoder and decoder given as "conv" or "sb".
+        conv_strides: s of encoder and decoder given as "conv".
+        **kwargs: Keras' own (name, dtype, …).
+
+    Raises:
+        ValueError: for an argument outside what is said above.
+    """
+
+    # All measures of an objective, and those that are means over windows.
+    measure_names = ("rl", "rln")
+    averaged = ("rl",)
+    # Whether the loss is linear in those means, so that its slopes are known before them.
+    linear = True
+
+    def __init__(
+        self,
+        code_length: int = 10,
+        encoder: Any = "fc",
+        decoder: Any = "fc",
+        kernels: int = 32,
+        kernel_size: int = 4,
+        conv_strides: int = 2,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.code_length = check_positive_int("code_length", code_length)
+        self.kernels = check_positive_int("kernels", kernels)
+        self.kernel_size = check_positive_int("kernel_size", kernel_size)
+        self.conv_strides = check_positive_int("conv_strides", conv_strides, minimum=2)
+        arguments = {
+            "kernels": self.kernels,
+            "kernel_size": self.kernel_size,
+            "conv_strides": self.conv_strides,
+            "dtype": self.dtype_policy,
+        }
+        self._quantization: dict[str, Any] = {}
+        self._encoder_name = encoder if isinstance(encoder, str) else None
+        self._decoder_name = decoder if isinstance(decoder, str) else None
+        self.encoder = coders.get_encoder(encoder, **arguments)
+        self.decoder = coders.get_decoder(decoder, **arguments)
+
+    def build(self, windows_shape: Any) -> None:
+        windows_shape = (None, *windows_shape[1:])
+        if len(windows_shape) != 4 or None in windows_shape[1:]:
+            raise fail("windows_shape", "(n, rows, columns, channels), all known but n", windows_shape)
+        self.windows_shape = windows_shape
+        features_shape = self._shape_after(self.encoder, windows_shape)
+        if len(features_shape) != 2 or features_shape[1] is None:
+            raise fail("encoder", "a layer that returns flat features [n, features]", features_shape)
+        self.features_length = features_shape[1]
+        self.build_code(features_shape)
+        codes_shape = (None, self.code_length)
+        if isinstance(self.decoder, coders.Decoder) and not self.decoder.built:
+            self.decoder.build(codes_shape, windows_shape)
+        reconstructions_shape = self._shape_after(self.decoder, codes_shape)
+        if reconstructions_shape[1:] != windows_shape[1:]:
+            raise fail("decoder", f"a layer that returns windows {windows_shape}", reconstructions_shape)
+        quantization.quantize_parts(self, self._quantization)
+
+    def _shape_after(self, coder: layers.Layer, shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The shape of what a coder returns. A call builds it with all that is inside it, which ``build`` may not."""
+        return tuple(coder(keras.KerasTensor(shape, self.compute_dtype)).shape)
+
+    def build_code(self, features_shape: tuple[Any, ...]) -> None:
+        """Creates and builds the linear layer from features to codes."""
+        self.code = layers.Dense(self.code_length, dtype=self.dtype_policy, name="code")
+        self.code.build(features_shape)
+
+    def draw_noise(self, count: Any, training: bool) -> Any:
+        """Draws the noise of ``count`` windows: one tensor [count, …], or None where nothing is random."""
+        del count, training
+
+    def corrupt(self, windows: Any, noise: Any) -> Any:
+        """Returns what is encoded in place of windows [n, wh, ww, c] to reconstruct them; ``noise`` is never None."""
+        del noise
+        return windows
+
+    def encode_features(self, features: Any, noise: Any, training: bool) -> tuple[Any, dict[str, Any]]:
+        """Returns codes [n, code_length] of features and what is measured of each, [n] by name, float32 or wider."""
+        del noise, training
+        return self.code(features), {}
+
+    def extra_measures(self, windows: Any, features: Any, codes: Any) -> dict[str, Any]:
+        """Returns what else is measured of each window, [n] by name.
+
+        Args:
+            windows: as they were encoded, [n, wh, ww, c].
+            features: of these windows, [n, features].
+            codes: of these features, [n, code_length].
+        """
+        del windows, features, codes
+        return {}
+
+    def loss(self, means: dict[str, Any], step: Any) -> tuple[Any, dict[str, Any]]:
+        """Returns what is trained on, a scalar, float32 or wider, and further measures.
+
+        Args:
+            means: over windows, by name, of all ``averaged``.
+            step: optimisation steps done so far; None outside training.
+        """
+        del step
+        return means["rl"], {}
+
+    def advance(self, training: bool, first: bool) -> Any:
+        """Counts an optimisation step and returns how many there were before it; None outside training, or where
+        nothing depends on it. Arguments as in ``objective``."""
+        del training, first
+
+    def encode(self, windows: Any, training: bool = False) -> Any:
+        """Codes of windows.
+
+        Args:
+            windows: [n, wh, ww, c].
+            training: as in Keras; see each type for what it changes.
+
+        Returns:
+            [n, code_length].
+        """
+        features, noise = self.features(windows, training), self.draw_noise(ops.shape(windows)[0], training)
+        return ops.cast(self.encode_features(features, noise, training)[0], self.compute_dtype)
+
+    def decode(self, codes: Any) -> Any:
+        """Windows of codes: [n, code_length] → [n, wh, ww, c]. The autoencoder must be built."""
+        if not self.built:
+            raise ValueError(f"Autoencoder `{self.name}` must be built before it decodes: encode windows first.")
+        return ops.cast(self.decoder(codes), self.compute_dtype)
+
+    def call(self, windows: Any, training: bool = False) -> Any:
+        return self.decode(self.encode(windows, training))
+
+    def features(self, windows: Any, training: bool = False) -> Any:
+        """What the encoder makes of windows, before the code: [n, wh, ww, c] → [n, features]."""
+        self._ensure_built(windows)
+        return self.encoder(windows, **self._training(self.encoder, training))
+
+    def measure(self, windows: Any, noise: Any, training: bool, *, features: Any = None, decode: bool = True) -> Parts:
+        """Encodes and decodes windows and measures each of them.
+
+        Args:
+            windows: [n, wh, ww, c].
+            noise: from ``draw_noise``.
+            training: as in Keras.
+            features: of these windows, where they are known already.
+            decode: whether to reconstruct the windows.
+        """
+        features = self.features(windows, training) if features is None else features
+        codes, measures = self.encode_features(features, noise, training)
+        encoded, codes_to_decode = windows, codes
+        if noise is not None and type(self).corrupt is not Autoencoder.corrupt:
+            encoded = self.corrupt(windows, noise)
+            features = self.features(encoded, training)
+            codes_to_decode, measures = self.encode_features(features, noise, training)
+        measures = measures | self.extra_measures(encoded, features, codes_to_decode)
+        codes, reconstructions = ops.cast(codes, self.compute_dtype), None
+        if decode:
+            codes_to_decode = ops.cast(codes_to_decode, self.compute_dtype)
+            reconstructions = self.decoder(codes_to_decode, **self._training(self.decoder, training))
+            reconstructions = ops.cast(reconstructions, self.compute_dtype)
+            measures = {"rl": losses.window_errors(windows, reconstructions)} | measures
+        # Windows, encoder and decoder may each have a dtype of their own; their measures are added up.
+        dtype = losses.wide_dtype(windows.dtype, self.compute_dtype)
+        return Parts(codes, reconstructions, {name: ops.cast(values, dtype) for name, values in measures.items()})
+
+    def conclude(self, means: dict[str, Any], limits: tuple[Any, Any], step: Any) -> tuple[Any, dict[str, Any]]:
+        """Returns the loss and all measures of windows.
+
+        Args:
+            means: over windows, by name, of all ``averaged``.
+            limits: the least and the largest value of all windows.
+            step: from ``advance``.
+        """
+        loss, more = self.loss(means, step)
+        values = math.prod(self.windows_shape[1:])
+        return loss, means | {"rln": metrics.normalized(means["rl"], values, *limits)} | more
+
+    def objective(
+        self,
+        windows: Any,
+        training: bool = False,
+        first: bool = True,
+        *,
+        features: Any = None,
+        limits: tuple[Any, Any] | None = None,
+    ) -> Objective:
+        """Encodes and decodes windows and computes the loss to train on.
+
+        Args:
+            windows: [n, wh, ww, c].
+            training: as in Keras.
+            first: whether this is the first objective of its optimisation step, so that what counts steps (capacity,
+                warm-up) moves on once a step, however often the autoencoder is used in it.
+            features: of these windows, where they are known already.
+            limits: their least and largest value, where those are known already.
+
+        Returns:
+            Codes, reconstructions, loss and measures.
+        """
+        self._ensure_built(windows)
+        noise = self.draw_noise(ops.shape(windows)[0], training)
+        parts = self.measure(windows, noise, training, features=features)
+        means = {name: losses.window_mean(parts.measures[name]) for name in self.averaged}
+        limits = extremes(windows) if limits is None else limits
+        loss, measures = self.conclude(means, limits, self.advance(training, first))
+        return Objective(parts.codes, parts.reconstructions, loss, measures)
+
+    def compute_output_shape(self, windows_shape: Any) -> tuple[Any, ...]:
+        return tuple(windows_shape)
+
+    def save_own_variables(self, store: Any) -> None:
+        quantization.check_restorable(self)
+        super().save_own_variables(store)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Autoencoder":
+        config = dict(config)
+        parts = config.pop("quantization", {})
+        autoencoder = super().from_config(config)
+        autoencoder._quantization = parts
+        return autoencoder
+
+    def get_config(self) -> dict[str, Any]:
+        parts = quantization.parts_config(self) if self.built else self._quantization
+        return (
+            super().get_config()
+            | ({"quantization": parts} if parts else {})
+            | {
+                "code_length": self.code_length,
+                "encoder": self._encoder_name or coders.unbuilt_config(self.encoder),
+                "decoder": self._decoder_name or coders.unbuilt_config(self.decoder),
+                "kernels": self.kernels,
+                "kernel_size": self.kernel_size,
+                "conv_strides": self.conv_strides,
+            }
+        )
+
+    def _ensure_built(self, windows: Any) -> None:
+        if not self.built:
+            self.build(tuple(windows.shape))
+
+    @staticmethod
+    def _training(coder: layers.Layer, training: bool) -> dict[str, bool]:
+        """An encoder or decoder of the user's own may contain dropout or the like; ours take no such argument."""
+        takes_it = "training" in inspect.signature(coder.call).parameters
+        return {"training": training} if takes_it else {}

@@ -1,0 +1,258 @@
+"""The four autoencoder types (thesis sections 2.4 and 3.3.2).
+
+A type is what happens between encoder and decoder: how features become a code, and which loss that code is trained on.
+"""
+
+import math
+from fractions import Fraction
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+from lea_keras import losses
+from lea_keras.autoencoders.base import Autoencoder
+from lea_keras.checks import check_choice, check_number, check_positive_int, fail
+from lea_keras.saving import check_format
+from lea_keras.version import PACKAGE
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class StandardAutoencoder(Autoencoder):
+    """The standard autoencoder: encoder → linear dense to the code, loss RL (2.4.1, Eq. 3.2).
+
+    Arguments, shapes and errors are those of ``Autoencoder``.
+    """
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class KSparseAutoencoder(Autoencoder):
+    """The k-sparse autoencoder: of each code the k largest values are kept, the rest are zero (2.4.3, Eq. 2.22).
+
+    Largest, not largest in magnitude. Outside training ⌊a·k⌋ values are kept, at most all. Among equal values those
+    with the smaller index stay **(chosen)**.
+
+    Args:
+        code_length: variables of a code.
+        k: values kept in training, 1 to code_length.
+        a: at least 1.
+        **kwargs: those of ``Autoencoder``.
+
+    Raises:
+        ValueError: for k larger than the code, a below 1, or as in ``Autoencoder``.
+    """
+
+    def __init__(self, code_length: int = 10, k: int = 5, a: float = 1.3, **kwargs: Any) -> None:
+        super().__init__(code_length=code_length, **kwargs)
+        self.k = check_positive_int("k", k)
+        if self.k > self.code_length:
+            raise fail("k", f"at most the code length, {self.code_length}", k)
+        self.a = check_number("a", a, minimum=1.0)
+
+    @property
+    def inference_k(self) -> int:
+        """⌊a·k⌋, at most code_length, with a as the decimal number that was written: 1.16·25 is 29, not 28.99…"""
+        return min(math.floor(Fraction(repr(self.a)) * self.k), self.code_length)
+
+    def encode_features(self, features: Any, noise: Any, training: bool) -> tuple[Any, dict[str, Any]]:
+        codes = self.code(features)
+        kept = self.k if training else self.inference_k
+        _, indices = ops.top_k(codes, kept)  # [n, kept]
+        mask = ops.sum(ops.one_hot(indices, self.code_length, dtype=codes.dtype), axis=1)  # [n, code_length]
+        return codes * mask, {}
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"k": self.k, "a": self.a}
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class VariationalAutoencoder(Autoencoder):
+    """The variational autoencoder: two linear heads, mean μ and logarithmic standard deviation (2.4.4).
+
+    z = μ + σ ⊙ ε while training (Eq. 2.23), z = μ otherwise **(chosen)**. Loss `beta`·KL + RL with KL of Eq. 2.24,
+    which has no ½ inside: the default 0.5 is Eq. 2.25, and β of the literature is 2·`beta` (Eq. 2.26).
+
+    Args:
+        code_length: variables of a code.
+        beta: weight of KL, at least 0.
+        warmup_steps: optimisation steps over which beta rises linearly from 0; 0: none. Outside training beta is the
+            final one **(chosen)**, so that test losses of different epochs compare.
+        seed: int for the noise ε, or None.
+        **kwargs: those of ``Autoencoder``.
+
+    Raises:
+        ValueError: for a negative beta or warmup_steps, or as in ``Autoencoder``.
+    """
+
+    measure_names = ("rl", "rln", "kl")
+    averaged = ("rl", "kl")
+
+    def __init__(
+        self,
+        code_length: int = 10,
+        beta: float = 0.5,
+        warmup_steps: int = 0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(code_length=code_length, **kwargs)
+        self.beta = check_number("beta", beta)
+        self.warmup_steps = check_positive_int("warmup_steps", warmup_steps, minimum=0)
+        self.seed = seed
+        self.noise = keras.random.SeedGenerator(seed)
+        # A seed generator's state is (seed, draws): its second entry counts optimisation steps. Keras keeps such state
+        # apart from weights, so that the parameter counts stay those of Table 3.1, on every backend.
+        self.clock = keras.random.SeedGenerator(0)
+
+    @property
+    def step(self) -> Any:
+        """Optimisation steps done so far, an integer scalar tensor."""
+        return self.clock.state[1]
+
+    def build_code(self, features_shape: tuple[Any, ...]) -> None:
+        self.mean = layers.Dense(self.code_length, dtype=self.dtype_policy, name="mean")
+        self.log_std = layers.Dense(self.code_length, dtype=self.dtype_policy, name="log_std")
+        self.mean.build(features_shape)
+        self.log_std.build(features_shape)
+
+    def posterior(self, features: Any) -> tuple[Any, Any]:
+        """Mean μ and logarithmic standard deviation of the code: [n, features] → two of [n, code_length]."""
+        if self.mean.quantization_mode or self.log_std.quantization_mode:  # features are not multiplied by the kernels
+            return self.mean(features), self.log_std(features)
+        # One matrix product for both heads: their gradients, as large as the features, then need not be added up.
+        features = ops.cast(features, self.mean.compute_dtype)
+        kernel, bias = (
+            ops.concatenate([ops.cast(weight, features.dtype) for weight in weights], axis=-1)
+            for weights in ((self.mean.kernel, self.log_std.kernel), (self.mean.bias, self.log_std.bias))
+        )
+        return tuple(ops.split(ops.matmul(features, kernel) + bias, 2, axis=-1))  # [n, 2·code_length]
+
+    def draw_noise(self, count: Any, training: bool) -> Any:
+        if not training:
+            return None
+        return keras.random.normal((count, self.code_length), dtype="float32", seed=self.noise)
+
+    def encode_features(self, features: Any, noise: Any, training: bool) -> tuple[Any, dict[str, Any]]:
+        mean, log_std = self.posterior(features)
+        measures = {"kl": losses.window_divergences(mean, log_std)}
+        if noise is None:
+            return mean, measures
+        wide_mean, log_std, noise = losses.widen(mean, log_std, noise)  # exp overflows float16 early
+        return ops.cast(wide_mean + ops.exp(log_std) * noise, mean.dtype), measures
+
+    def loss(self, means: dict[str, Any], step: Any) -> tuple[Any, dict[str, Any]]:
+        penalty, measures = self.penalty(means["kl"], step)
+        return penalty + means["rl"], measures
+
+    def penalty(self, kl: Any, step: Any) -> tuple[Any, dict[str, Any]]:
+        """What is added to RL, and measures of it; ``step`` is None outside training."""
+        beta = self.beta if step is None else losses.ramp(step, self.beta, self.warmup_steps, kl.dtype)
+        return beta * kl, {}
+
+    def advance(self, training: bool, first: bool) -> Any:
+        if not training:
+            return None
+        return self.clock.next()[1] if first else ops.maximum(self.step - 1, 0)
+
+    def save_own_variables(self, store: Any) -> None:
+        super().save_own_variables(store)
+        store["noise"] = self.noise.state
+        store["clock"] = self.clock.state
+
+    def load_own_variables(self, store: Any) -> None:
+        self.noise.state.assign(store["noise"])
+        self.clock.state.assign(store["clock"])
+        super().load_own_variables({key: store[key] for key in store.keys() if key not in ("noise", "clock")})
+
+    def get_config(self) -> dict[str, Any]:
+        check_format("the state of its noise and the number of its steps")
+        return super().get_config() | {"beta": self.beta, "warmup_steps": self.warmup_steps, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class CapacityControlledAutoencoder(VariationalAutoencoder):
+    """The capacity-controlled VAE: γ·|KL − C| + RL while training, C rising linearly from 0 (2.4.6, Eq. 2.27).
+
+    Outside training its loss is that of the plain VAE, Eq. 2.25. C advances once per optimisation step and is saved
+    and restored with the weights.
+
+    Args:
+        code_length: variables of a code.
+        gamma: γ, at least 0.
+        capacity: C at the end, at least 0, in units of KL as Eq. 2.24 defines it.
+        capacity_steps: optimisation steps until C is there; 0: from the start. The default is about the 25 epochs of
+            CIFAR-10 that appendix A.1 takes most often **(chosen)**.
+        seed: int for the noise ε, or None.
+        **kwargs: those of ``Autoencoder``.
+
+    Raises:
+        ValueError: for a negative gamma, capacity or capacity_steps, or as in ``Autoencoder``.
+    """
+
+    measure_names = ("rl", "rln", "kl", "capacity")
+    linear = False
+
+    def __init__(
+        self,
+        code_length: int = 10,
+        gamma: float = 10.0,
+        capacity: float = 25.0,
+        capacity_steps: int = 10_000,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        for name in ("beta", "warmup_steps"):
+            if name in kwargs:
+                raise fail(name, "left out: gamma and capacity take its place in training", kwargs[name])
+        super().__init__(code_length=code_length, seed=seed, **kwargs)
+        self.gamma = check_number("gamma", gamma)
+        self.capacity = check_number("capacity", capacity)
+        self.capacity_steps = check_positive_int("capacity_steps", capacity_steps, minimum=0)
+
+    @property
+    def current_capacity(self) -> Any:
+        """C for the next optimisation step, float32 scalar tensor."""
+        return losses.ramp(self.step, self.capacity, self.capacity_steps)
+
+    def penalty(self, kl: Any, step: Any) -> tuple[Any, dict[str, Any]]:
+        capacity = losses.ramp(self.step if step is None else step, self.capacity, self.capacity_steps, kl.dtype)
+        if step is None:
+            return self.beta * kl, {"capacity": capacity}
+        return losses.capacity_penalty(kl, capacity, self.gamma), {"capacity": capacity}
+
+    def get_config(self) -> dict[str, Any]:
+        config = super().get_config() | {
+            "gamma": self.gamma,
+            "capacity": self.capacity,
+            "capacity_steps": self.capacity_steps,
+        }
+        for key in ("beta", "warmup_steps"):
+            del config[key]
+        return config
+
+
+AUTOENCODERS = {
+    "standard": StandardAutoencoder,
+    "k_sparse": KSparseAutoencoder,
+    "vae": VariationalAutoencoder,
+    "capacity_vae": CapacityControlledAutoencoder,
+}
+
+
+def get(identifier: Any, **arguments: Any) -> Autoencoder:
+    """Returns an autoencoder from a name, an autoencoder or its config.
+
+    Args:
+        identifier: "standard", "k_sparse", "vae", "capacity_vae", an object, or what ``keras.saving`` made of one.
+        **arguments: for the constructor, where a name is given.
+
+    Raises:
+        ValueError: if it is none of these; it names the nearest name.
+    """
+    if isinstance(identifier, dict):
+        identifier = keras.saving.deserialize_keras_object(identifier)
+    if isinstance(identifier, Autoencoder):
+        return identifier
+    if not isinstance(identifier, str):
+        raise fail("autoencoder", f"one of {tuple(AUTOENCODERS)}, an autoencoder or its config", identifier)
+    return AUTOENCODERS[check_choice("autoencoder", identifier, AUTOENCODERS)](**arguments)

@@ -1,0 +1,18 @@
+"""Data sets by name, as pipelines of (image, one-hot label): `load("sprites", "train", batch_size=64)`."""
+
+from lea_keras.data.datasets import Dataset, batches, check_images, info, load, take
+from lea_keras.data.sources import NAMES, SELECTION_SEED, DatasetInfo, selection, to_channels_last
+
+__all__ = [
+    "NAMES",
+    "SELECTION_SEED",
+    "Dataset",
+    "DatasetInfo",
+    "batches",
+    "check_images",
+    "info",
+    "load",
+    "selection",
+    "take",
+    "to_channels_last",
+]

@@ -1,0 +1,195 @@
+"""Data sets by name, as pipelines of (image, one-hot label): `load("sprites", "train", batch_size=64)`.
+
+`sprites` is generated (see `lea_keras.sprites`) and needs no download; the others come through TensorFlow Datasets,
+which is imported with TensorFlow when the first of them is loaded (see `lea_keras.data.sources`);
+the pipeline (see `lea_keras.data.pipelines`) shuffles their indices and gathers, casts and scales whole batches.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import keras
+import numpy as np
+
+from lea_keras import checks
+from lea_keras.data import pipelines, sources, sprites
+from lea_keras.data.sources import DATASETS, NAMES, WITH_FACTORS, DatasetInfo
+from lea_keras.data.splits import SPLITS, choose
+from lea_keras.utils import permutation
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+#: What `load` returns.
+Dataset: TypeAlias = "tf.data.Dataset | keras.utils.PyDataset"
+
+
+def info(name: str, label: str = "shape") -> DatasetInfo:
+    """Returns the sizes of a data set, without loading anything.
+
+    Args:
+        name: "mnist", "fashion_mnist", "cifar10", "dsprites" or "sprites".
+        label: as in `load`; it decides the number of classes.
+
+    Returns:
+        `image_shape`, `classes`, `train_size`, `test_size` and the thesis' `batch_size` (256 for MNIST, 128 for
+        Fashion-MNIST and CIFAR-10, 64 for dSprites and sprites).
+
+    Raises:
+        ValueError: for an unknown name, or a label that the data set does not have.
+    """
+    checks.check_choice("name", name, NAMES)
+    if name in WITH_FACTORS:
+        return DATASETS[name]._replace(classes=sprites.FACTORS[checks.check_choice("label", label, sprites.FACTORS)])
+    if label != "shape":
+        raise checks.fail("label", f"left out for {name!r}, whose only label is the class", label)
+    return DATASETS[name]
+
+
+def load(
+    name: str = "sprites",
+    split: str = "train",
+    *,
+    batch_size: int | None = None,
+    label: str = "shape",
+    limit: int | None = None,
+    validation: float = 0.0,
+    shuffle: bool | None = None,
+    seed: int = 0,
+    first_epoch: int = 0,
+    data_dir: str | os.PathLike | None = None,
+    download: bool = False,
+) -> Dataset:
+    """Returns a data set as finite batches of (image, label) that can be iterated any number of times.
+
+    On the TensorFlow backend they come as a `tf.data.Dataset`, on any other as a `keras.utils.PyDataset` of NumPy
+    arrays: the same batches in the same order. `batches` and `take` read either.
+
+    Of the 737 280 images of `dsprites` and `sprites`, 69 978 are used: the first 59 972 of a fixed random choice to
+    train, the other 10 006 to test. The choice does not depend on `seed` **(chosen)**. For `sprites`, it is a choice
+    from the factor grid; for `dsprites`, from TFDS' own order, so that the two subsets differ.
+
+    The order of a shuffled epoch depends on `seed` and on the number of the epoch alone: an iteration takes the next
+    number when its first element is asked for, starting from `first_epoch`. Training that resumes at epoch k with
+    `first_epoch=k` therefore sees the batches of an uninterrupted run. Looking at one batch counts as an epoch, too,
+    and `fit` looks at one before it starts if the model was made under a tf.distribute strategy; what `fit` and
+    `evaluate` look at on other backends does not count. Pass `shuffle=False` to `fit`: the data are shuffled here.
+
+    Args:
+        name: "sprites" (generated), "mnist", "fashion_mnist", "cifar10" or "dsprites" (from TensorFlow Datasets).
+        split: "train", "test" or, where `validation` sets one apart, "validation".
+        batch_size: how many samples make a batch; the last one may be smaller. `None` gives single samples, which can
+            be iterated but not trained on.
+        label: for `dsprites` and `sprites` the factor to classify: "shape" (3 classes), "scale" (6), "orientation"
+            (40), "x" or "y" (32). The others have only their class.
+        limit: use this many samples of the split (training or test) after a seeded shuffle. The samples of a smaller
+            limit are among those of a larger one. `None` uses all.
+        validation: the fraction of the training samples, chosen by `seed`, that the split "validation" has and "train"
+            has not; see `splits.choose`. With a `limit`, it is a part of the limited samples and not of the others
+            **(chosen)**: a run that may know so many labels chooses by no further ones. "test" is the same with any.
+        shuffle: whether to shuffle every epoch anew. `None` shuffles "train" and no other.
+        seed: decides the samples under `limit`, those of "validation", and every epoch's order; from 0 to 2³² - 1.
+        first_epoch: the number of the first iteration's epoch.
+        data_dir: the folder of TensorFlow Datasets, or a URL that TensorFlow reads; `None` is its default,
+            `~/tensorflow_datasets`.
+        download: download and prepare the data set if the folder does not have it.
+
+    Returns:
+        Pairs of an image, [rows, columns, channels] float32 in [0, 1], and its one-hot label, [classes] float32; with
+        a `batch_size`, both have a leading batch axis. `len()` is the number of elements.
+
+    Raises:
+        ValueError: for an argument out of range, in one line that names it, or a data set that is damaged.
+        FileNotFoundError: if the data set is not in `data_dir` and `download` is off.
+        ConnectionError: if it cannot be downloaded, after half a minute at most where nobody answers.
+        ImportError: for any data set but `sprites` where TensorFlow or TensorFlow Datasets is not installed.
+    """
+    details = info(name, label)
+    stored = "test" if checks.check_choice("split", split, SPLITS) == "test" else "train"
+    size = details.train_size if stored == "train" else details.test_size
+    if batch_size is not None:
+        batch_size = checks.check_positive_int("batch_size", batch_size)
+    if limit is not None and checks.check_positive_int("limit", limit) > size:
+        raise checks.fail("limit", f"at most {size}, the size of {name!r}, {stored!r}", limit)
+    if shuffle is not None and not isinstance(shuffle, (bool, np.bool_)):
+        raise checks.fail("shuffle", "True, False or None", shuffle)
+    seed = checks.check_seed(seed)
+    first_epoch = checks.check_positive_int("first_epoch", first_epoch, minimum=0)
+    data_dir = sources.folder(data_dir)
+    shuffle = split == "train" if shuffle is None else bool(shuffle)
+    chosen = choose(split, size, limit, validation, seed)  # positions in what is stored
+
+    if name == "sprites" and limit is not None:
+        images, labels = sources.draw_sprites(sources.selection(stored)[chosen])  # only what is needed
+        chosen = np.arange(len(chosen))
+    elif name == "sprites":
+        images, labels = sources.all_sprites(stored)
+    else:
+        if download:
+            sources.prepare(name, data_dir)
+        images, labels = sources.read(name, stored, data_dir)
+    column = list(sprites.FACTORS).index(label) if name in WITH_FACTORS else 0
+    scale = 1.0 if name in WITH_FACTORS else 255.0  # both kinds of sprites come as 0 and 1
+
+    def order(epoch: int) -> np.ndarray:
+        return chosen[permutation(len(chosen), seed, epoch)] if shuffle else chosen
+
+    make = pipelines.tf_dataset if pipelines.on_tensorflow() else pipelines.Batches
+    return make(images, labels[:, column], order, len(chosen), first_epoch, batch_size, details.classes, scale)
+
+
+def batches(dataset: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields the elements of a data set that `load` returned, whatever the backend, as NumPy arrays.
+
+    It is an iteration like any other: in what order it goes, and which epoch the next one is, see `load`.
+    """
+    yield from dataset if isinstance(dataset, keras.utils.PyDataset) else dataset.as_numpy_iterator()
+
+
+def take(dataset: Any, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the first samples of batches that `load` returned, which counts as an epoch of them.
+
+    Args:
+        dataset: batches of images and labels.
+        count: how many samples.
+
+    Returns:
+        Images [n, h, w, c] and one-hot labels [n, classes]; n is `count`, or less if the data set has fewer.
+
+    Raises:
+        ValueError: for another count, or single samples instead of batches.
+    """
+    left, found = checks.check_positive_int("count", count), []
+    for images, labels in batches(dataset):
+        if images.ndim != 4:
+            raise checks.fail("dataset", "batches of images", f"elements of shape {images.shape}")
+        found.append((images[:left], labels[:left]))
+        left -= len(images)
+        if left <= 0:
+            break
+    images, labels = zip(*found, strict=True)
+    return np.concatenate(images), np.concatenate(labels)
+
+
+def check_images(images: Any) -> None:
+    """Raises one line if images cannot be trained on as they are.
+
+    Args:
+        images: an array or tensor; it should be [b, h, w, c] with b > 0 and hold finite numbers in [0, 1].
+
+    Raises:
+        ValueError: for another rank, an empty batch, a value that is not a number, is infinite or outside [0, 1]. The
+            error names the minimum and the maximum that came.
+    """
+    array = np.asarray(images)
+    received = f"{array.dtype} array of shape {array.shape}"
+    if array.ndim != 4 or not array.size:
+        raise checks.fail("images", "a batch of images [b, h, w, c] that is not empty", received)
+    if not (np.issubdtype(array.dtype, np.number) or array.dtype == np.bool_):
+        raise checks.fail("images", "numbers", received)
+    # A NaN anywhere makes both extremes NaN, so that one comparison finds it without a copy of the array.
+    low, high = float(array.min()), float(array.max())
+    if not (0.0 <= low and high <= 1.0):
+        hint = "Divide 8-bit images by 255." if 1.0 < high <= 255.0 and low >= 0.0 else ""
+        raise checks.fail("images", "finite and within [0, 1]", f"{received}, minimum {low:g}, maximum {high:g}", hint)

@@ -1,0 +1,191 @@
+"""Sources of the data sets: sprites drawn here, and what TensorFlow Datasets has, as arrays that are read once."""
+
+import contextlib
+import functools
+import importlib
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from lea_keras import checks
+from lea_keras.data import downloads, pipelines, sprites
+from lea_keras.utils import permutation
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+_STORED = ("train", "test")  # "validation" is a part of "train"
+
+#: The seed of the choice among dSprites' 737 280 images **(chosen)**: fixed, so that every run has the same subset.
+SELECTION_SEED = 2019
+
+
+class DatasetInfo(NamedTuple):
+    """What is known of a data set without loading it."""
+
+    image_shape: tuple[int, int, int]  # (rows, columns, channels)
+    classes: int
+    train_size: int
+    test_size: int
+    batch_size: int  # that of the thesis
+
+
+DATASETS = {
+    "mnist": DatasetInfo((28, 28, 1), 10, 60_000, 10_000, 256),
+    "fashion_mnist": DatasetInfo((28, 28, 1), 10, 60_000, 10_000, 128),
+    "cifar10": DatasetInfo((32, 32, 3), 10, 50_000, 10_000, 128),
+    "dsprites": DatasetInfo(sprites.IMAGE_SHAPE, 3, 59_972, 10_006, 64),
+    "sprites": DatasetInfo(sprites.IMAGE_SHAPE, 3, 59_972, 10_006, 64),
+}
+NAMES = tuple(DATASETS)
+WITH_FACTORS = ("dsprites", "sprites")
+
+
+def selection(split: str) -> np.ndarray:
+    """Returns which of dSprites' 737 280 images a split of `dsprites` and `sprites` holds.
+
+    Args:
+        split: "train" or "test".
+
+    Returns:
+        [59 972] or [10 006] int64 in random order, always the same, without repetition within or between the two.
+    """
+    checks.check_choice("split", split, _STORED)
+    train, test = DATASETS["dsprites"].train_size, DATASETS["dsprites"].test_size
+    order = permutation(sprites.GRID_SIZE, SELECTION_SEED)
+    return order[:train] if split == "train" else order[train : train + test]
+
+
+def to_channels_last(images: np.ndarray, data_format: str | None = None) -> np.ndarray:
+    """Returns images with their channels in the last axis.
+
+    Args:
+        images: [n, h, w, c] or [n, c, h, w].
+        data_format: "channels_last", "channels_first" or `None`. `None` looks for an axis of 1, 3 or 4 channels: the
+            last one first, then the second.
+
+    Returns:
+        [n, h, w, c], a view where the axes are swapped.
+
+    Raises:
+        ValueError: for another rank, or if no axis looks like channels.
+    """
+    if images.ndim != 4:
+        raise checks.fail("images", "an array of rank 4", f"an array of shape {images.shape}")
+    if data_format is None:
+        channels = (1, 3, 4)
+        if images.shape[-1] not in channels and images.shape[1] not in channels:
+            hint = "Pass `data_format` for any other number of channels."
+            received = f"an array of shape {images.shape}"
+            raise checks.fail("images", "of shape [n, h, w, c] or [n, c, h, w] with 1, 3 or 4 channels", received, hint)
+        data_format = "channels_last" if images.shape[-1] in channels else "channels_first"
+    if checks.check_choice("data_format", data_format, ("channels_last", "channels_first")) == "channels_last":
+        return images
+    return np.moveaxis(images, 1, -1)  # [n, c, h, w] → [n, h, w, c]
+
+
+def draw_sprites(indices: np.ndarray) -> tuple[Any, Any]:
+    """Returns sprites as uint8 [n, 64, 64, 1] and their factor labels [n, 5], both as `pipelines.keep` has them."""
+    labels = sprites.labels_from_indices(indices)
+    return pipelines.keep(sprites.draw(labels), labels)
+
+
+@functools.lru_cache(maxsize=2)
+def all_sprites(split: str) -> tuple[Any, Any]:
+    """Returns all training or test images of `sprites`; drawn once per process (246 MB to train, 41 MB to test)."""
+    return draw_sprites(selection(split))
+
+
+def _import(library: str, name: str) -> Any:
+    """Returns a library that reads data sets, or raises one line if it is not there."""
+    try:
+        return importlib.import_module(library)
+    except ImportError as error:
+        raise ImportError(
+            f"The data set {name!r} needs TensorFlow, through which TensorFlow Datasets reads it on every backend: "
+            f"pip install tensorflow tensorflow-datasets, or use the generated 'sprites'. Missing: {library}"
+        ) from error
+
+
+def _tensorflow(name: str) -> Any:
+    """Returns TensorFlow; where Keras runs on another backend, it only reads and leaves that one's GPUs alone."""
+    tf = _import("tensorflow", name)
+    if not pipelines.on_tensorflow():
+        with contextlib.suppress(RuntimeError):  # it is in use already
+            tf.config.set_visible_devices([], "GPU")
+    return tf
+
+
+def _builder(name: str, data_dir: str | None) -> Any:
+    """Returns TensorFlow Datasets' builder of a data set, importing the library when it is needed."""
+    _tensorflow(name)
+    return _import("tensorflow_datasets", name).builder(name, data_dir=data_dir)
+
+
+def _damage(tf: Any) -> tuple[type[Exception], ...]:
+    """What TensorFlow raises where records are missing or damaged."""
+    errors = tf.errors
+    return errors.DataLossError, errors.FailedPreconditionError, errors.InvalidArgumentError, errors.NotFoundError
+
+
+def _open(name: str, split: str, data_dir: str | None) -> "tf.data.Dataset":
+    """Returns the records of a prepared data set in their stored order, or raises one line if it is not there."""
+    tf = _tensorflow(name)
+    looked_for = None if data_dir is None else os.path.join(data_dir, name)
+    if looked_for is None or tf.io.gfile.isdir(looked_for):
+        with downloads.damage_named(name, data_dir, Exception):
+            builder = _builder(name, data_dir)
+        if downloads.is_prepared(builder):
+            return builder.as_dataset(split=split, shuffle_files=False)
+        looked_for = str(builder.data_dir)
+    raise FileNotFoundError(
+        f"Argument `data_dir` must be a folder of TensorFlow Datasets that holds {name!r}. Looked for {looked_for!r}; "
+        f"pass download=True to download it, or use the generated 'sprites'. Received: data_dir={checks.show(data_dir)}"
+    )
+
+
+def folder(data_dir: Any) -> str | None:
+    """Returns the checked folder of TensorFlow Datasets, a home folder expanded; None is its default."""
+    return None if data_dir is None else checks.check_path("data_dir", data_dir, "a path or None", urls=True)
+
+
+def prepare(name: str, data_dir: str | None) -> None:
+    """Downloads and prepares a data set where the folder does not have it."""
+    _tensorflow(name)
+    with downloads.damage_named(name, data_dir, Exception):
+        builder = _builder(name, data_dir)
+    downloads.prepare(builder, name)
+
+
+@functools.lru_cache(maxsize=8)
+def read(name: str, split: str, data_dir: str | None) -> tuple[Any, Any]:
+    """Returns a split from TensorFlow Datasets as uint8 images [n, h, w, c] and labels [n, k]; read once per process.
+
+    Both come as `pipelines.keep` has them. `dsprites` has one split of its own, from which the images of
+    `selection(split)` are taken by position, and k = 5 labels, in the order of `sprites.FACTORS`. The others have
+    k = 1.
+    """
+    details, tf = DATASETS[name], _tensorflow(name)
+    if name == "dsprites":
+        fields = [f"label_{field}" for field in sprites.FIELD_NAMES.values()]
+        places = np.full(sprites.GRID_SIZE, -1, np.int64)  # position in the records → position in the split
+        wanted = selection(split)
+        places[wanted] = np.arange(len(wanted))
+        records = _open(name, "train", data_dir).enumerate().map(lambda i, record: (tf.gather(places, i), record))
+        records = records.filter(lambda place, _: place >= 0)
+    else:
+        fields = ["label"]
+        wanted = range(details.train_size if split == "train" else details.test_size)
+        records = _open(name, split, data_dir).enumerate()
+    count = 0
+    images = np.zeros((len(wanted), *details.image_shape), np.uint8)
+    labels = np.zeros((len(wanted), len(fields)), np.int32)
+    with downloads.damage_named(name, data_dir, _damage(tf)):
+        for place, record in records.batch(1024).as_numpy_iterator():
+            images[place] = to_channels_last(record["image"])
+            labels[place] = np.stack([record[field] for field in fields], axis=-1)  # [b, k]
+            count += len(place)
+    if count != len(wanted):
+        raise ValueError(f"{name!r}, {split!r} must hold {len(wanted)} images. Received: {count} from {data_dir!r}")
+    return pipelines.keep(images, labels)

@@ -1,0 +1,151 @@
+"""Noise, blur and loss of contrast: operations of foolbox at the smallest strength that succeeds."""
+
+import math
+
+import eagerpy as ep
+import numpy as np
+from foolbox.attacks import L2AdditiveGaussianNoiseAttack, L2ContrastReductionAttack
+from foolbox.devutils import flatten
+from scipy.ndimage import gaussian_filter
+
+from lea_keras.checks import check_number, check_seed, fail
+from lea_keras.robustness.attacks.paths import Path, PathSearch, column, few_lengths
+from lea_keras.robustness.attacks.pixels import image_channel_axis
+from lea_keras.robustness.attacks.trials import MAX_IMAGES, Trials
+
+
+class AdditiveGaussianNoiseSearch(PathSearch):
+    """Gaussian noise of the smallest standard deviation that succeeds (foolbox's additive Gaussian noise).
+
+    Each sample has one draw of noise, which the search scales **(chosen)**: more noise is more of the same, so that
+    success changes little by little along it. foolbox 1.8 drew anew at each of 1,000 strengths ε, with a standard
+    deviation of ε²/√3 times the range of the bounds: ε entered twice, by mistake. Here it is ε/√3 times the range, that
+    of uniform noise within ±ε times the range, with ε up to 1. The noisy image is clipped to the bounds.
+
+    Args:
+        steps: how many standard deviations the grid has.
+        seed: decides the noise, for each position in the batch its own.
+        every: as in ``PathSearch``.
+        max_images: as in ``PathSearch``.
+
+    Raises:
+        ValueError: for an argument outside what is said above.
+    """
+
+    def __init__(self, *, steps: int = 1000, seed: int = 0, every: bool = False, max_images: int = MAX_IMAGES) -> None:
+        super().__init__(steps=steps, every=every, max_images=max_images)
+        self.seed = check_seed(seed)
+
+    def path(self, trials: Trials, rows: np.ndarray) -> Path:
+        lower, upper = trials.bounds
+        noise = np.zeros(trials.x.shape, np.float32)
+        for row in rows:
+            noise[row] = np.random.default_rng((self.seed, row)).standard_normal(trials.x.shape[1:])
+
+        def at(samples: np.ndarray, strengths: np.ndarray) -> ep.Tensor:
+            deviations = column(trials, strengths * (upper - lower) / math.sqrt(3))
+            return _Noise(trials.tensor(noise[samples])).run(trials.model, trials.x[samples], epsilon=deviations)
+
+        return few_lengths(trials, at)
+
+
+class _Noise(L2AdditiveGaussianNoiseAttack):
+    """foolbox's attack with given noise, and with ε as its standard deviation in place of its norm."""
+
+    def __init__(self, noise: ep.Tensor) -> None:
+        self.noise = noise
+
+    def sample_noise(self, x: ep.Tensor) -> ep.Tensor:
+        return self.noise
+
+    def get_epsilons(self, x: ep.Tensor, p: ep.Tensor, epsilon: ep.Tensor, min_: float, max_: float) -> ep.Tensor:
+        return epsilon
+
+
+class ContrastReductionSearch(PathSearch):
+    """The smallest loss of contrast that succeeds (foolbox's ``L2ContrastReductionAttack``).
+
+    At strength s the image x is x + s·(g − x), with the grey g at ``target`` between the bounds. foolbox's linear
+    search runs the whole batch a thousand times over the same grid.
+
+    Args:
+        steps: how many strengths the grid has; the last leaves nothing but grey.
+        target: the grey, relative to the bounds: 0 the lower, 1 the upper; in the middle by default.
+        every: as in ``PathSearch``.
+        max_images: as in ``PathSearch``.
+
+    Raises:
+        ValueError: for an argument outside what is said above.
+    """
+
+    def __init__(
+        self, *, steps: int = 1000, target: float = 0.5, every: bool = False, max_images: int = MAX_IMAGES
+    ) -> None:
+        super().__init__(steps=steps, every=every, max_images=max_images)
+        self.target = check_number("target", target)
+        if self.target > 1:
+            raise fail("target", "between 0 and 1", target)
+
+    def path(self, trials: Trials, rows: np.ndarray) -> Path:
+        attack, (lower, upper) = L2ContrastReductionAttack(target=self.target), trials.bounds
+        grey = lower + self.target * (upper - lower)
+        # foolbox's ε is a distance: the whole path is as long as the way to grey. It divides by that length, which must
+        # not be zero; an image that is grey all over then just stays as it is.
+        lengths = flatten(grey - trials.x).norms.l2(axis=-1).numpy()
+
+        def at(samples: np.ndarray, strengths: np.ndarray) -> ep.Tensor:
+            epsilons = column(trials, strengths * lengths[samples])
+            images = attack.run(trials.model, trials.x[samples], epsilon=epsilons)
+            return ep.where(column(trials, lengths[samples]) > 0, images, trials.x[samples])
+
+        return few_lengths(trials, at)
+
+
+class GaussianBlurSearch(PathSearch):
+    """The smallest Gaussian blur that succeeds (foolbox's ``GaussianBlurAttack``, whose operation is scipy's filter).
+
+    The standard deviation σ is the strength times ``max_sigma``. Beyond its border the image is mirrored again and
+    again, so that a large σ leaves the mean of each channel. Channels do not mix. foolbox blurs the whole batch at each
+    of the grid's σ in turn. Here samples of the same σ are blurred together; a filter reaches out to 4 σ and costs
+    accordingly.
+
+    Args:
+        steps: how many σ the grid has.
+        max_sigma: the largest, in pixels. None: as many as there are rows or columns, whichever are more.
+        channel_axis: 1 or 3 (or -1). None: where the model says; else the last.
+        every: as in ``PathSearch``.
+        max_images: as in ``PathSearch``.
+
+    Raises:
+        ValueError: for an argument outside what is said above, or images that do not have four axes.
+    """
+
+    def __init__(
+        self,
+        *,
+        steps: int = 1000,
+        max_sigma: float | None = None,
+        channel_axis: int | None = None,
+        every: bool = False,
+        max_images: int = MAX_IMAGES,
+    ) -> None:
+        super().__init__(steps=steps, every=every, max_images=max_images)
+        self.max_sigma = None if max_sigma is None else check_number("max_sigma", max_sigma)
+        if self.max_sigma == 0:
+            raise fail("max_sigma", "above 0, or None", max_sigma)
+        self.channel_axis = channel_axis
+
+    def path(self, trials: Trials, rows: np.ndarray) -> Path:
+        channels = image_channel_axis(trials, self.channel_axis)
+        axes = tuple(axis for axis in (1, 2, 3) if axis != channels)
+        x, (lower, upper) = trials.x.numpy(), trials.bounds
+        max_sigma = self.max_sigma or max(x.shape[axis] for axis in axes)
+
+        def at(samples: np.ndarray, strengths: np.ndarray) -> ep.Tensor:
+            images = np.empty((len(samples), *x.shape[1:]), x.dtype)
+            for strength in np.unique(strengths):
+                own = strengths == strength
+                images[own] = gaussian_filter(x[samples[own]], strength * max_sigma, axes=axes)
+            return trials.tensor(np.clip(images, lower, upper))
+
+        return at

@@ -1,0 +1,61 @@
+"""Metrics that a ``LEAModel`` reports beside those that it is compiled with: the main loss, and those of every LEA."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from lea_keras.layers.lea import LocallyEmbeddedAutoencoder, Use
+from lea_keras.losses import wide_dtype
+from lea_keras.training.schedule import total
+
+
+class Reports:
+    """Means over batches, each weighted by its number of images; a batch of none counts nothing.
+
+    ``main_loss`` and, per LEA with a loss weight, ``<name>_loss`` and its measures. Of a LEA that is used several times
+    in a pass ``<name>_loss`` is the *sum* over its uses, which is what it is trained on, and every other measure
+    (``_rl``, ``_rln``, ``_kl``, …) their *mean*. ``<name>_loss`` is not weighted by λ.
+
+    The object is no Keras object, so that a subclassed model may get one after it was built.
+
+    Args:
+        leas: the LEA layers of the model.
+        has_main_loss: whether the model was compiled with a loss.
+    """
+
+    def __init__(self, leas: Sequence[LocallyEmbeddedAutoencoder], has_main_loss: bool) -> None:
+
+        def mean(name: str) -> keras.metrics.Metric:
+            return keras.metrics.Mean(name=name, dtype=wide_dtype(keras.config.floatx()))
+
+        self._leas = [lea for lea in leas if lea.loss_weight]
+        self._main_loss = mean("main_loss") if has_main_loss else None
+        self._measures = [
+            {name: mean(f"{lea.name}_{name}") for name in ("loss", *lea.autoencoder.measure_names)}
+            for lea in self._leas
+        ]
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        of_leas = [metric for measures in self._measures for metric in measures.values()]
+        return ([self._main_loss] if self._main_loss is not None else []) + of_leas
+
+    def update(self, main_loss: Any, uses: Sequence[Use], size: Any) -> None:
+        """Takes a batch in.
+
+        Args:
+            main_loss: a scalar; not needed where the model has none.
+            uses: of LEAs in the batch's pass.
+            size: how many images the batch has.
+        """
+        if self._main_loss is not None:
+            self._main_loss.update_state(main_loss, sample_weight=size)
+        for lea, measures in zip(self._leas, self._measures, strict=True):
+            objectives = [use.objective for use in uses if use.layer is lea]
+            if not objectives:
+                continue  # the model has the layer and never calls it
+            measures["loss"].update_state(total(objective.loss for objective in objectives), sample_weight=size)
+            for objective in objectives:
+                for name, value in objective.measures.items():
+                    measures[name].update_state(value, sample_weight=size)
