@@ -14,12 +14,12 @@ from keras import ops
 
 from lea_keras import plots
 from lea_keras.autoencoders import CapacityControlledAutoencoder, VariationalAutoencoder
-from lea_keras.callbacks.checkpoints import write_atomically
 from lea_keras.callbacks.events import EventFile
 from lea_keras.checks import check_path, check_positive_int
 from lea_keras.data.batch import first_batch
 from lea_keras.inspection import Inspection, inspect
 from lea_keras.losses import kl_divergence
+from lea_keras.utils import write_atomically
 from lea_keras.windows import extract_windows
 
 if TYPE_CHECKING:

@@ -12,11 +12,10 @@ import numpy as np
 from keras import layers as kl
 from keras import ops
 
-from lea_keras import data
 from lea_keras.checks import check_number, check_positive_int, check_seed, fail
 from lea_keras.probes.caching import activations, batches, describe_bytes
 from lea_keras.probes.factors import FACTORS, chance_level, check_data, check_factors
-from lea_keras.utils import Progress, clock, say
+from lea_keras.utils import Progress, clock, permutation, say
 
 _TEST_BATCH = 512  # nothing is kept of it for gradients
 
@@ -107,7 +106,7 @@ def measure(
     units, epochs = check_positive_int("units", units), check_positive_int("epochs", epochs)
     patience, batch_size = check_positive_int("patience", patience), check_positive_int("batch_size", batch_size)
     learning_rate, held_out = check_number("learning_rate", learning_rate), check_number("held_out", held_out)
-    order = data._permutation(len(images), seed, 0)
+    order = permutation(len(images), seed, 0)
     split = max(1, round(held_out * len(images)))
     if split >= len(images):
         raise fail("held_out", f"a share that leaves some of the {len(images)} training images", held_out)
@@ -126,7 +125,7 @@ def measure(
     probes: dict[tuple[str, str], Probe] = {}
     for epoch in itertools.count(1):
         started = time.monotonic()
-        epoch_order = order[split:][data._permutation(len(order) - split, seed, epoch)]
+        epoch_order = order[split:][permutation(len(order) - split, seed, epoch)]
         epoch_batches = list(batches(epoch_order, batch_size, whole=True))
         title, count = f"Epoch {epoch} of {epochs}", len(epoch_batches)
         progress = Progress(title, count, "batches done", verbose=verbose, begins_slowly=True)
