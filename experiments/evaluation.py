@@ -17,9 +17,10 @@ from experiments import agreement, compiling, epochs, failures, networks, pictur
 from experiments.config import RunConfig, checks
 from experiments.results import Results
 from experiments.runs import RunError
-from lea_keras import callbacks, losses, metrics, windows
-from lea_keras.layers.lea import Use, forward_pass
-from lea_keras.training.model import find_leas
+from lea_keras import callbacks, losses, metrics
+from lea_keras.autoencoders.base import Report
+from lea_keras.layers.lea import find_leas
+from lea_keras.layers.scope import forward_pass
 from lea_keras.utils import Progress
 
 RESULTS_JSON, RESULTS_CSV = "results.json", "results.csv"
@@ -213,7 +214,7 @@ def measure(model: keras.Model, data: lea_keras.data.Dataset, split: str = "test
         right = ops.argmax(logits, axis=-1) == ops.argmax(labels, axis=-1)
         found = {"loss": ops.sum(loss), "right": ops.count_nonzero(right), "labels": ops.sum(labels, axis=0)}
         for lea in leas:
-            found[lea.name] = _of_lea([use for use in current.uses if use.layer is lea], rln[lea.name])
+            found[lea.name] = _of_lea([report for report in current.reports if report.layer is lea], rln[lea.name])
         return found
 
     step = compiling.compiled(step, [*model.variables, *(v for metric in rln.values() for v in metric.variables)], data)
@@ -254,23 +255,19 @@ def measure(model: keras.Model, data: lea_keras.data.Dataset, split: str = "test
     return values
 
 
-def _of_lea(uses: list[Use], rln: metrics.NormalizedReconstructionLoss) -> dict[str, Any]:
+def _of_lea(reports: list[Report], rln: metrics.NormalizedReconstructionLoss) -> dict[str, Any]:
     """Errors of all windows of a batch [n], and its loss and other measures; ``rln`` is updated."""
     errors = []
-    for use in uses:
-        layer, made = use.layer, use.objective.reconstructions
-        images = ops.cast(use.images, "float32")
-        true = windows.extract_windows(images, layer.window_size, layer.strides, layer.padding, "channels_last")
-        true = ops.reshape(true, ops.shape(made))  # [b, rows, columns, wh, ww, c] -> [b·rows·columns, wh, ww, c]
-        errors.append(losses.window_errors(true, made))
-        rln.update_state(true, made)
-    objectives = [use.objective for use in uses]
+    for report in reports:
+        true = ops.cast(report.windows.flat, "float32")
+        errors.append(losses.window_errors(true, report.reconstructions))
+        rln.update_state(true, report.reconstructions)
     of_batch = {
-        name: sum(objective.measures[name] for objective in objectives) / len(objectives)
-        for name in objectives[0].measures
+        name: sum(report.measures[name] for report in reports) / len(reports)
+        for name in reports[0].measures
         if name not in ("rl", "rln")
     }
-    return {"errors": ops.concatenate(errors), "loss": sum(objective.loss for objective in objectives)} | of_batch
+    return {"errors": ops.concatenate(errors), "loss": sum(report.loss for report in reports)} | of_batch
 
 
 def confidence_quartiles(errors: np.ndarray) -> dict[str, float]:

@@ -17,9 +17,10 @@ from lea_keras.autoencoders.base import Autoencoder
 from lea_keras.autoencoders.coders import ConvolutionalEncoder, FullyConnectedEncoder
 from lea_keras.autoencoders.quantization import quantized_parts
 from lea_keras.checks import fail
-from lea_keras.layers.lea import LocallyEmbeddedAutoencoder
+from lea_keras.hooks import functional_graph, inputs_of_calls, layers_of
+from lea_keras.layers.lea import LocallyEmbeddedAutoencoder, find_leas
 from lea_keras.losses import widen
-from lea_keras.training.model import LEAModel, find_leas
+from lea_keras.training.model import LEAModel
 from lea_keras.windows import grid
 
 _LAST = "channels_last"  # convolutions in channels_first do not run on TensorFlow's CPU
@@ -107,7 +108,7 @@ class _Copier:
             hint = "Build it as keras.Model(inputs, outputs) from the same layers, or call it once if it is Sequential."
             raise fail("model", allowed, f"{type(model).__name__} {model.name!r}", hint)
         # By way of a functional model over the same tensors: uncompiled, and of Keras' own class.
-        inner = getattr(model, "_functional", model)  # a Sequential model has its graph in a model inside it
+        inner = functional_graph(model)
         graph = keras.Model(inner.input, inner.output, name=model.name)
         inputs = {id(layer.output): layer for layer in graph.layers if isinstance(layer, layers.InputLayer)}
         tensors = keras.tree.map_structure(lambda tensor: self.copy(inputs[id(tensor)]).output, graph.input)
@@ -183,7 +184,7 @@ class _Copier:
 def _has_graph(model: keras.Model) -> bool:
     """Whether a model is its graph of layers: functional or a built Sequential, with no ``call`` of its own."""
     if isinstance(model, keras.Sequential):
-        return type(model).call is keras.Sequential.call and model._functional is not None
+        return type(model).call is keras.Sequential.call and functional_graph(model) is not None
     tensor = keras.Input(())
     functional = type(keras.Model(tensor, tensor))  # Keras has no public name for it
     return isinstance(model, functional) and type(model).call is functional.call
@@ -204,7 +205,7 @@ def _check_encodes_as_ours(lea: LocallyEmbeddedAutoencoder) -> None:
 
 def _image_size(lea: LocallyEmbeddedAutoencoder) -> tuple[int | None, int | None]:
     """(h, w) of a LEA's images wherever it is used; a side that is unknown or not always the same is None."""
-    shapes = [lea._spatial(node.input_tensors[0].shape) for node in lea._inbound_nodes]
+    shapes = [lea._spatial(tensors[0].shape) for tensors in inputs_of_calls(lea)]
     return tuple(sizes[0] if len(set(sizes)) == 1 else None for sizes in zip(*shapes, strict=True))
 
 
@@ -291,7 +292,7 @@ def _gather_windows(images: Any, window_size: tuple[int, int], strides: tuple[in
 
 def _copy_state(source: layers.Layer, copy: layers.Layer) -> None:
     """Copies what saving would store of a layer and the layers inside it: variables and, where there are any, files."""
-    for one, other in zip(source._flatten_layers(), copy._flatten_layers(), strict=True):
+    for one, other in zip(layers_of(source), layers_of(copy), strict=True):
         store: dict[str, Any] = {}
         one.save_own_variables(store)
         other.load_own_variables({key: _numpy(value) for key, value in store.items()})

@@ -1,4 +1,4 @@
-"""What a trained model's LEAs make of a batch: inputs, code maps, reconstructions, confidence (thesis chapter 4)."""
+"""Inspection of a trained model: inputs, code maps, reconstructions and confidence of its LEAs (thesis chapter 4)."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
@@ -7,11 +7,13 @@ import keras
 import numpy as np
 from keras import ops
 
+from lea_keras.autoencoders.base import Report
 from lea_keras.checks import check_number, check_positive_int, fail
 from lea_keras.data import batch as batches
-from lea_keras.layers.lea import LocallyEmbeddedAutoencoder, Use, forward_pass
+from lea_keras.layers.lea import LocallyEmbeddedAutoencoder
+from lea_keras.layers.scope import forward_pass
 from lea_keras.metrics import reconstruction_confidence
-from lea_keras.windows import extract_windows, merge_windows
+from lea_keras.windows import merge_windows
 
 
 class Histograms(NamedTuple):
@@ -95,8 +97,8 @@ def inspect(
         batches.call(model, batch)  # building may run layers symbolically, which is nothing to look at
     with forward_pass("inspect") as current:
         batches.call(model, batch)
-    by_name = _by_name(largest, [use.layer.name for use in current.uses])
-    return [_inspection(use, bins, by_name.get(use.layer.name)) for use in current.uses]
+    by_name = _by_name(largest, [report.layer.name for report in current.reports])
+    return [_inspection(report, bins, by_name.get(report.layer.name)) for report in current.reports]
 
 
 def _by_name(largest: float | Mapping[str, float] | None, names: Iterable[str]) -> Mapping[str, float]:
@@ -113,20 +115,20 @@ def _by_name(largest: float | Mapping[str, float] | None, names: Iterable[str]) 
     return largest
 
 
-def _inspection(use: Use, bins: int, largest: float | None) -> Inspection:
-    layer, images = use.layer, ops.cast(use.images, "float32")
+def _inspection(report: Report, bins: int, largest: float | None) -> Inspection:
+    layer, images = report.layer, ops.cast(report.windows.images, "float32")
     batch, height, width, channels = images.shape
-    grid = (batch, *use.grid)
-    windows = ops.reshape(ops.cast(use.objective.reconstructions, "float32"), (*grid, *layer.window_size, channels))
-    true_windows = extract_windows(images, layer.window_size, layer.strides, layer.padding, "channels_last")
-    flat = (-1, *windows.shape[3:])  # [b, rows, columns, wh, ww, c] -> [b·rows·columns, wh, ww, c]
-    confidence = reconstruction_confidence(ops.reshape(true_windows, flat), ops.reshape(windows, flat), largest)
+    grid = (batch, report.windows.rows, report.windows.columns)
+    true_windows = ops.cast(report.windows.flat, "float32")
+    reconstructions = ops.cast(report.reconstructions, "float32")
+    windows = ops.reshape(reconstructions, (*grid, *layer.window_size, channels))
+    confidence = reconstruction_confidence(true_windows, reconstructions, largest)
     confidence = ops.reshape(confidence, grid)  # [b·rows·columns] -> [b, rows, columns]
     tiles = ops.broadcast_to(confidence[..., None, None, None], (*grid, *layer.window_size, 1))
     inputs, merged = _numpy(images), _numpy(_merge(layer, windows, (height, width)))
     arrays = {
         "inputs": inputs,
-        "code_maps": _numpy(ops.reshape(use.objective.codes, (*grid, layer.code_length))),
+        "code_maps": _numpy(report.windows.as_maps(report.codes)),
         "windows": _numpy(windows),
         "confidence": _numpy(confidence),
     }

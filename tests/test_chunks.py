@@ -291,9 +291,10 @@ def test_only_a_large_encoder_is_run_twice(batch, size, large):
     """4×4×32 windows with stride 2: 1536 values each, 6 KiB, a quarter of the image's pixels; 512 MiB are large."""
     autoencoder = make_autoencoder()
     autoencoder.build((None, 4, 4, 32))
-    images = keras.KerasTensor((batch, size, size, 32))
-    assert chunking.is_large(autoencoder, images, (size // 2) ** 2) == large
-    assert chunking.is_large(autoencoder, images, keras.ops.convert_to_tensor(4))
+    cut = windows.Windows(keras.KerasTensor((batch, size, size, 32)), (4, 4), (2, 2), "same")
+    assert chunking.is_large(autoencoder, cut) == large
+    cut.grids = (cut.grids[0]._replace(count=keras.ops.convert_to_tensor(4)), cut.grids[1])
+    assert chunking.is_large(autoencoder, cut)
 
 
 @pytest.mark.parametrize("chunk_windows", [0, -1, 2.5, "all", True])

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "lea_keras"
 
 # A room imports only rooms of the levels before its own. A new file or folder gets its place here.
 LEVELS = [
-    {"version", "environment", "moved"},
+    {"version", "environment", "moved", "hooks"},
     {"checks", "locks"},
     {"utils", "saving", "windows"},
     {"losses", "data"},
@@ -37,7 +37,9 @@ LAZY = {"matplotlib", "tensorflow_datasets", "foolbox", "tensorboard"}
 # TensorFlow's own calls live in differentiation, in the training step and in the data pipeline.
 WITHOUT_TENSORFLOW = (
     "checks",
-    "windows",
+    "windows/grid",
+    "windows/blocks",
+    "windows/extraction",
     "losses",
     "metrics",
     "autoencoders/base",
@@ -45,6 +47,7 @@ WITHOUT_TENSORFLOW = (
     "autoencoders/types",
     "layers/strips",
     "layers/chunking",
+    "layers/scope",
     "layers/lea",
     "training/schedule",
     "training/trainer",

@@ -19,7 +19,7 @@ from layer_checks import (
 )
 
 import lea_keras
-from lea_keras.layers.lea import forward_pass
+from lea_keras.layers.scope import forward_pass
 from lea_keras.losses import wide_dtype
 from lea_keras.windows import extract_windows
 
@@ -160,7 +160,7 @@ def test_another_floatx(optimization, kind, floatx):
     assert {weight.dtype for weight in model.get_layer("lea_1").weights} == {floatx}
     with forward_pass("objectives") as current:
         code_maps = model.get_layer("lea_1")(keras.ops.zeros((1, 8, 8, 2)))
-    objective = current.uses[0].objective
+    objective = current.reports[0]
     assert code_maps.dtype == floatx
     assert all(value.dtype == wide_dtype(floatx) for value in (objective.loss, *objective.measures.values()))
 
@@ -240,8 +240,8 @@ def test_forward_pass_modes():
         def loss(tensor):
             with forward_pass(mode) as current:
                 maps = lea(tensor)
-            used.extend(use.layer for use in current.uses)
-            return keras.ops.sum(maps) if not current.uses else current.uses[0].objective.loss, ()
+            used.extend(report.layer for report in current.reports)
+            return keras.ops.sum(maps) if not current.reports else current.reports[0].loss, ()
 
         used = []
         return value_and_gradients(loss, [images])[2][0], used

@@ -23,7 +23,7 @@ from layer_checks import (
 )
 
 import lea_keras
-from lea_keras.training.model import find_leas
+from lea_keras.layers.lea import find_leas
 
 if BACKEND == "tensorflow":
     import tensorflow as tf

@@ -19,7 +19,7 @@ IMAGES = np.random.default_rng(3).normal(size=(3, 9, 7, 2)).astype("float32")
 @pytest.mark.parametrize("chunk_windows", few([1, 5, 10**6], [5]))
 def test_chunks_hold_the_windows_of_the_image(name, chunk_windows):
     window_size, strides, padding = GRIDS[name]
-    strips = lay_strips(IMAGES, window_size, strides, padding, chunk_windows)
+    strips = lay_strips(windows.Windows(IMAGES, window_size, strides, padding), chunk_windows)
     images, found = strips.padded(keras.ops.convert_to_tensor(IMAGES)), []
     for i in range(strips.chunks):
         chosen, kept = strips.chosen(i)
@@ -41,7 +41,7 @@ def test_chunks_are_as_equal_as_rows_allow(batch, chunk_windows, chunk, chunks, 
     found = []
 
     def lay(images):
-        strips = lay_strips(images, (3, 3), (2, 2), "same", chunk_windows)
+        strips = lay_strips(windows.Windows(images, (3, 3), (2, 2), "same"), chunk_windows)
         found.append(isinstance(strips.chunk, int))
         return strips.chunk, strips.chunks
 
@@ -52,5 +52,5 @@ def test_chunks_are_as_equal_as_rows_allow(batch, chunk_windows, chunk, chunks, 
 
 
 def test_no_images_have_no_chunks():
-    strips = lay_strips(keras.ops.zeros((0, 9, 7, 2)), (3, 3), (2, 2), "same", 8)
+    strips = lay_strips(windows.Windows(keras.ops.zeros((0, 9, 7, 2)), (3, 3), (2, 2), "same"), 8)
     assert (strips.chunk, strips.chunks) == (1, 0)

@@ -467,7 +467,7 @@ def test_a_window_larger_than_an_unknown_size_is_no_error_before_the_graph_runs(
 @pytest.mark.parametrize(("window", "stride"), few([(1, 1), (3, 1), (3, 2), (4, 2), (2, 3), (7, 3)], [(3, 2)]))
 def test_rows_of_windows_are_whole_rows_of_pixels(window, stride):
     images = make_images((7, 5), dtype="float32")
-    strips = np.array(windows.extract_rows(images, window, stride))
+    strips = np.array(windows.blocks.cut_rows(images, window, stride))
     rows = range(0, 7 - window + 1, stride)
     expected = np.stack([image[row : row + window] for image in images for row in rows])
     np.testing.assert_array_equal(strips, expected)

@@ -16,36 +16,30 @@ from lea_keras.checks import check_positive_int, fail
 from lea_keras.windows import extremes
 
 
-class Parts(NamedTuple):
-    """What an autoencoder makes of windows, before anything is averaged over them.
+class Report(NamedTuple):
+    """What an autoencoder makes of a batch of windows; the LEA layer that hands it on adds itself and its windows.
 
     Attributes:
         codes: [n, code_length], in the compute dtype.
-        reconstructions: [n, wh, ww, c], in the compute dtype; None if nothing was decoded.
-        measures: [n] by name, float32 or wider (see ``lea_keras.losses``): "rl" (Eq. 4.3) if something was decoded,
-            "kl" (Eq. 2.24) for the VAEs, and what a type adds to these.
+        reconstructions: [n, wh, ww, c], in the compute dtype; None if nothing was decoded, or chunk by chunk.
+        measures: by name, float32 or wider (see ``lea_keras.losses``): of every window, [n], where ``measure`` returns
+            them; of ``objective`` scalars: "rl" (Eq. 3.2) and "rln" (Eq. 4.1) for every type, "kl" (Eq. 2.24) for the
+            VAEs, "capacity" (C of Eq. 2.27) for the capacity-controlled one, and what a type adds.
+        loss: what is trained on, a scalar, float32 or wider; None where windows are not averaged yet.
+        gradients: of the scaled loss, for the trainable variables, where these were taken chunk by chunk; else None.
+        features: [n, features], where the encoder's own output is kept for a later pass; else None.
+        layer: the LEA layer.
+        windows: its windows (``lea_keras.windows.Windows``), with the images that they were cut from.
     """
 
     codes: Any
     reconstructions: Any
     measures: dict[str, Any]
-
-
-class Objective(NamedTuple):
-    """What an autoencoder makes of a batch of windows.
-
-    Attributes:
-        codes: [n, code_length], in the compute dtype.
-        reconstructions: [n, wh, ww, c], in the compute dtype; None where a layer went through its windows in chunks.
-        loss: what is trained on, a scalar, float32 or wider (see ``lea_keras.losses``).
-        measures: such scalars by name: "rl" (Eq. 3.2) and "rln" (Eq. 4.1) for every type, "kl" (Eq. 2.24) for the VAEs,
-            "capacity" (C of Eq. 2.27) for the capacity-controlled one.
-    """
-
-    codes: Any
-    reconstructions: Any
-    loss: Any
-    measures: dict[str, Any]
+    loss: Any = None
+    gradients: list[Any] | None = None
+    features: Any = None
+    layer: Any = None
+    windows: Any = None
 
 
 class Autoencoder(layers.Layer):
@@ -208,7 +202,7 @@ class Autoencoder(layers.Layer):
         self._ensure_built(windows)
         return self.encoder(windows, **self._training(self.encoder, training))
 
-    def measure(self, windows: Any, noise: Any, training: bool, *, features: Any = None, decode: bool = True) -> Parts:
+    def measure(self, windows: Any, noise: Any, training: bool, *, features: Any = None, decode: bool = True) -> Report:
         """Encodes and decodes windows and measures each of them.
 
         Args:
@@ -234,7 +228,7 @@ class Autoencoder(layers.Layer):
             measures = {"rl": losses.window_errors(windows, reconstructions)} | measures
         # Windows, encoder and decoder may each have a dtype of their own; their measures are added up.
         dtype = losses.wide_dtype(windows.dtype, self.compute_dtype)
-        return Parts(codes, reconstructions, {name: ops.cast(values, dtype) for name, values in measures.items()})
+        return Report(codes, reconstructions, {name: ops.cast(values, dtype) for name, values in measures.items()})
 
     def conclude(self, means: dict[str, Any], limits: tuple[Any, Any], step: Any) -> tuple[Any, dict[str, Any]]:
         """Returns the loss and all measures of windows.
@@ -256,7 +250,7 @@ class Autoencoder(layers.Layer):
         *,
         features: Any = None,
         limits: tuple[Any, Any] | None = None,
-    ) -> Objective:
+    ) -> Report:
         """Encodes and decodes windows and computes the loss to train on.
 
         Args:
@@ -272,11 +266,11 @@ class Autoencoder(layers.Layer):
         """
         self._ensure_built(windows)
         noise = self.draw_noise(ops.shape(windows)[0], training)
-        parts = self.measure(windows, noise, training, features=features)
-        means = {name: losses.window_mean(parts.measures[name]) for name in self.averaged}
+        report = self.measure(windows, noise, training, features=features)
+        means = {name: losses.window_mean(report.measures[name]) for name in self.averaged}
         limits = extremes(windows) if limits is None else limits
         loss, measures = self.conclude(means, limits, self.advance(training, first))
-        return Objective(parts.codes, parts.reconstructions, loss, measures)
+        return report._replace(loss=loss, measures=measures)
 
     def compute_output_shape(self, windows_shape: Any) -> tuple[Any, ...]:
         return tuple(windows_shape)

@@ -10,23 +10,19 @@ import keras
 from keras import layers
 
 from lea_keras.checks import fail
+from lea_keras.hooks import sublayers
 
 _CALIBRATED = ("gptq", "awq")
 
 
-def _parts(layer: layers.Layer) -> list[layers.Layer]:
-    """All layers inside a layer, in the order in which they were added."""
-    return list(layer._flatten_layers(include_self=False))
-
-
 def quantized_parts(layer: layers.Layer) -> list[layers.Layer]:
     """Those layers inside a layer that are quantised."""
-    return [part for part in _parts(layer) if part.quantization_mode is not None]
+    return [part for part in sublayers(layer) if part.quantization_mode is not None]
 
 
 def parts_config(layer: layers.Layer) -> dict[str, Any]:
     """How the layers inside a built layer are quantised, by their place among all of them; empty where none is."""
-    quantized = {str(i): part for i, part in enumerate(_parts(layer)) if part.quantization_mode is not None}
+    quantized = {str(i): part for i, part in enumerate(sublayers(layer)) if part.quantization_mode is not None}
     # A part without such a config came into being quantised, by a dtype policy that the config of its owner has.
     configs = {i: getattr(part, "quantization_config", None) for i, part in quantized.items()}
     return {
@@ -49,7 +45,7 @@ def check_restorable(layer: layers.Layer) -> None:
 
 def quantize_parts(layer: layers.Layer, config: dict[str, Any]) -> None:
     """Quantises the layers inside a built layer as ``parts_config`` says; those that are quantised stay as they are."""
-    parts = _parts(layer)
+    parts = sublayers(layer)
     for i, part_config in config.items():
         if parts[int(i)].quantization_mode is None:
             parts[int(i)].quantize(config=keras.saving.deserialize_keras_object(part_config), type_check=False)

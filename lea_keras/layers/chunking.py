@@ -15,11 +15,12 @@ import keras
 from keras import ops
 
 from lea_keras import losses
-from lea_keras.autoencoders.base import Autoencoder, Objective
+from lea_keras.autoencoders.base import Autoencoder, Report
 from lea_keras.checks import fail, is_integer
+from lea_keras.hooks import layers_of
 from lea_keras.layers import autodiff
-from lea_keras.layers.strips import Strips
-from lea_keras.windows import value_range
+from lea_keras.layers.strips import lay_strips
+from lea_keras.windows import Windows
 
 _GPU_BYTES = 2**29
 _LARGE_BYTES = 2**29
@@ -50,19 +51,24 @@ def automatic(autoencoder: Autoencoder) -> int:
     return max(1, _last_cache() // 2 // (itemsize * max(values)))
 
 
-def is_large(autoencoder: Autoencoder, images: Any, windows: Any) -> bool:
+def encodes_in_chunks(autoencoder: Autoencoder, windows: Windows, chunk_windows: int | str | None) -> bool:
+    """Whether encoding alone goes through windows in chunks, whose way back encodes once more."""
+    return is_large(autoencoder, windows) if chunk_windows == "auto" else chunk_windows is not None
+
+
+def is_large(autoencoder: Autoencoder, windows: Windows) -> bool:
     """Whether what an encoder makes of all windows of a batch is worth being encoded twice to save its memory: from 512
     MiB **(chosen)**. A batch of unknown size counts as 32 images, images of unknown size are large.
 
     Args:
         autoencoder: built.
-        images: [b, h, w, c].
-        windows: how many of them an image has; a tensor where it is unknown.
+        windows: of the batch.
     """
-    if not isinstance(windows, int):
+    count = windows.rows * windows.columns
+    if not isinstance(count, int):
         return True
     values = math.prod(autoencoder.windows_shape[1:]) + autoencoder.features_length
-    return 4 * values * windows * (images.shape[0] or 32) >= _LARGE_BYTES
+    return 4 * values * count * (windows.images.shape[0] or 32) >= _LARGE_BYTES
 
 
 def _itemsize(autoencoder: Autoencoder) -> int:
@@ -75,7 +81,7 @@ def _values_per_window(autoencoder: Autoencoder) -> list[int]:
     values = [math.prod(autoencoder.windows_shape[1:]), autoencoder.code_length]
     for coder, length in ((autoencoder.encoder, autoencoder.features_length), (autoencoder.decoder, values[0])):
         of_layers = []
-        for layer in coder._flatten_layers():
+        for layer in layers_of(coder):
             if isinstance(layer, keras.layers.Dense):
                 of_layers.append(layer.units)
             elif hasattr(layer, "filters"):  # a convolution's output is never larger than the window
@@ -96,8 +102,8 @@ class Chunked:
 
     Args:
         autoencoder: built for the windows, without state of its own in encoder and decoder.
-        images: [b, h, w, c].
-        strips: their windows.
+        windows: of the images.
+        chunk_windows: how many of them a chunk has; "auto": see ``automatic``.
         training: as in Keras.
         variables: of the autoencoder, those that gradients are wanted for.
     """
@@ -105,13 +111,15 @@ class Chunked:
     def __init__(
         self,
         autoencoder: Autoencoder,
-        images: Any,
-        strips: Strips,
+        windows: Windows,
+        chunk_windows: int | str,
         training: bool,
         variables: Sequence[keras.Variable] = (),
     ) -> None:
-        self.autoencoder, self.images, self.strips, self.training = autoencoder, images, strips, training
-        self.dtype = losses.wide_dtype(images.dtype, autoencoder.compute_dtype)  # of sums over windows
+        self.autoencoder, self.windows, self.training = autoencoder, windows, training
+        size = automatic(autoencoder) if chunk_windows == "auto" else chunk_windows
+        self.strips = strips = lay_strips(windows, size)
+        self.dtype = losses.wide_dtype(windows.images.dtype, autoencoder.compute_dtype)  # of sums over windows
         self.variables = list(variables)
         self.values = [_read(variable) for variable in self.variables]
         wanted = {id(variable) for variable in self.variables}
@@ -126,21 +134,22 @@ class Chunked:
         """Codes [n, code_length]; going back, every chunk is encoded once more, so that no activations are kept."""
         return self._differentiable(())[0]
 
-    def objective(self, first: bool) -> Objective:
-        """The objective of ``Autoencoder.objective``; going back as in ``codes``."""
+    def objective(self, first: bool) -> Report:
+        """The report of ``Autoencoder.objective``; going back as in ``codes``."""
         codes, means = self._differentiable(self.autoencoder.averaged)
         step = self.autoencoder.advance(self.training, first)
-        return Objective(codes, None, *self.autoencoder.conclude(means, self._limits(), step))
+        loss, measures = self.autoencoder.conclude(means, self.windows.limits, step)
+        return Report(codes, None, measures, loss)
 
-    def local(self, first: bool, scale: Any) -> tuple[Objective, list[Any]]:
-        """The objective, and the gradients of ``scale`` times its loss with respect to the variables, both from
+    def local(self, first: bool, scale: Any) -> Report:
+        """The same with the gradients of ``scale`` times its loss with respect to the variables, both from
         one run through the chunks. Nothing flows back to the images or from the codes.
 
         Where the slopes of the loss depend on the means over all windows, a run of the encoder finds those first.
         """
         step, averaged = self.autoencoder.advance(self.training, first), self.autoencoder.averaged
         # What is outside must not see the loop: TensorFlow would keep all that is computed in it, to go back once more.
-        images = self.strips.padded(ops.stop_gradient(self.images))
+        images = self.strips.padded(ops.stop_gradient(self.windows.images))
         values = [ops.stop_gradient(value) for value in self.values]
         means = dict.fromkeys(averaged, ops.zeros((), self.dtype))
         if not self.autoencoder.linear:
@@ -163,8 +172,8 @@ class Chunked:
 
         start = (dict.fromkeys(averaged, ops.zeros((), self.dtype)), [ops.zeros_like(value) for value in values])
         (sums, gradients), (codes,) = autodiff.scan(body, start, self.strips.chunks, [self._kept()])
-        loss, measures = self.autoencoder.conclude(self._means(sums), self._limits(), step)
-        return Objective(self._flat(codes), None, loss, measures), gradients
+        loss, measures = self.autoencoder.conclude(self._means(sums), self.windows.limits, step)
+        return Report(self._flat(codes), None, measures, loss, gradients)
 
     def _slopes(self, means: dict[str, Any], step: Any, scale: Any) -> dict[str, Any]:
         """The slope of the scaled loss along the sum over windows of each measure."""
@@ -215,7 +224,7 @@ class Chunked:
             _, _, (images,) = autodiff.vjp(lambda images: (strips.all_pixels(images), ()), [images], pixels)
             return [images, *(ops.zeros_like(noise) for noise in given), *gradients]
 
-        codes, *sums = autodiff.with_gradient(function, gradient)(self.images, *given, *self.values)
+        codes, *sums = autodiff.with_gradient(function, gradient)(self.windows.images, *given, *self.values)
         return codes, self._means(dict(zip(measured, sums, strict=True)))
 
     def _run(
@@ -251,10 +260,6 @@ class Chunked:
         outputs = {name: ops.sum(parts.measures[name] * counted) for name in measured}
         outputs["codes"] = ops.reshape(parts.codes, (-1, self.strips.columns, length))
         return outputs
-
-    def _limits(self) -> tuple[Any, Any]:
-        strips = self.strips
-        return value_range(self.images, strips.window_size, strips.strides, strips.padding)
 
     def _means(self, sums: dict[str, Any]) -> dict[str, Any]:
         return {name: total / self._count() for name, total in sums.items() if name in self.autoencoder.averaged}

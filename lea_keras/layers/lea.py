@@ -1,114 +1,19 @@
 """The locally embedded autoencoder as a Keras layer (thesis chapter 3)."""
 
-import contextlib
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import layers, ops
 
 from lea_keras import autoencoders
 from lea_keras.autoencoders import coders
-from lea_keras.autoencoders.base import Objective
-from lea_keras.checks import check_choice, check_number, fail
-from lea_keras.layers import chunking
-from lea_keras.layers.strips import lay_strips
+from lea_keras.autoencoders.base import Report
+from lea_keras.checks import check_number, fail
+from lea_keras.hooks import has_state, sublayers
+from lea_keras.layers import chunking, scope
 from lea_keras.version import PACKAGE
-from lea_keras.windows import check_window_fits, check_windowing, extract_windows, grid, sides, value_range
-
-PASS_MODES = ("codes", "objectives", "local", "inspect")
-
-_threads = threading.local()  # under MirroredStrategy each replica traces in a thread of its own
-
-
-class Use(NamedTuple):
-    """One use of a LEA layer in a forward pass.
-
-    Attributes:
-        layer: the layer.
-        objective: what its autoencoder made of the windows.
-        images: the layer's input, [b, h, w, c] whatever the data format.
-        grid: (rows, columns) of windows; the objective's first axis is b·rows·columns.
-        gradients: of the scaled loss with respect to the layer's trainable variables, where the layer went through its
-            windows in chunks in mode "local"; else None.
-    """
-
-    layer: "LocallyEmbeddedAutoencoder"
-    objective: Objective
-    images: Any
-    grid: tuple[Any, Any]
-    gradients: list[Any] | None = None
-
-
-class Encoded(NamedTuple):
-    """What an encoder made of windows.
-
-    Attributes:
-        windows: [n, wh, ww, c].
-        features: [n, features].
-    """
-
-    windows: Any
-    features: Any
-
-
-class _PassIsOver(BaseException):
-    """Ends a forward pass whose remaining layers are not needed. No ``Exception``: Keras rewrites those."""
-
-
-class ForwardPass:
-    """What LEA layers do during one forward pass of a model that handles their objectives itself.
-
-    Args:
-        mode: "codes": encode only. "objectives": compute the objectives too, with gradients flowing freely. "local":
-            the same, but no gradient leaves a LEA for what comes before its windows. "inspect": the objectives of all
-            LEAs, those with a loss weight of 0 too.
-        until: the pass is over with this use of a LEA that has an objective; None: with the model's output.
-        keep: layers whose encoded windows are kept.
-        encoded: by ``id`` of a layer, of each of its uses what an earlier pass kept; it is not encoded again.
-        scale: by ``id`` of a layer, what to multiply its loss by before ``Use.gradients`` are taken; 1 if absent.
-
-    Attributes:
-        count: how many LEAs with an objective were called.
-        uses: every use of a LEA whose objective was computed, in the order of the calls.
-        kept: by ``id`` of a layer in ``keep``, of each of its uses the windows and features.
-    """
-
-    def __init__(
-        self,
-        mode: str,
-        *,
-        until: int | None = None,
-        keep: Sequence[layers.Layer] = (),
-        encoded: Mapping[int, Sequence[Encoded]] | None = None,
-        scale: Mapping[int, Any] | None = None,
-    ) -> None:
-        self.mode = check_choice("mode", mode, PASS_MODES)
-        self.until = until
-        self.count = 0
-        self.uses: list[Use] = []
-        self.kept: dict[int, list[Encoded]] = {id(layer): [] for layer in keep}
-        self.encoded = {key: list(values) for key, values in (encoded or {}).items()}
-        self.scale = dict(scale or {})
-
-
-@contextlib.contextmanager
-def forward_pass(mode: str, **options: Any) -> Iterator[ForwardPass]:
-    """Inside this context LEA layers report to the ``ForwardPass`` yielded and register no loss with ``add_loss``.
-
-    Args:
-        mode: as in ``ForwardPass``.
-        **options: as in ``ForwardPass``. With ``until``, the body ends where the pass is over.
-    """
-    outer = getattr(_threads, "forward_pass", None)
-    _threads.forward_pass = ForwardPass(mode, **options)
-    try:
-        yield _threads.forward_pass
-    except _PassIsOver:
-        pass
-    finally:
-        _threads.forward_pass = outer
+from lea_keras.windows import Windows, check_window_fits, check_windowing, grid
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -200,110 +105,83 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
     def call(self, images: Any, training: bool = False) -> Any:
         if self.data_format == "channels_first":
             images = ops.transpose(images, (0, 2, 3, 1))  # [b, c, h, w] -> [b, h, w, c]
-        rows, columns = self._grid(images)
-        current = getattr(_threads, "forward_pass", None)
-        if current is None:
-            codes = self._encode_and_add_loss(images, training)
-        elif current.mode == "codes" or not (self.loss_weight or current.mode == "inspect"):
-            codes = self._encode(images, training, current)
+        current = scope.current()
+        blockwise = current is not None and current.blockwise
+        windows = Windows(images, self.window_size, self.strides, self.padding, blockwise)
+        if not (self.loss_weight if current is None else current.decode and (self.loss_weight or current.inspect)):
+            codes = self._encode(windows, training, current)
+        elif current is None:
+            codes = self._add_loss(self._measure(windows, training, self._is_first(), scope.Scope()))
         else:
-            codes = self._use(images, (rows, columns), training, current)
-        code_maps = ops.reshape(codes, (-1, rows, columns, self.code_length))
+            codes = self._report(windows, training, current)
+        code_maps = windows.as_maps(codes)
         if self.data_format == "channels_first":
             code_maps = ops.transpose(code_maps, (0, 3, 1, 2))  # [b, code_length, rows, columns]
         return ops.cast(code_maps, self.compute_dtype)  # the autoencoder may have a dtype policy of its own
 
-    def _grid(self, images: Any) -> tuple[Any, Any]:
-        """(rows, columns) of windows in images [b, h, w, c]: ints where they are known."""
-        return tuple(
-            grid(size, window, stride, self.padding).count
-            for size, window, stride in zip(sides(images)[1:3], self.window_size, self.strides, strict=True)
-        )
+    def _encode(self, windows: Windows, training: bool, current: scope.Scope | None) -> Any:
+        """Codes [n, code_length]."""
+        if current is not None and self.loss_weight:
+            current.counted()
+        autoencoder = self.autoencoder
+        if chunking.encodes_in_chunks(autoencoder, windows, self.chunk_windows):
+            of_decoder = {id(variable) for variable in autoencoder.decoder.variables}
+            mine = [variable for variable in self.trainable_variables if id(variable) not in of_decoder]
+            # Where a training step only encodes, encoders stay fixed.
+            return self._chunked(windows, training, mine if current is None or current.decode else ()).codes()
+        if current is None or id(self) not in current.kept:
+            return autoencoder.encode(windows.flat, training)
+        features = autoencoder.features(windows.flat, training)
+        current.kept[id(self)].append(Report(None, None, {}, features=features, windows=windows))
+        noise = autoencoder.draw_noise(ops.shape(windows.flat)[0], training)
+        # Only the pass that goes on with the features asks for gradients of what is before them.
+        return ops.stop_gradient(autoencoder.encode_features(features, noise, training)[0])
 
-    def _windows(self, images: Any) -> Any:
-        """Windows [n, wh, ww, c] of images [b, h, w, c]."""
-        windows = extract_windows(images, self.window_size, self.strides, self.padding, "channels_last")
-        return ops.reshape(windows, (-1, *windows.shape[3:]))  # [b, rows, columns, …] -> [b·rows·columns, wh, ww, c]
+    def _report(self, windows: Windows, training: bool, current: scope.Scope) -> Any:
+        """Codes [n, code_length]; all else goes to the scope."""
+        first = all(report.layer is not self for report in current.reports)
+        report = self._measure(windows, training, first, current)
+        current.reports.append(report._replace(layer=self, windows=windows))
+        current.counted()
+        return report.codes
 
-    def _chunked(self, images: Any, training: bool, variables: Sequence[keras.Variable]) -> chunking.Chunked:
+    def _measure(self, windows: Windows, training: bool, first: bool, current: scope.Scope) -> Report:
+        """Codes, loss and measures."""
+        if self.chunk_windows is not None and not current.inspect:
+            chunked = self._chunked(windows, training, self.trainable_variables)
+            if current.isolate:
+                return chunked.local(first, current.scales.get(id(self), 1.0))
+            return chunked.objective(first)
+        encoded = current.encoded(self)
+        if encoded is not None:
+            windows = encoded.windows
+        elif current.isolate:
+            windows = windows.isolated()
+        features = None if encoded is None else encoded.features
+        return self.autoencoder.objective(windows.flat, training, first, features=features, limits=windows.limits)
+
+    def _chunked(self, windows: Windows, training: bool, variables: Sequence[keras.Variable]) -> chunking.Chunked:
         if training and any(variable.overwrite_with_gradient for variable in variables):
             # Scales that training in float8 hands on as gradients, which must not be summed over chunks.
             raise fail("chunk_windows", "None to train an autoencoder quantised to float8", self.chunk_windows)
-        size = self.chunk_windows
-        size = chunking.automatic(self.autoencoder) if size == "auto" else size
-        strips = lay_strips(images, self.window_size, self.strides, self.padding, size)
-        return chunking.Chunked(self.autoencoder, images, strips, training, variables)
+        return chunking.Chunked(self.autoencoder, windows, self.chunk_windows, training, variables)
 
-    def _encode(self, images: Any, training: bool, current: ForwardPass | None = None) -> Any:
-        """Codes [n, code_length] of images [b, h, w, c]."""
-        if current is not None and self.loss_weight:
-            current.count += 1
-        if self._encodes_in_chunks(images):
-            of_decoder = {id(variable) for variable in self.autoencoder.decoder.variables}
-            mine = [variable for variable in self.trainable_variables if id(variable) not in of_decoder]
-            # Between passes of a training step that only encodes, encoders stay fixed.
-            return self._chunked(images, training, mine if current is None or current.mode != "codes" else ()).codes()
-        windows = self._windows(images)
-        if current is None or id(self) not in current.kept:
-            return self.autoencoder.encode(windows, training)
-        features = self.autoencoder.features(windows, training)
-        current.kept[id(self)].append(Encoded(windows, features))
-        noise = self.autoencoder.draw_noise(ops.shape(windows)[0], training)
-        # Only the phase that goes on with the features asks for gradients of what is before them.
-        return ops.stop_gradient(self.autoencoder.encode_features(features, noise, training)[0])
+    def _is_first(self) -> bool:
+        """Whether this is the layer's first use in a forward pass outside any scope, at the start of which Keras clears
+        losses: our last one is gone then."""
+        return all(loss is not self._last_loss for loss in self.losses)
 
-    def _encodes_in_chunks(self, images: Any) -> bool:
-        """Whether encoding alone is worth chunks, whose way back encodes once more."""
-        rows, columns = self._grid(images)
-        if self.chunk_windows == "auto":
-            return chunking.is_large(self.autoencoder, images, rows * columns)
-        return self.chunk_windows is not None
-
-    def _objective(
-        self, images: Any, training: bool, first: bool, chunked: bool = True, encoded: Encoded | None = None
-    ) -> Objective:
-        if self.chunk_windows is not None and chunked:
-            return self._chunked(images, training, self.trainable_variables).objective(first)
-        limits = value_range(images, self.window_size, self.strides, self.padding)
-        windows, features = encoded or (self._windows(images), None)
-        return self.autoencoder.objective(windows, training, first, features=features, limits=limits)
-
-    def _use(self, images: Any, size: tuple[Any, Any], training: bool, current: ForwardPass) -> Any:
-        """Codes [n, code_length]; the objective is reported to the forward pass."""
-        first, gradients = all(use.layer is not self for use in current.uses), None
-        if current.mode != "local":
-            objective = self._objective(images, training, first, chunked=current.mode != "inspect")
-        elif self.chunk_windows is not None:
-            chunked = self._chunked(images, training, self.trainable_variables)
-            objective, gradients = chunked.local(first, current.scale.get(id(self), 1.0))
-        elif id(self) in current.encoded:
-            objective = self._objective(images, training, first, encoded=current.encoded[id(self)].pop(0))
-        else:
-            objective = self._objective(ops.stop_gradient(images), training, first)
-        current.uses.append(Use(self, objective, images, size, gradients))
-        current.count += 1
-        if current.count == current.until:
-            raise _PassIsOver
-        return objective.codes
-
-    def _encode_and_add_loss(self, images: Any, training: bool) -> Any:
-        """Codes [n, code_length] of images [b, h, w, c]; the weighted objective is registered the Keras way."""
-        if not self.loss_weight:
-            return self._encode(images, training)
-        # Keras clears losses at the start of every outermost call: where our last one still stands, this is a second
-        # use of the layer in the same forward pass.
-        first = all(loss is not self._last_loss for loss in self.losses)
-        objective = self._objective(images, training, first)
+    def _add_loss(self, report: Report) -> Any:
+        """Registers the weighted loss the Keras way; returns the codes."""
         # Where Keras adds losses up they must have its dtype.
-        self._last_loss = ops.cast(self.loss_weight * objective.loss, keras.config.floatx())
+        self._last_loss = ops.cast(self.loss_weight * report.loss, keras.config.floatx())
         self.add_loss(self._last_loss)
-        return objective.codes
+        return report.codes
 
     def _check_stateless(self) -> None:
         for coder in (self.autoencoder.encoder, self.autoencoder.decoder):
-            for part in coder._flatten_layers():
-                state = part._non_trainable_variables if part.quantization_mode is None else []
-                if state or part._seed_generators:
+            for part in sublayers(coder):
+                if has_state(part):
                     allowed = "None for an encoder or decoder with state of its own, which chunks would change"
                     raise fail("chunk_windows", allowed, self.chunk_windows, f"Layer {part.name!r} has some.")
 
@@ -329,3 +207,12 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
             "data_format": self.data_format,
             "chunk_windows": self.chunk_windows,
         }
+
+
+def find_leas(layer: layers.Layer) -> list[LocallyEmbeddedAutoencoder]:
+    """Returns all LEA layers inside a layer or model, nested ones too, each once, in the order of their adding."""
+    leas: list[LocallyEmbeddedAutoencoder] = []
+    for child in sublayers(layer, recursive=False):
+        inside = [child] if isinstance(child, LocallyEmbeddedAutoencoder) else find_leas(child)
+        leas.extend(lea for lea in inside if all(lea is not other for other in leas))
+    return leas

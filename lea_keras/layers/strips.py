@@ -7,31 +7,36 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
-from lea_keras.windows import extract, extract_rows, fit, grid, sides
+from lea_keras.windows import Grid, Windows, grid, sides
+from lea_keras.windows.blocks import cut, cut_rows, fit
 
 
 class Strips(NamedTuple):
     """The rows of windows of images, and how they are taken in chunks.
 
     Attributes:
-        image_size: (h, w) of the images.
         window_size: (rows, columns) of a window.
         strides: (rows, columns).
-        padding: "same" or "valid".
-        rows: rows of windows in an image.
-        columns: windows in a row.
+        grids: how windows lie along either side.
         count: rows of windows in all images.
         chunk: rows of windows in a chunk.
     """
 
-    image_size: tuple[Any, Any]
     window_size: tuple[int, int]
     strides: tuple[int, int]
-    padding: str
-    rows: Any
-    columns: Any
+    grids: tuple[Grid, Grid]
     count: Any
     chunk: Any
+
+    @property
+    def rows(self) -> Any:
+        """Rows of windows in an image."""
+        return self.grids[0].count
+
+    @property
+    def columns(self) -> Any:
+        """Windows in a row."""
+        return self.grids[1].count
 
     @property
     def chunks(self) -> Any:
@@ -45,9 +50,8 @@ class Strips(NamedTuple):
 
     def padded(self, images: Any) -> Any:
         """Images [b, h, w, c] with as many pixels on each side as windows cover: [b, height, width, c]."""
-        counts = zip((self.rows, self.columns), self.window_size, self.strides, strict=True)
-        lengths = [(count - 1) * stride + window for count, window, stride in counts]
-        return fit(images, self.window_size, self.strides, self.padding, lengths)
+        sizes = zip(self.grids, self.window_size, self.strides, strict=True)
+        return fit(images, self.grids, [(side.count - 1) * stride + window for side, window, stride in sizes])
 
     def pixels(self, images: Any, chosen: Any) -> Any:
         """The pixels below some rows of windows of padded images: [chunk, wh, width, c]."""
@@ -59,28 +63,22 @@ class Strips(NamedTuple):
     def windows(self, pixels: Any) -> Any:
         """Windows [chunk·columns, wh, ww, c] of such pixels."""
         strides = (self.window_size[0], self.strides[1])
-        windows = extract(pixels, self.window_size, strides, "valid")  # [chunk, 1, columns, wh, ww, c]
+        grids = (Grid(1, 0, 0), grid(sides(pixels)[2], self.window_size[1], self.strides[1], "valid"))
+        windows = cut(pixels, self.window_size, strides, grids)  # [chunk, 1, columns, wh, ww, c]
         return ops.reshape(windows, (-1, *windows.shape[3:]))
 
     def all_pixels(self, images: Any) -> Any:
         """``pixels`` of all rows of windows of images [b, h, w, c], [count, wh, width, c], with a quick gradient."""
-        return extract_rows(self.padded(images), self.window_size[0], self.strides[0])
+        return cut_rows(self.padded(images), self.window_size[0], self.strides[0])
 
 
-def lay_strips(
-    images: Any, window_size: tuple[int, int], strides: tuple[int, int], padding: str, chunk_windows: int
-) -> Strips:
-    """Lays the grid of ``extract_windows`` over images [b, h, w, c]; a chunk has ``chunk_windows`` windows at most,
-    but at least one whole row of them, and all chunks are as equal as whole rows allow."""
-    batch, height, width, _ = sides(images)
-    rows, columns = (
-        grid(size, window, stride, padding).count
-        for size, window, stride in zip((height, width), window_size, strides, strict=True)
-    )
-    count = batch * rows
-    chunks = _ceil(count, _at_least_one(chunk_windows // columns))
+def lay_strips(windows: Windows, chunk_windows: int) -> Strips:
+    """Divides windows into chunks of ``chunk_windows`` windows at most, but at least one whole row of them; all chunks
+    are as equal as whole rows allow."""
+    count = sides(windows.images)[0] * windows.rows
+    chunks = _ceil(count, _at_least_one(chunk_windows // windows.columns))
     chunk = _at_least_one(_ceil(count, _at_least_one(chunks)))
-    return Strips((height, width), window_size, strides, padding, rows, columns, count, chunk)
+    return Strips(windows.window_size, windows.strides, windows.grids, count, chunk)
 
 
 def _at_least_one(number: Any) -> Any:

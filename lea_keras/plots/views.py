@@ -8,9 +8,8 @@ import numpy as np
 
 from lea_keras.checks import fail
 from lea_keras.inspection import Inspection, inspect
-from lea_keras.layers.lea import LocallyEmbeddedAutoencoder
+from lea_keras.layers.lea import LocallyEmbeddedAutoencoder, find_leas
 from lea_keras.plots.grid import range_text
-from lea_keras.training.model import find_leas
 
 Source = keras.Model | Inspection | Sequence[Inspection]
 _SOURCES = "a model (with `images`), an inspection or a list of inspections, as lea_keras.inspect returns them"

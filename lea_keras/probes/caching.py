@@ -13,7 +13,7 @@ from keras import layers as kl
 from keras import ops
 
 from lea_keras.checks import check_choice, check_positive_int, fail
-from lea_keras.layers.lea import forward_pass
+from lea_keras.layers.scope import forward_pass
 from lea_keras.utils import Progress, say
 
 INPUT = "input"

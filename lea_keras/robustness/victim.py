@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from lea_keras.checks import fail
-from lea_keras.layers.lea import forward_pass
+from lea_keras.layers.scope import forward_pass
 from lea_keras.robustness.inputs import check_input_shape
 from lea_keras.utils import slices
 

@@ -1,10 +1,12 @@
-"""What a model's structure says about its objectives: which variables they depend on, and what no step changes."""
+"""Dependencies of a model's objectives, read off its structure: on which variables, and what no step changes."""
 
 from typing import Any
 
 import keras
 
-from lea_keras.layers.lea import LocallyEmbeddedAutoencoder, forward_pass
+from lea_keras.hooks import inputs_of_calls, origin
+from lea_keras.layers.lea import LocallyEmbeddedAutoencoder
+from lea_keras.layers.scope import forward_pass
 from lea_keras.training.schedule import MAIN, total
 
 
@@ -29,7 +31,7 @@ def _objectives(model: Any, x: Any) -> dict[str | int, Any]:
     parts = [*keras.tree.flatten(outputs), *model.losses]
     objectives = {MAIN: total(keras.ops.sum(keras.ops.cast(part, "float32")) for part in parts)}
     for i, lea in enumerate(model.lea_layers):
-        objectives[i] = total(use.objective.loss for use in current.uses if use.layer is lea and lea.loss_weight)
+        objectives[i] = total(report.loss for report in current.reports if report.layer is lea and lea.loss_weight)
     return objectives
 
 
@@ -89,14 +91,11 @@ def at_the_front(model: keras.Model) -> list[LocallyEmbeddedAutoencoder]:
     found = []
     for layer in model.layers:
         if isinstance(layer, LocallyEmbeddedAutoencoder) and layer.chunk_windows is None:
-            before = [tensor for node in layer._inbound_nodes for tensor in node.input_tensors]
-            if all(_is_fixed(tensor) for tensor in before):
+            if all(_is_fixed(tensor) for tensors in inputs_of_calls(layer) for tensor in tensors):
                 found.append(layer)
     return found
 
 
 def _is_fixed(tensor: Any) -> bool:
-    operation, index, _ = tensor._keras_history
-    if getattr(operation, "variables", ()):
-        return False
-    return all(_is_fixed(earlier) for earlier in operation._inbound_nodes[index].input_tensors)
+    operation, inputs = origin(tensor)
+    return not getattr(operation, "variables", ()) and all(_is_fixed(earlier) for earlier in inputs)

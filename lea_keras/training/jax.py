@@ -1,12 +1,12 @@
-"""The steps of ``LEAModel`` on JAX: how gradients are taken and applied where all state is handed in and out."""
+"""Steps of ``LEAModel`` on JAX, where all state is handed in and out."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
 
-from lea_keras.autoencoders.base import Objective
-from lea_keras.layers.lea import Use, forward_pass
+from lea_keras.autoencoders.base import Report
+from lea_keras.layers.scope import Scope
 from lea_keras.training import trainer
 from lea_keras.training.schedule import Phase, Step, total
 
@@ -54,12 +54,12 @@ def train_step(model: Any, state: Any, data: Any) -> tuple[dict[str, Any], Any]:
     values = _Values(*zip(groups, state, strict=True))
     _, after = values.run(model.optimizer.follow)
     values.move(after, lambda _: True)
-    y_pred, main_loss, uses, count = None, None, [], 0
+    y_pred, main_loss, reports, count = None, None, [], 0
     for phase in model._plan.phases:
         if phase.mode == "local" and not count:
             continue  # no LEA has an objective
         results, updates = _phase(model, (x, y, sample_weight), values, phase, count)
-        uses = results["uses"] or uses
+        reports = results["reports"] or reports
         if phase.mode != "local":
             y_pred, main_loss, count = results["y_pred"], results["main_loss"], results["count"]
         for step, gradients in updates:
@@ -68,7 +68,7 @@ def train_step(model: Any, state: Any, data: Any) -> tuple[dict[str, Any], Any]:
             weights, moments = optimizer.stateless_apply(*given)
             values.set(step.variables, weights)
             values.set(optimizer.variables, moments)
-    logs, after = values.run(lambda: model._report(x, y, y_pred, sample_weight, main_loss, uses, 1))
+    logs, after = values.run(lambda: model._report(x, y, y_pred, sample_weight, main_loss, reports, 1))
     metrics = {id(variable) for variable in model.metrics_variables}
     values.move(after, lambda variable: id(variable) in metrics)
     return logs, tuple(values.of(group) for group in groups)
@@ -87,9 +87,9 @@ def _phase(
         found |= gradients
         if results is None:
             results, after = others
-    results["uses"] = [
-        Use(model.lea_layers[index], Objective(None, None, loss, measures), None, None, gradients)
-        for index, loss, measures, gradients in results["uses"]
+    results["reports"] = [
+        Report(None, None, measures, loss, gradients, layer=model.lea_layers[index])
+        for index, loss, measures, gradients in results["reports"]
     ]
     trained = {id(variable) for variable in model.trainable_variables}
     if phase.mode == "local":
@@ -101,7 +101,7 @@ def _phase(
     updates = []
     for step in phase.steps:
         if step.objective in found and step.variables:
-            taken = trainer.taken_gradients(model, step, results["uses"])
+            taken = trainer.taken_gradients(model, step, results["reports"])
             updates.append((step, found[step.objective] if taken is None else taken))
     return results, updates
 
@@ -137,10 +137,10 @@ def test_step(model: Any, state: Any, data: Any) -> tuple[dict[str, Any], Any]:
     values = _Values(*zip(groups, state, strict=True))
 
     def run() -> dict[str, Any]:
-        with forward_pass("objectives") as current:
+        with trainer.open_pass(model, "objectives") as current:
             y_pred = model(x, training=False)
         main_loss = model._main_loss(x, y, y_pred, sample_weight, training=False)
-        return model._report(x, y, y_pred, sample_weight, main_loss, current.uses, 1)
+        return model._report(x, y, y_pred, sample_weight, main_loss, current.reports, 1)
 
     logs, after = values.run(run)
     values.move(after, lambda variable: True)
@@ -149,18 +149,20 @@ def test_step(model: Any, state: Any, data: Any) -> tuple[dict[str, Any], Any]:
 
 def _objectives(model: Any, batch: tuple[Any, Any, Any], phase: Phase, count: int) -> dict[str, Any]:
     """What a phase's forward pass makes, and its "scaled" objectives, by name as text, since JAX sorts them."""
-    y_pred, local = None, phase.mode == "local"
-    options = {"until": count, "scale": trainer.scales(model)} if local else {}
-    with forward_pass(phase.mode, **options) as current:
+    y_pred, before = None, None
+    if phase.mode == "local":
+        before = Scope()
+        before.count = count
+    with trainer.open_pass(model, phase.mode, before) as current:
         y_pred = model(batch[0], training=True)
-    main_loss, scaled = trainer.losses(model, batch, y_pred, current.uses, phase)
+    main_loss, scaled = trainer.losses(model, batch, y_pred, current.reports, phase)
     return {
         "scaled": {str(objective): loss for objective, loss in scaled.items()},
         "main_loss": main_loss,
         "y_pred": y_pred,
         "count": current.count,
-        "uses": [
-            (model.lea_layers.index(use.layer), use.objective.loss, use.objective.measures, use.gradients)
-            for use in current.uses
+        "reports": [
+            (model.lea_layers.index(report.layer), report.loss, report.measures, report.gradients)
+            for report in current.reports
         ],
     }

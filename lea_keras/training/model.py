@@ -1,4 +1,4 @@
-"""A Keras model that trains its LEAs jointly, independently or alternately with the main task."""
+"""Keras model that trains its LEAs jointly, independently or alternately with the main task."""
 
 import contextlib
 import dataclasses
@@ -8,11 +8,12 @@ from typing import Any
 
 import keras
 
+from lea_keras.autoencoders.base import Report
 from lea_keras.autoencoders.quantization import check_restorable
 from lea_keras.checks import check_choice, fail
-from lea_keras.layers.lea import LocallyEmbeddedAutoencoder, Use, forward_pass
+from lea_keras.layers.lea import LocallyEmbeddedAutoencoder, find_leas
 from lea_keras.saving import check_filepath, check_format
-from lea_keras.training import jax, tensorflow
+from lea_keras.training import jax, tensorflow, trainer
 from lea_keras.training.functional import functional_class, is_functional
 from lea_keras.training.influences import at_the_front, influences
 from lea_keras.training.optimizer import SubsetOptimizer
@@ -21,15 +22,6 @@ from lea_keras.training.schedule import JOINT, MAIN, OPTIMIZATIONS, Phase, plan,
 from lea_keras.version import PACKAGE
 
 _NOT_IN_HDF5 = "the optimizers and clocks of LEAs"
-
-
-def find_leas(layer: keras.layers.Layer) -> list[LocallyEmbeddedAutoencoder]:
-    """All LEA layers inside a layer or model, nested ones too, each once, in the order in which they were added."""
-    found: list[LocallyEmbeddedAutoencoder] = []
-    for child in layer._flatten_layers(include_self=False, recursive=False):
-        inside = [child] if isinstance(child, LocallyEmbeddedAutoencoder) else find_leas(child)
-        found.extend(lea for lea in inside if all(lea is not other for other in found))
-    return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -236,7 +228,7 @@ class LEAModel(keras.Model):
         return _steps().test_step(self, *arguments)
 
     def predict_step(self, *arguments: Any) -> Any:
-        with forward_pass("codes"):
+        with trainer.open_pass(self, "codes"):
             return super().predict_step(*arguments)
 
     def _main_loss(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> Any:
@@ -246,11 +238,11 @@ class LEAModel(keras.Model):
         loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training)
         return keras.ops.sum(loss)  # a scalar already, except for a batch of no images on JAX
 
-    def _lea_loss(self, uses: list[Use], index: int, replicas: int) -> Any:
+    def _lea_loss(self, reports: list[Report], index: int, replicas: int) -> Any:
         """The weighted loss of one LEA, summed over its uses, or None where it had none. Like Keras' own losses it is
         divided by the number of replicas, over which gradients are summed."""
         lea = self.lea_layers[index]
-        return total(lea.loss_weight * use.objective.loss / replicas for use in uses if use.layer is lea)
+        return total(lea.loss_weight * report.loss / replicas for report in reports if report.layer is lea)
 
     def _report(
         self,
@@ -259,18 +251,18 @@ class LEAModel(keras.Model):
         y_pred: Any,
         sample_weight: Any,
         main_loss: Any,
-        uses: list[Use],
+        reports: list[Report],
         replicas: int,
     ) -> dict[str, Any]:
         """Updates all metrics, batches weighted by their size, and returns their values."""
         first = next(tensor for tensor in keras.tree.flatten(x) if tensor is not None)
         size = keras.ops.shape(first)[0]
-        leas = [self._lea_loss(uses, i, replicas) for i in range(len(self.lea_layers))]
+        leas = [self._lea_loss(reports, i, replicas) for i in range(len(self.lea_layers))]
         everything = total([main_loss, *leas])
         for metric in self.metrics:
             if metric.name == "loss" and everything is not None:
                 metric.update_state(everything * replicas, sample_weight=size)
-        self._reports.update(None if main_loss is None else main_loss * replicas, uses, size)
+        self._reports.update(None if main_loss is None else main_loss * replicas, reports, size)
         return self.compute_metrics(x, y, y_pred, sample_weight=sample_weight)
 
     def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:

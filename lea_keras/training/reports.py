@@ -5,7 +5,8 @@ from typing import Any
 
 import keras
 
-from lea_keras.layers.lea import LocallyEmbeddedAutoencoder, Use
+from lea_keras.autoencoders.base import Report
+from lea_keras.layers.lea import LocallyEmbeddedAutoencoder
 from lea_keras.losses import wide_dtype
 from lea_keras.training.schedule import total
 
@@ -41,21 +42,21 @@ class Reports:
         of_leas = [metric for measures in self._measures for metric in measures.values()]
         return ([self._main_loss] if self._main_loss is not None else []) + of_leas
 
-    def update(self, main_loss: Any, uses: Sequence[Use], size: Any) -> None:
+    def update(self, main_loss: Any, reports: Sequence[Report], size: Any) -> None:
         """Takes a batch in.
 
         Args:
             main_loss: a scalar; not needed where the model has none.
-            uses: of LEAs in the batch's pass.
+            reports: of LEAs in the batch's pass.
             size: how many images the batch has.
         """
         if self._main_loss is not None:
             self._main_loss.update_state(main_loss, sample_weight=size)
         for lea, measures in zip(self._leas, self._measures, strict=True):
-            objectives = [use.objective for use in uses if use.layer is lea]
-            if not objectives:
+            of_lea = [report for report in reports if report.layer is lea]
+            if not of_lea:
                 continue  # the model has the layer and never calls it
-            measures["loss"].update_state(total(objective.loss for objective in objectives), sample_weight=size)
-            for objective in objectives:
-                for name, value in objective.measures.items():
+            measures["loss"].update_state(total(report.loss for report in of_lea), sample_weight=size)
+            for report in of_lea:
+                for name, value in report.measures.items():
                     measures[name].update_state(value, sample_weight=size)

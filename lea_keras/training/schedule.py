@@ -1,4 +1,4 @@
-"""What the three optimisations are (thesis section 3.1.1): which objective trains which variables, in which order.
+"""Schedule of the three optimisations (thesis section 3.1.1): which objective trains which variables, in which order.
 
 This is the only place that says so. ``LEAModel`` reads it; how a gradient is taken and applied is the backend's.
 """
@@ -32,7 +32,7 @@ class Phase(NamedTuple):
     """A forward pass and the steps taken from it, all of whose gradients belong to the values before the first step.
 
     Attributes:
-        mode: of the forward pass, see ``lea_keras.layers.lea.ForwardPass``.
+        mode: of the forward pass, see ``lea_keras.layers.scope.forward_pass``.
         steps: in order.
     """
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import keras
 
-from lea_keras.layers.lea import ForwardPass, forward_pass
+from lea_keras.layers.scope import Scope
 from lea_keras.training import trainer
 from lea_keras.training.schedule import Phase
 
@@ -21,7 +21,7 @@ def train_step(model: Any, data: Any) -> dict[str, Any]:
     model.optimizer.follow()
     replicas = model.distribute_strategy.num_replicas_in_sync
     front = model._plan.front
-    y_pred, main_loss, uses, before, tape = None, None, [], None, None
+    y_pred, main_loss, reports, before, tape = None, None, [], None, None
     for phase in model._plan.phases:
         # Where a later phase goes on with what an earlier one encoded, one tape sees both.
         if tape is None or not front:
@@ -33,14 +33,14 @@ def train_step(model: Any, data: Any) -> dict[str, Any]:
                 watched += [variable for lea in front for variable in lea.trainable_variables]
             tape.watch([variable.value for variable in {id(v): v for v in watched}.values()])
             outputs, current = _forward(model, x, phase, before)
-            main, scaled = trainer.losses(model, (x, y, sample_weight), outputs, current.uses, phase, replicas)
+            main, scaled = trainer.losses(model, (x, y, sample_weight), outputs, current.reports, phase, replicas)
         if phase.mode != "local":
             y_pred, before, main_loss = outputs, current, main
-        uses = current.uses or uses
+        reports = current.reports or reports
         updates = []
         for step in phase.steps:
             if step.objective in scaled and step.variables:
-                gradients = trainer.taken_gradients(model, step, current.uses)
+                gradients = trainer.taken_gradients(model, step, current.reports)
                 if gradients is None:
                     values = [variable.value for variable in step.variables]
                     gradients = tape.gradient(scaled[step.objective], values)  # None where it depends on no such value
@@ -49,7 +49,7 @@ def train_step(model: Any, data: Any) -> dict[str, Any]:
         for optimizer, pairs in updates:
             if pairs:
                 optimizer.apply_gradients(pairs)
-    return model._report(x, y, y_pred, sample_weight, main_loss, uses, replicas)
+    return model._report(x, y, y_pred, sample_weight, main_loss, reports, replicas)
 
 
 def test_step(model: Any, data: Any) -> dict[str, Any]:
@@ -58,30 +58,30 @@ def test_step(model: Any, data: Any) -> dict[str, Any]:
     if not model.built:
         model(x, training=False)
     model._make_reports()
-    with forward_pass("objectives") as current:
+    with trainer.open_pass(model, "objectives") as current:
         y_pred = model(x, training=False)
     main_loss = model._main_loss(x, y, y_pred, sample_weight, training=False)
     replicas = model.distribute_strategy.num_replicas_in_sync
-    return model._report(x, y, y_pred, sample_weight, main_loss, current.uses, replicas)
+    return model._report(x, y, y_pred, sample_weight, main_loss, current.reports, replicas)
 
 
-def _forward(model: Any, x: Any, phase: Phase, before: ForwardPass | None) -> tuple[Any, ForwardPass]:
+def _forward(model: Any, x: Any, phase: Phase, before: Scope | None) -> tuple[Any, Scope]:
     """Outputs of the forward pass of a phase, and what the LEAs did in it, given the same of the phase before."""
     if phase.mode != "local":
-        front = model._plan.front if phase.mode == "codes" else ()
-        with forward_pass(phase.mode, keep=front) as current:
+        with trainer.open_pass(model, phase.mode) as current:
+            if phase.mode == "codes":
+                current.keep(model._plan.front)
             return model(x, training=True), current
     if not before.count:
-        return None, ForwardPass(phase.mode)
+        return None, Scope()
     # The pass ends with the last LEA. State of main layers that the pass before moved, such as moving averages, must
     # not move again; random seeds and the LEAs' own state go on.
-    scales = trainer.scales(model, model.distribute_strategy.num_replicas_in_sync)
-    options = {"until": before.count, "encoded": before.kept, "scale": scales}
-    with keras.StatelessScope() as scope, forward_pass(phase.mode, **options) as current:
+    replicas = model.distribute_strategy.num_replicas_in_sync
+    with keras.StatelessScope() as state, trainer.open_pass(model, phase.mode, before, replicas) as current:
         model(x, training=True)
-    kept = {id(v) for lea in model.lea_layers for v in lea.variables}
+    of_leas = {id(v) for lea in model.lea_layers for v in lea.variables}
     for variable in model.variables:
-        value = scope.get_current_value(variable)
-        if value is not None and (id(variable) in kept or not keras.backend.is_float_dtype(variable.dtype)):
+        value = state.get_current_value(variable)
+        if value is not None and (id(variable) in of_leas or not keras.backend.is_float_dtype(variable.dtype)):
             variable.assign(value)
     return None, current

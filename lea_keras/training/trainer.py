@@ -1,18 +1,34 @@
-"""What the training steps of all backends have in common: the losses of a phase, and gradients taken on the way."""
+"""Parts of a training step that all backends share: the scope and the losses of a phase, and gradients taken in it."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 
-from lea_keras.layers.lea import Use
+from lea_keras.autoencoders.base import Report
+from lea_keras.layers.scope import Scope, forward_pass
 from lea_keras.training.schedule import JOINT, MAIN, Phase, Step, total
 
 Objectives = dict[str | int, Any]
 
 
+def open_pass(model: Any, mode: str, before: Scope | None = None, replicas: int = 1) -> Any:
+    """Returns the context of a forward pass of a training, test or prediction step, which yields its ``Scope``.
+
+    Args:
+        model: a compiled ``LEAModel``.
+        mode: of the phase; "objectives" to test, "codes" to predict.
+        before: the scope of the phase before, where this one goes on with it.
+        replicas: over how many of them gradients are summed.
+    """
+    options: dict[str, Any] = {"blockwise": bool(getattr(model, "jit_compile", False)), "before": before}
+    if mode == "local":
+        options["scales"] = _scales(model, replicas)
+    return forward_pass(mode, **options)
+
+
 def losses(
-    model: Any, batch: tuple[Any, Any, Any], y_pred: Any, uses: Sequence[Use], phase: Phase, replicas: int = 1
+    model: Any, batch: tuple[Any, Any, Any], y_pred: Any, reports: Sequence[Report], phase: Phase, replicas: int = 1
 ) -> tuple[Any, Objectives]:
     """What a phase's steps minimise.
 
@@ -20,7 +36,7 @@ def losses(
         model: a compiled ``LEAModel``.
         batch: inputs, targets and sample weights.
         y_pred: the model's output; not needed in mode "local".
-        uses: of LEAs in the phase's forward pass.
+        reports: of LEAs in the phase's forward pass.
         phase: of ``model``.
         replicas: over how many of them gradients are summed.
 
@@ -28,20 +44,20 @@ def losses(
         The main loss, None where there is none or in mode "local", and the objectives of those steps that have one,
         each scaled as its optimizer wishes.
     """
-    found: Objectives = {i: model._lea_loss(uses, i, replicas) for i in range(len(model.lea_layers))}
+    objectives: Objectives = {i: model._lea_loss(reports, i, replicas) for i in range(len(model.lea_layers))}
     if phase.mode != "local":
         x, y, sample_weight = batch
-        found[MAIN] = model._main_loss(x, y, y_pred, sample_weight, training=True)
-        found[JOINT] = total(found.values())
+        objectives[MAIN] = model._main_loss(x, y, y_pred, sample_weight, training=True)
+        objectives[JOINT] = total(objectives.values())
     scaled = {
-        step.objective: model._optimizer_of(step.objective).scale_loss(found[step.objective])
+        step.objective: model._optimizer_of(step.objective).scale_loss(objectives[step.objective])
         for step in phase.steps
-        if found[step.objective] is not None
+        if objectives[step.objective] is not None
     }
-    return found.get(MAIN), scaled
+    return objectives.get(MAIN), scaled
 
 
-def scales(model: Any, replicas: int = 1) -> dict[int, Any]:
+def _scales(model: Any, replicas: int = 1) -> dict[int, Any]:
     """By ``id`` of each LEA, what its loss is multiplied by before a forward pass takes gradients itself."""
     one = keras.ops.ones(())
     return {
@@ -50,10 +66,10 @@ def scales(model: Any, replicas: int = 1) -> dict[int, Any]:
     }
 
 
-def taken_gradients(model: Any, step: Step, uses: Sequence[Use]) -> list[Any] | None:
+def taken_gradients(model: Any, step: Step, reports: Sequence[Report]) -> list[Any] | None:
     """The gradients of a step that the forward pass took itself, chunk by chunk, or None where it did not."""
     if step.objective in (MAIN, JOINT):
         return None
     lea = model.lea_layers[step.objective]
-    taken = [use.gradients for use in uses if use.layer is lea and use.gradients is not None]
+    taken = [report.gradients for report in reports if report.layer is lea and report.gradients is not None]
     return [total(gradients) for gradients in zip(*taken, strict=True)] if taken else None
