@@ -17,6 +17,7 @@ setup(
     license="MIT",
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["lea_keras", "lea_keras.*"]),
+    package_data={"lea_keras": ["py.typed"]},
     install_requires=[
         "tensorflow>=2.21",
         "keras>=3.15",
