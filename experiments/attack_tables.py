@@ -1,4 +1,4 @@
-"""What attacks found, as a table of text and in Markdown."""
+"""Results of attacks as a table of text and in Markdown."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple

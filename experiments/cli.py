@@ -1,4 +1,4 @@
-"""What the command lines share: grouped flags that are converted in one place, their help, mistakes in one line.
+"""Command lines: grouped flags that are converted in one place, their help, mistakes in one line.
 
 Nothing here imports Keras, so that ``--help`` and mistakes are answered at once.
 """

@@ -1,4 +1,4 @@
-"""How the values of inputs and reconstructions are distributed."""
+"""Distributions of the values of inputs and reconstructions."""
 
 from typing import TYPE_CHECKING, Any
 
