@@ -54,8 +54,8 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
     ),
     "Data": (
         Flag("splits", "NAMES", f"which to measure, of {', '.join(SPLITS)} [all that a run has]"),
-        Flag("data_dir", "FOLDER", "where TFDS keeps its data sets [as in the run]", urls=True),
-        Flag("download", "", "download the data set if it is missing"),
+        cli.flag_of("data_dir", " [as in the run]"),
+        cli.flag_of("download"),
     ),
     "Probes": (
         Flag("probes", "", "also probe every layer, and the input, for the factors of sprites or dsprites: minutes"),

@@ -8,17 +8,7 @@ from typing import Any
 
 from experiments import backends, cli, jobs, runs
 from experiments.cli import Flag
-from experiments.config import (
-    AUTOENCODERS,
-    BACKENDS,
-    CONFIGS,
-    DECODERS,
-    ENCODERS,
-    IMAGE_SIZES,
-    OPTIMIZATIONS,
-    PRECISIONS,
-    RunConfig,
-)
+from experiments.config import CONFIGS, RunConfig
 from experiments.runs import RunError
 from experiments.startup import quiet_import
 
@@ -31,55 +21,7 @@ picture of the code maps to a run folder. Without flags: lea_fc on sprites, in l
 
 
 GROUPS: dict[str, tuple[Flag, ...]] = {
-    "Data": (
-        Flag("dataset", "NAME", f"{', '.join(IMAGE_SIZES)}; sprites is generated, the others come from TFDS"),
-        Flag("data_dir", "FOLDER", "where TFDS keeps its data sets", "TFDS' own folder", urls=True),
-        Flag("download", "", "download the data set if it is missing"),
-        Flag("limit", "N", "use N training samples only", "all"),
-        Flag(
-            "validation",
-            "X",
-            "set this fraction of the training samples aside, 0.1 for a tenth, and validate on them after each epoch; "
-            "0: validate on the test data, which then are no measure of what was chosen by them",
-        ),
-        Flag("batch_size", "N", "samples per step", "mnist 256, fashion_mnist and cifar10 128, sprites 64"),
-    ),
-    "Model": (
-        Flag("model", "NAME", f"{', '.join(CONFIGS)}"),
-        Flag("filters", "N,N", "filters of the two convolutions of classic and cnn_lea"),
-        Flag("window_size", "N or N,N", "rows, columns of LEA or pool windows"),
-        Flag("strides", "N or N,N", "pixels from window to window", "the window size"),
-    ),
-    "Autoencoder": (
-        Flag("autoencoder", "NAME", f"{', '.join(AUTOENCODERS)}"),
-        Flag("encoder", "NAME", f"{', '.join(ENCODERS)}"),
-        Flag("decoder", "NAME", f"{', '.join(DECODERS)} (spatial broadcast)"),
-        Flag("code_length", "N", "code variables per window"),
-        Flag("kernels", "N", "filters of conv and sb"),
-        Flag("kernel_size", "N", "kernel size of conv and sb"),
-        Flag("k", "N", "k_sparse: values kept while training"),
-        Flag("a", "X", "k_sparse: factor on k while testing, at least 1"),
-        Flag("beta", "X", "vae: weight of the KL divergence"),
-        Flag("gamma", "X", "capacity_vae: weight of the capacity penalty"),
-        Flag("capacity", "X", "capacity_vae: capacity at the end"),
-        Flag("capacity_epochs", "N", "capacity_vae: epochs over which it rises from 0"),
-    ),
-    "Training": (
-        Flag("optimization", "NAME", f"{', '.join(OPTIMIZATIONS)}"),
-        Flag("lea_weight", "X", "weight of the LEAs' losses"),
-        Flag("epochs", "N", "passes over the training data"),
-        Flag("learning_rate", "X", "of Adam"),
-        Flag("seed", "N", "of weights, noise, data order and the choice of samples"),
-        Flag("chunk_windows", "N or auto", "windows that a LEA works on at once, for less memory", "all"),
-        Flag("jit_compile", "", "compile with XLA; --nojit_compile: never", "Keras decides"),
-        Flag("mixed_precision", "NAME", f"{', '.join(PRECISIONS)}"),
-        Flag(
-            "backend",
-            "NAME",
-            f"{' or '.join(BACKENDS)}, on which Keras runs; without the flag, what the environment variable "
-            "KERAS_BACKEND names if it is set, and on resuming that of the run",
-        ),
-    ),
+    **cli.hyperparameters(),
     "Devices": (
         Flag(
             "distribution",

@@ -1,1 +1,1 @@
-"""What is timed, against what: ``python -m benchmarks`` from the repository root. README.md says how to read it."""
+"""Timings of LEA steps, as ratios: ``python -m benchmarks`` from the repository root. README.md says how to read it."""

@@ -1,4 +1,4 @@
-"""All that benchmarks ask of the framework below Keras, from the module that knows it: a process has one of them.
+"""Access of benchmarks to the framework below Keras, from the module that knows it: a process has one of them.
 
 Everything is measured on TensorFlow. On JAX there is what a training step, its products and a GPU's memory need.
 """

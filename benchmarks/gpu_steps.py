@@ -1,4 +1,4 @@
-"""What ``gpu.py`` has measured in a process with JAX: the device, its matrix rate, steps. Nothing else imports it."""
+"""Measurements that ``gpu.py`` has made in a process with JAX: device, matrix rate, steps. Nothing else imports it."""
 
 import statistics
 import time

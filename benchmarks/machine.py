@@ -1,4 +1,4 @@
-"""On what was measured: the machine, the versions, the load; without names of hosts or folders."""
+"""Surroundings of a measurement: the machine, the versions, the load; without names of hosts or folders."""
 
 import importlib.metadata
 import os

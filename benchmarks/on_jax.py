@@ -1,4 +1,4 @@
-"""All that benchmarks ask of JAX; ``backend`` hands it on."""
+"""Access of benchmarks to JAX; ``backend`` hands it on."""
 
 import contextlib
 import inspect

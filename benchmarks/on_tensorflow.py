@@ -1,4 +1,4 @@
-"""All that benchmarks ask of TensorFlow; ``backend`` hands it on."""
+"""Access of benchmarks to TensorFlow; ``backend`` hands it on."""
 
 import pathlib
 import re

@@ -1,4 +1,4 @@
-"""How many multiply-adds a training step takes, in closed form.
+"""Multiply-adds of a training step, in closed form.
 
 Only matrix products and convolutions count. Each runs forward, backward to its input and backward to its weights at
 the same price, so that a part of a model costs its multiply-adds in one direction times how many of those runs a step

@@ -1,4 +1,4 @@
-"""What every section is told."""
+"""Settings that every section is given."""
 
 import dataclasses
 import sys

@@ -1,7 +1,9 @@
-"""What attacks found, as a table of text and in Markdown."""
+"""Results of attacks as a table of text and in Markdown."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
+
+from experiments import tables
 
 # How measures are called in Markdown and, more shortly, in the table, and how they are written.
 COLUMNS: dict[str, tuple[str, str, Callable[[float], str]]] = {
@@ -56,29 +58,16 @@ def _cell(row: Row, column: str) -> str:
 def table(rows: Sequence[Row]) -> str:
     """Per attack one line per group, or one line per attack where there is one group only."""
     columns = _shown(rows)
-    titles = {row.model: f"{row.model}, {row.runs} run" + "s" * (row.runs > 1) for row in rows}
-    single = len(titles) == 1
-    names = [row.attack for row in rows] if single else [f"    {title}" for title in titles.values()]
-    names += [row.attack for row in rows]
-    width = max(28, *(len(name) + 2 for name in names))
-    lines = list(titles.values()) if single else []
-    lines.append(f"{'':{width}}" + "".join(f"{COLUMNS[column][1]:>15}" for column in columns))
-    for attack_name in dict.fromkeys(row.attack for row in rows):
-        if not single:
-            lines.append(attack_name)
-        for row in rows:
-            if row.attack == attack_name:
-                left = attack_name if single else f"    {titles[row.model]}"
-                lines.append(f"{left:{width}}" + "".join(f"{_cell(row, column):>15}" for column in columns))
-    return "\n".join(line.rstrip() for line in lines)
+    blocks: dict[str, list] = {}
+    for row in rows:
+        blocks.setdefault(row.attack, []).append((row.model, [_cell(row, column) for column in columns]))
+    heads = [COLUMNS[column][1] for column in columns]
+    return tables.grouped(heads, blocks, {row.model: row.runs for row in rows}, [28] + [15] * len(columns), gap=2)
 
 
 def markdown(rows: Sequence[Row]) -> str:
     """The same as a Markdown table."""
     columns = _shown(rows)
     heads = ["attack", "runs", "number", *(COLUMNS[column][0] for column in columns)]
-    lines = [f"| {' | '.join(heads)} |", "|---|---|" + "--:|" * (len(columns) + 1)]
-    for row in rows:
-        cells = [row.attack, row.model.replace("|", "\\|"), str(row.runs), *(_cell(row, column) for column in columns)]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    lines = [[row.attack, row.model, str(row.runs), *(_cell(row, column) for column in columns)] for row in rows]
+    return tables.markdown(heads, lines)

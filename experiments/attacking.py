@@ -1,4 +1,4 @@
-"""How robust runs are against adversarial attacks, side by side (thesis sections 4.6 and 5.5)."""
+"""Robustness of runs against adversarial attacks, side by side (thesis sections 4.6 and 5.5)."""
 
 import pathlib
 import warnings

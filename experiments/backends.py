@@ -1,4 +1,4 @@
-"""Which backend a command line runs Keras on: said before Keras is imported, which cannot change it afterwards.
+"""The backend that a command line runs Keras on: said before Keras is imported, which cannot change it afterwards.
 
 Nothing here imports Keras.
 """

@@ -1,8 +1,10 @@
-"""What the command lines share: grouped flags that are converted in one place, their help, mistakes in one line.
+"""Command lines: grouped flags that are converted in one place, their help, mistakes in one line.
 
 Nothing here imports Keras, so that ``--help`` and mistakes are answered at once.
 """
 
+import dataclasses
+import itertools
 import shlex
 import sys
 import textwrap
@@ -12,7 +14,7 @@ from typing import Any, NamedTuple
 from absl import flags
 
 from experiments import streams
-from experiments.config import checks
+from experiments.config import RunConfig, checks
 from experiments.runs import RunError
 
 _LONGEST_LINE = 1000  # characters of an error
@@ -34,6 +36,18 @@ class Flag(NamedTuple):
 
 
 Groups = Mapping[str, tuple[Flag, ...]]
+
+
+def flag_of(name: str, note: str = "") -> Flag:
+    """The flag of a hyperparameter, with a note at the end of its text."""
+    told = RunConfig.__dataclass_fields__[name].metadata
+    return Flag(name, told["value"], told["text"] + note, told["none"], told["urls"])
+
+
+def hyperparameters() -> dict[str, tuple[Flag, ...]]:
+    """The flags of all hyperparameters by group."""
+    groups = itertools.groupby(dataclasses.fields(RunConfig), lambda field: field.metadata["group"])
+    return {title: tuple(flag_of(field.name) for field in fields) for title, fields in groups}
 
 
 def _integers(text: str) -> int | tuple[int, ...]:

@@ -1,6 +1,7 @@
 """Medians and ranges over runs as a table of text and in Markdown."""
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from experiments import hyperparameters, tables
@@ -28,58 +29,36 @@ def table(aggregates: Sequence[Aggregate], columns: Columns | None = None) -> st
         aggregates: the groups in the order of their lines.
         columns: hyperparameters that stand between a group and its values.
     """
-    cells, groups, splits = _cells(aggregates), _groups(aggregates), _splits(aggregates)
-    titles = {group: f"{group}, {count} run" + "s" * (count > 1) for group, count in groups.items()}
-    names = tables.in_order(item.measure for item in aggregates)
-    width = max(24, *(len(tables.label(name)) + 2 for name in names))
-    if len(groups) == 1:
-        lines = list(titles.values())
-    else:
-        lines, width = [], max(width, *(len(title) + 4 for title in titles.values()))
+    groups = {item.group: item.runs for item in aggregates}
     shown = _shown(groups, columns)
-    fields = {name: max(map(len, (name, *values))) + 2 for name, values in shown.items()}
+    blocks: dict[str, list] = {}
+    for label, group, cells in _lines(aggregates, shown):
+        blocks.setdefault(label, []).append((group, cells))
     several = any(count > 1 for count in groups.values())
-    heads = [(f"{split} median" if several else split, "range" if several else "") for split in splits]
-    widths = [max(13, len(head) + 1) for head, _ in heads]
-    lines.append(
-        f"{'':{width}}"
-        + "".join(f"{name:>{field}}" for name, field in fields.items())
-        + "".join(f"{head:>{wide}}{spread:>20}" for (head, spread), wide in zip(heads, widths, strict=True))
-    )
-    for name in names:
-        if len(groups) > 1:
-            lines.append(tables.label(name))
-        for i, group in enumerate(groups):
-            of_splits = [cells.get((group, split, name), ("", "")) for split in splits]
-            if any(median for median, _ in of_splits):
-                left = tables.label(name) if len(groups) == 1 else f"    {titles[group]}"
-                lines.append(
-                    f"{left:{width}}"
-                    + "".join(f"{shown[name][i]:>{field}}" for name, field in fields.items())
-                    + "".join(f"{cell[0]:>{wide}}{cell[1]:>20}" for cell, wide in zip(of_splits, widths, strict=True))
-                )
-    return "\n".join(line.rstrip() for line in lines)
+    medians = [f"{split} median" if several else split for split in _splits(aggregates)]
+    heads = [*shown, *(head for median in medians for head in (median, "range" if several else ""))]
+    widths = [24, *(max(map(len, (name, *values))) + 2 for name, values in shown.items())]
+    widths += [width for median in medians for width in (max(13, len(median) + 1), 20)]
+    return tables.grouped(heads, blocks, groups, widths, gap=0)
 
 
 def markdown(aggregates: Sequence[Aggregate], columns: Columns | None = None) -> str:
     """The same as a Markdown table."""
-    cells, groups, splits = _cells(aggregates), _groups(aggregates), _splits(aggregates)
+    groups = {item.group: item.runs for item in aggregates}
     shown = _shown(groups, columns)
-    heads = ["measure", "runs", "number", *shown, *(head for split in splits for head in (f"{split}, median", "range"))]
-    lines = [f"| {' | '.join(heads)} |", "|---|---|" + "--:|" * (len(heads) - 2)]
+    heads = [head for split in _splits(aggregates) for head in (f"{split}, median", "range")]
+    lines = [[label.strip(), group, str(groups[group]), *cells] for label, group, cells in _lines(aggregates, shown)]
+    return tables.markdown(["measure", "runs", "number", *shown, *heads], lines)
+
+
+def _lines(aggregates: Sequence[Aggregate], shown: Mapping[str, list[str]]) -> Iterator[tuple[str, str, list[str]]]:
+    """Measure, group and cells of every line: hyperparameters, then median and range on each split."""
+    cells = {(item.group, item.split, item.measure): _median_and_range(item) for item in aggregates}
     for name in tables.in_order(item.measure for item in aggregates):
-        for i, (group, count) in enumerate(groups.items()):
-            of_splits = [cells.get((group, split, name), ("", "")) for split in splits]
-            if any(median for median, _ in of_splits):
-                values = [tables.label(name).strip(), group, str(count), *(of_all[i] for of_all in shown.values())]
-                values += [text for cell in of_splits for text in cell]
-                lines.append(f"| {' | '.join(value.replace('|', chr(92) + '|') for value in values)} |")
-    return "\n".join(lines) + "\n"
-
-
-def _groups(aggregates: Sequence[Aggregate]) -> dict[str, int]:
-    """The number of runs of every group."""
-    return {item.group: item.runs for item in aggregates}
+        for i, group in enumerate(dict.fromkeys(item.group for item in aggregates)):
+            pairs = [cells.get((group, split, name), ("", "")) for split in _splits(aggregates)]
+            if any(median for median, _ in pairs):
+                yield tables.label(name), group, [*(values[i] for values in shown.values()), *itertools.chain(*pairs)]
 
 
 def _splits(aggregates: Sequence[Aggregate]) -> list[str]:
@@ -93,10 +72,7 @@ def _shown(groups: Mapping[str, int], columns: Columns | None) -> dict[str, list
     return {name: [hyperparameters.shown(values[name]) for values in of_groups] for name in of_groups[0]}
 
 
-def _cells(aggregates: Sequence[Aggregate]) -> dict[tuple[str, str, str], tuple[str, str]]:
-    """Median and range as text, by (group, split, measure); a single run has no range."""
-    cells = {}
-    for item in aggregates:
-        median, low, high = (tables.number(item.measure, value) for value in item[4:])
-        cells[item.group, item.split, item.measure] = (median, f"{low} … {high}" if item.runs > 1 else "")
-    return cells
+def _median_and_range(item: Aggregate) -> tuple[str, str]:
+    """Both as text; a single run has no range."""
+    median, low, high = (tables.number(item.measure, value) for value in item[4:])
+    return median, f"{low} … {high}" if item.runs > 1 else ""

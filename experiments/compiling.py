@@ -1,4 +1,4 @@
-"""How a function of a batch is compiled on each backend, and how what is kept of compiled functions is let go."""
+"""Compilation of a function of a batch on each backend, and release of what is kept of compiled functions."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Configurations of runs: every hyperparameter in one frozen dataclass, checked in one place, stored as JSON.
+"""Configurations of runs: every hyperparameter with all that is said of it in one field, checked, stored as JSON.
 
 Nothing here imports Keras, so that a command line with a mistake in it is answered at once.
 """
@@ -10,7 +10,7 @@ import os
 import pathlib
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 
 def load_alone(name: str) -> ModuleType:
@@ -35,6 +35,8 @@ IMAGE_SIZES: dict[str, tuple[int, int]] = {
     "fashion_mnist": (28, 28),
     "cifar10": (32, 32),
 }
+# Names that the library's registries have, too, which cannot be asked without Keras; tests compare them.
+DATASETS = tuple(IMAGE_SIZES)
 MODELS = ("classic", "cnn_lea", "pool_fc", "lea_fc", "lea_only", "decoder_free")
 AUTOENCODERS = ("standard", "k_sparse", "vae", "capacity_vae")
 ENCODERS = ("fc", "conv")
@@ -44,79 +46,169 @@ PRECISIONS = ("none", "float16", "bfloat16")
 BACKENDS = ("tensorflow", "jax")
 
 
+class _Kind(NamedTuple):
+    """A kind of values: how a flag shows one, and the check that brings one, under a name, into its one form."""
+
+    value: str
+    check: Callable[[str, Any], Any]
+    urls: bool = False
+
+
+def _choice(*choices: str) -> _Kind:
+    return _Kind("NAME", lambda name, value: checks.check_choice(name, value, choices))
+
+
+def _int(minimum: int = 1) -> _Kind:
+    return _Kind("N", lambda name, value: checks.check_positive_int(name, value, minimum))
+
+
+def _number(minimum: float = 0.0) -> _Kind:
+    return _Kind("X", lambda name, value: checks.check_number(name, value, minimum))
+
+
+def _optional(kind: _Kind) -> _Kind:
+    return kind._replace(check=lambda name, value: None if value is None else kind.check(name, value))
+
+
+def _bool(name: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise checks.fail(name, "True or False", value)
+    return value
+
+
+def _above_zero(name: str, value: Any) -> float:
+    number = checks.check_number(name, value)
+    if number == 0:
+        raise checks.fail(name, "a finite number above 0", value)
+    return number
+
+
+def _size(name: str, value: Any) -> int | tuple[int, int]:
+    """An int, or a pair of two different ones: equal sizes have one form, whichever was typed."""
+    rows, columns = checks.check_pair(name, value)
+    return rows if rows == columns else (rows, columns)
+
+
+def _filters(name: str, value: Any) -> tuple[int, int]:
+    if not isinstance(value, (tuple, list)):
+        raise checks.fail(name, "a pair of positive integers, one per convolution", value)
+    return checks.check_pair(name, value)
+
+
+def _folder(name: str, value: Any) -> str:
+    """An absolute path, so that a stored run finds its data from any working directory; URLs stay as they are."""
+    path = checks.check_path(name, value, urls=True)
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise checks.fail(name, "a path in valid UTF-8, which TensorFlow Datasets needs", value) from None
+    return path if "://" in path else os.path.abspath(path)
+
+
+def _chunk_windows(name: str, value: Any) -> int | str:
+    return value if value == "auto" else checks.check_positive_int(name, value)
+
+
+_BOOL = _Kind("", _bool)
+_FRACTION = _Kind("X", checks.check_fraction)
+_ABOVE_ZERO = _Kind("X", _above_zero)
+_SIZE = _Kind("N or N,N", _size)
+_FILTERS = _Kind("N,N", _filters)
+_FOLDER = _Kind("FOLDER", _folder, urls=True)
+_SEED = _Kind("N", lambda name, value: checks.check_seed(value, name))
+_CHUNK_WINDOWS = _Kind("N or auto", _chunk_windows)
+
+
+def _hyperparameter(group: str, default: Any, kind: _Kind, text: str, none: str = "") -> Any:
+    """A field of ``RunConfig``, with what its flag needs in ``metadata``.
+
+    Args:
+        group: the heading of its flag in the help.
+        default: the thesis'.
+        kind: of its values.
+        text: of its flag in the help.
+        none: what the help says for a None.
+    """
+    return dataclasses.field(default=default, metadata={"group": group, "text": text, "none": none, **kind._asdict()})
+
+
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
-    """All that defines a run: data, model and training; the fields are the flags of ``train.py``.
+    """All that defines a run: data, model and training; the fields, with their texts, are the flags of ``train.py``.
 
     The defaults here are the thesis' (sections 3.3 and A.1); ``CONFIGS`` holds one configuration per reference model.
     Fields that a model has no use for (a pool has no code length) are kept, so that models can be compared under the
-    same flags.
-
-    Attributes:
-        dataset: a key of ``IMAGE_SIZES``.
-        data_dir: folder of the TFDS data sets; None: TFDS' own default.
-        download: whether a missing data set may be downloaded.
-        limit: number of training samples, taken after a seeded shuffle; None: all.
-        validation: fraction of these samples, chosen by the seed, to validate on instead of the test data; 0: none.
-        batch_size: samples per step; None: the data set's default (thesis section A.1).
-        model: one of ``MODELS``.
-        filters: filters of the two convolutions of ``classic`` and ``cnn_lea``.
-        window_size: of LEA or pool, in pixels: int or (rows, columns).
-        strides: pixels from window to window: int or (rows, columns); None: the window size.
-        autoencoder: "standard", "k_sparse", "vae" or "capacity_vae".
-        encoder: "fc" or "conv".
-        decoder: "fc", "conv" or "sb".
-        code_length: code variables per window.
-        kernels: filters of convolutional encoders and decoders.
-        kernel_size: their kernel size, in pixels.
-        k: code values that a k-sparse autoencoder keeps.
-        a: factor on k outside training, at least 1.
-        beta: weight of the KL divergence in a VAE's loss.
-        gamma: weight of the capacity penalty.
-        capacity: final capacity C of a capacity-controlled VAE, in nats as Eq. 2.24 counts them.
-        capacity_epochs: epochs over which C rises to ``capacity``; 0: it is there from the start.
-        optimization: "alternate", "joint" or "independent".
-        lea_weight: weight λ of each LEA's loss (Eq. 5.3).
-        epochs: passes over the training data.
-        learning_rate: Adam's.
-        seed: of weights, noise, data order and the choice of samples.
-        chunk_windows: windows that a LEA works on at once; "auto": as many as fit the cache; None: all.
-        jit_compile: whether XLA compiles the training step; None: Keras decides.
-        mixed_precision: "none", "float16" or "bfloat16".
-        backend: what Keras runs on, "tensorflow" or "jax".
+    same flags. Sizes are an int or (rows, columns), in pixels.
     """
 
-    dataset: str = "sprites"
-    data_dir: str | None = None
-    download: bool = False
-    limit: int | None = None
-    validation: float = 0.0
-    batch_size: int | None = None
-    model: str = "lea_fc"
-    filters: tuple[int, int] = (32, 64)
-    window_size: int | tuple[int, int] = 4
-    strides: int | tuple[int, int] | None = None
-    autoencoder: str = "vae"
-    encoder: str = "fc"
-    decoder: str = "fc"
-    code_length: int = 10
-    kernels: int = 32
-    kernel_size: int = 4
-    k: int = 5
-    a: float = 1.3
-    beta: float = 0.5
-    gamma: float = 10.0
-    capacity: float = 25.0
-    capacity_epochs: int = 25
-    optimization: str = "alternate"
-    lea_weight: float = 1.0
-    epochs: int = 4
-    learning_rate: float = 1e-4
-    seed: int = 0
-    chunk_windows: int | str | None = None
-    jit_compile: bool | None = None
-    mixed_precision: str = "none"
-    backend: str = "tensorflow"
+    dataset: str = _hyperparameter(
+        "Data",
+        "sprites",
+        _choice(*DATASETS),
+        f"{', '.join(DATASETS)}; sprites is generated, the others come from TFDS",
+    )
+    data_dir: str | None = _hyperparameter(
+        "Data", None, _optional(_FOLDER), "where TFDS keeps its data sets", "TFDS' own folder"
+    )
+    download: bool = _hyperparameter("Data", False, _BOOL, "download the data set if it is missing")
+    # Taken after a seeded shuffle.
+    limit: int | None = _hyperparameter("Data", None, _optional(_int()), "use N training samples only", "all")
+    validation: float = _hyperparameter(
+        "Data",
+        0.0,
+        _FRACTION,
+        "set this fraction of the training samples aside, 0.1 for a tenth, and validate on them after each epoch; "
+        "0: validate on the test data, which then are no measure of what was chosen by them",
+    )
+    batch_size: int | None = _hyperparameter(
+        "Data", None, _optional(_int()), "samples per step", "mnist 256, fashion_mnist and cifar10 128, sprites 64"
+    )
+    model: str = _hyperparameter("Model", "lea_fc", _choice(*MODELS), ", ".join(MODELS))
+    filters: tuple[int, int] = _hyperparameter(
+        "Model", (32, 64), _FILTERS, "filters of the two convolutions of classic and cnn_lea"
+    )
+    window_size: int | tuple[int, int] = _hyperparameter("Model", 4, _SIZE, "rows, columns of LEA or pool windows")
+    strides: int | tuple[int, int] | None = _hyperparameter(
+        "Model", None, _optional(_SIZE), "pixels from window to window", "the window size"
+    )
+    autoencoder: str = _hyperparameter("Autoencoder", "vae", _choice(*AUTOENCODERS), ", ".join(AUTOENCODERS))
+    encoder: str = _hyperparameter("Autoencoder", "fc", _choice(*ENCODERS), ", ".join(ENCODERS))
+    decoder: str = _hyperparameter(
+        "Autoencoder", "fc", _choice(*DECODERS), f"{', '.join(DECODERS)} (spatial broadcast)"
+    )
+    code_length: int = _hyperparameter("Autoencoder", 10, _int(), "code variables per window")
+    kernels: int = _hyperparameter("Autoencoder", 32, _int(), "filters of conv and sb")
+    kernel_size: int = _hyperparameter("Autoencoder", 4, _int(), "kernel size of conv and sb")
+    k: int = _hyperparameter("Autoencoder", 5, _int(), "k_sparse: values kept while training")
+    a: float = _hyperparameter("Autoencoder", 1.3, _number(1.0), "k_sparse: factor on k while testing, at least 1")
+    beta: float = _hyperparameter("Autoencoder", 0.5, _number(), "vae: weight of the KL divergence")
+    gamma: float = _hyperparameter("Autoencoder", 10.0, _number(), "capacity_vae: weight of the capacity penalty")
+    # In nats as Eq. 2.24 counts them; with 0 epochs it is there from the start.
+    capacity: float = _hyperparameter("Autoencoder", 25.0, _number(), "capacity_vae: capacity at the end")
+    capacity_epochs: int = _hyperparameter(
+        "Autoencoder", 25, _int(0), "capacity_vae: epochs over which it rises from 0"
+    )
+    optimization: str = _hyperparameter("Training", "alternate", _choice(*OPTIMIZATIONS), ", ".join(OPTIMIZATIONS))
+    # λ of Eq. 5.3.
+    lea_weight: float = _hyperparameter("Training", 1.0, _number(), "weight of the LEAs' losses")
+    epochs: int = _hyperparameter("Training", 4, _int(), "passes over the training data")
+    learning_rate: float = _hyperparameter("Training", 1e-4, _ABOVE_ZERO, "of Adam")
+    seed: int = _hyperparameter("Training", 0, _SEED, "of weights, noise, data order and the choice of samples")
+    # "auto": as many as fit the cache.
+    chunk_windows: int | str | None = _hyperparameter(
+        "Training", None, _optional(_CHUNK_WINDOWS), "windows that a LEA works on at once, for less memory", "all"
+    )
+    jit_compile: bool | None = _hyperparameter(
+        "Training", None, _optional(_BOOL), "compile with XLA; --nojit_compile: never", "Keras decides"
+    )
+    mixed_precision: str = _hyperparameter("Training", "none", _choice(*PRECISIONS), ", ".join(PRECISIONS))
+    backend: str = _hyperparameter(
+        "Training",
+        "tensorflow",
+        _choice(*BACKENDS),
+        f"{' or '.join(BACKENDS)}, on which Keras runs; without the flag, what the environment variable KERAS_BACKEND "
+        "names if it is set, and on resuming that of the run",
+    )
 
     def __post_init__(self) -> None:
         """Checks every field and brings it into its one form.
@@ -124,8 +216,9 @@ class RunConfig:
         Raises:
             ValueError: one line that names the field, what is allowed, and what came.
         """
-        for name, check in _CHECKS.items():
-            object.__setattr__(self, name, check(name, getattr(self, name)))
+        for field in dataclasses.fields(self):
+            checked = field.metadata["check"](field.name, getattr(self, field.name))
+            object.__setattr__(self, field.name, checked)
         image_size = IMAGE_SIZES[self.dataset]
         if any(window > side for window, side in zip(_pair(self.window_size), image_size, strict=True)):
             allowed = f"at most the {image_size[0]}x{image_size[1]} pixels of {self.dataset}"
@@ -176,101 +269,12 @@ class RunConfig:
         return dataclasses.replace(self, **values)
 
 
-def _choice(*choices: str) -> Callable[[str, Any], str]:
-    return lambda name, value: checks.check_choice(name, value, choices)
-
-
-def _int(minimum: int = 1) -> Callable[[str, Any], int]:
-    return lambda name, value: checks.check_positive_int(name, value, minimum)
-
-
-def _number(minimum: float = 0.0) -> Callable[[str, Any], float]:
-    return lambda name, value: checks.check_number(name, value, minimum)
-
-
-def _optional(check: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
-    return lambda name, value: None if value is None else check(name, value)
-
-
-def _bool(name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise checks.fail(name, "True or False", value)
-    return value
-
-
-def _above_zero(name: str, value: Any) -> float:
-    number = checks.check_number(name, value)
-    if number == 0:
-        raise checks.fail(name, "a finite number above 0", value)
-    return number
-
-
 def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else value
 
 
-def _size(name: str, value: Any) -> int | tuple[int, int]:
-    """An int, or a pair of two different ones: equal sizes have one form, whichever was typed."""
-    rows, columns = checks.check_pair(name, value)
-    return rows if rows == columns else (rows, columns)
-
-
-def _filters(name: str, value: Any) -> tuple[int, int]:
-    if not isinstance(value, (tuple, list)):
-        raise checks.fail(name, "a pair of positive integers, one per convolution", value)
-    return checks.check_pair(name, value)
-
-
-def _folder(name: str, value: Any) -> str:
-    """An absolute path, so that a stored run finds its data from any working directory; URLs stay as they are."""
-    path = checks.check_path(name, value, urls=True)
-    try:
-        path.encode()
-    except UnicodeEncodeError:
-        raise checks.fail(name, "a path in valid UTF-8, which TensorFlow Datasets needs", value) from None
-    return path if "://" in path else os.path.abspath(path)
-
-
-def _chunk_windows(name: str, value: Any) -> int | str:
-    return value if value == "auto" else checks.check_positive_int(name, value)
-
-
 # Fields that runs of earlier versions lack, with what those runs did.
 _ADDED_LATER = {"chunk_windows": None, "backend": "tensorflow", "validation": 0.0}
-
-_CHECKS: dict[str, Callable[[str, Any], Any]] = {
-    "dataset": _choice(*IMAGE_SIZES),
-    "data_dir": _optional(_folder),
-    "download": _bool,
-    "limit": _optional(_int()),
-    "validation": checks.check_fraction,
-    "batch_size": _optional(_int()),
-    "model": _choice(*MODELS),
-    "filters": _filters,
-    "window_size": _size,
-    "strides": _optional(_size),
-    "autoencoder": _choice(*AUTOENCODERS),
-    "encoder": _choice(*ENCODERS),
-    "decoder": _choice(*DECODERS),
-    "code_length": _int(),
-    "kernels": _int(),
-    "kernel_size": _int(),
-    "k": _int(),
-    "a": _number(1.0),
-    "beta": _number(),
-    "gamma": _number(),
-    "capacity": _number(),
-    "capacity_epochs": _int(0),
-    "optimization": _choice(*OPTIMIZATIONS),
-    "lea_weight": _number(),
-    "epochs": _int(),
-    "learning_rate": _above_zero,
-    "seed": lambda name, value: checks.check_seed(value, name),
-    "chunk_windows": _optional(_chunk_windows),
-    "jit_compile": _optional(_bool),
-    "mixed_precision": _choice(*PRECISIONS),
-    "backend": _choice(*BACKENDS),
-}
 
 # One per reference model (thesis sections 4.7 and A.1). Chosen here for ``lea_fc`` and ``pool_fc``, which the thesis
 # trains for 100 epochs on every window size: windows of 8x8, and ten times its learning rate, with which the few epochs

@@ -1,4 +1,4 @@
-"""What the backends raise where memory does not suffice, told from everything else that they raise."""
+"""Errors of the backends where memory does not suffice, told from everything else that they raise."""
 
 import contextlib
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Which devices and processes train a run, as flags say it, and how a process ends that others wait for.
+"""Devices and processes that train a run, as flags say it, and the end of a process that others wait for.
 
 Nothing here imports Keras, so that flags that cannot be right are refused at once.
 """

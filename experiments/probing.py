@@ -1,4 +1,4 @@
-"""How well every layer of a run's model preserves the known factors of its images (thesis section 5.2)."""
+"""Probes of a run: the known factors of its images, as every layer of its model preserves them (thesis section 5.2)."""
 
 import itertools
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,7 @@
-"""Results as text: names and order of measures, and the table of training beside validation and test."""
+"""Results as text: names and order of measures, the layout of tables, and the one of an epoch or an evaluation."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 SPLITS = ("train", "validation", "test")
 # What is measured of the main task, by its name in files, with its name in tables.
@@ -26,6 +26,7 @@ OF_LEAS = {
 }
 
 Values = Mapping[str, Mapping[str, float]]  # split → name → value
+Blocks = Mapping[str, Sequence[tuple[str, Sequence[str]]]]  # name → group and cells of each line
 
 
 def of_row(row: Mapping[str, float], validates_on: str = "test") -> dict[str, dict[str, float]]:
@@ -83,14 +84,46 @@ def number(name: str, value: float | None) -> str:
     return f"{value:.0f}" if name == "samples" else f"{value:.4f}"
 
 
+def aligned(lines: Iterable[Sequence[str]], widths: Sequence[int]) -> list[str]:
+    """Lines of cells in columns of these widths, the first to the left, the others to the right; one may end early."""
+    columns = [f"<{widths[0]}", *(f">{width}" for width in widths[1:])]
+    return ["".join(map(format, line, columns)) for line in lines]
+
+
+def grouped(heads: Sequence[str], blocks: Blocks, groups: Mapping[str, int], widths: Sequence[int], gap: int) -> str:
+    """A table with one line per group below each name, or one line per name where there is one group only.
+
+    Args:
+        heads: of the cells.
+        blocks: the lines.
+        groups: the number of runs of every group.
+        widths: of the names, at least, and of the cells.
+        gap: what is left free between a group and its cells, at least.
+    """
+    titles = {group: f"{group}, {count} run" + "s" * (count > 1) for group, count in groups.items()}
+    single = len(groups) == 1
+    names = [len(name) + 2 for name in blocks] + [len(title) + 4 + gap for title in titles.values() if not single]
+    lines = [*([title] for title in titles.values() if single), ["", *heads]]
+    for name, block in blocks.items():
+        lines += [] if single else [[name]]
+        lines += [[name if single else f"    {titles[group]}", *cells] for group, cells in block]
+    return "\n".join(line.rstrip() for line in aligned(lines, [max(widths[0], *names), *widths[1:]]))
+
+
+def markdown(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A Markdown table: two columns of text, and the others of numbers."""
+    rows = [[cell.replace("|", r"\|") for cell in line] for line in (heads, *lines)]
+    first, *rest = (f"| {' | '.join(row)} |" for row in rows)
+    return "\n".join([first, "|---|---|" + "--:|" * (len(heads) - 2), *rest]) + "\n"
+
+
 def of_splits(values: Values) -> str:
     """One line per measure, one column per split."""
     splits = [split for split in SPLITS if split in values]
-    lines = [f"{'':24}" + "".join(f"{split:>12}" for split in splits)]
+    lines = [("", *splits)]
     for name in in_order(name for split in splits for name in values[split]):
-        cells = [number(name, values[split].get(name)) for split in splits]
-        lines.append(f"{label(name):24}" + "".join(f"{cell:>12}" for cell in cells))
-    return "\n".join(lines)
+        lines.append((label(name), *(number(name, values[split].get(name)) for split in splits)))
+    return "\n".join(aligned(lines, [24] + [12] * len(splits)))
 
 
 def of_epoch(

@@ -14,7 +14,6 @@ from experiments.config import RunConfig
 from experiments.jobs import Job
 from experiments.runs import DivergedError, RunError
 from lea_keras import callbacks, plots
-from lea_keras.callbacks.progress import TimeLeft
 from lea_keras.callbacks.scalars import EpochScalars
 from lea_keras.data import Dataset
 
@@ -59,12 +58,13 @@ def train(config: RunConfig, run_dir: pathlib.Path, resume: bool = False, job: J
                     shown = _build(config, splits)
             if job is not None and job.process:
                 if finished < config.epochs:
-                    _fit(model, splits, config, finished, [])
+                    _fit(model, splits, config, finished)
                 return f"Process {job.process} of {job.processes} has finished."
             _confirm(config, run_dir, resume)
             _say_what_is_damaged(run_dir, finished)
             if finished < config.epochs:
-                _fit(model, splits, config, finished, _writers(model, shown, splits["test"], config, run_dir))
+                writers = _writers(model, shown, splits["test"], config, run_dir)
+                _fit(model, splits, config, finished, writers, callbacks.TimeLeft())
             else:
                 callbacks.publish_model(run_dir)
                 print(f"All {finished} epochs of this run are done; a higher --epochs trains it further.")
@@ -154,22 +154,23 @@ def _fit(
     splits: dict[str, Dataset],
     config: RunConfig,
     finished: int,
-    writers: Sequence[keras.callbacks.Callback],
+    writers: Sequence[keras.callbacks.Callback] = (),
+    time_left: callbacks.TimeLeft | None = None,
 ) -> None:
-    """Trains and, after each epoch, validates: on the test data (thesis section 4.1) if the run has no other."""
+    """Trains and, after each epoch, validates: on the test data (thesis section 4.1) if the run has no other.
+
+    A process that is given no ``time_left`` says nothing.
+    """
     verbose = 1 if sys.stdout.isatty() else 2  # a bar that redraws itself is of use on a terminal only
-    with contextlib.ExitStack() as stack:
-        for callback in writers:
-            if isinstance(callback, TimeLeft):
-                stack.enter_context(callback.meanwhile())
+    with contextlib.nullcontext() if time_left is None else time_left.meanwhile():
         model.fit(
             splits["train"],
             validation_data=splits[config.validates_on],
             epochs=config.epochs,
             initial_epoch=finished,
             shuffle=False,  # the data does that
-            verbose=verbose if writers else 0,
-            callbacks=[callbacks.StopOnNaN(), *writers],
+            verbose=0 if time_left is None else verbose,
+            callbacks=[callbacks.StopOnNaN(), *writers, *([] if time_left is None else [time_left])],
         )
 
 
@@ -192,10 +193,10 @@ def _writers(
         callbacks.CapacityReadout(images, logs),
     ]
     scalars = EpochScalars(logs, VALIDATED_ON[config.validates_on])
-    checkpoints, time_left = callbacks.RunCheckpoint(run_dir, lock=False), callbacks.TimeLeft()
+    checkpoints = callbacks.RunCheckpoint(run_dir, lock=False)
     if shown is model:
-        return [scalars, *pictured, checkpoints, time_left]
-    return [distribution.OnlyHere([scalars, checkpoints], pictured, shown), time_left]
+        return [scalars, *pictured, checkpoints]
+    return [distribution.OnlyHere([scalars, checkpoints], pictured, shown)]
 
 
 def _draw(model: keras.Model, data: Dataset, run_dir: pathlib.Path) -> None:

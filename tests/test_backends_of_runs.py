@@ -29,7 +29,7 @@ import json, os, shutil, sys
 
 sys.modules["tensorflow"] = None  # importing it now fails as if it were not installed
 import evaluate, train
-from models import startup
+from experiments import startup
 
 
 def quiet_import(name):

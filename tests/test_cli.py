@@ -145,7 +145,7 @@ def test_killed_run_resumes_and_equals_the_uninterrupted_one(finished, interrupt
 
 
 def test_interrupt_says_how_to_go_on_and_epochs_may_be_raised(tmp_path, capsys, monkeypatch):
-    class Interrupt(keras.callbacks.Callback):
+    class Interrupt(callbacks.TimeLeft):
         def on_train_batch_end(self, batch, logs=None):
             raise KeyboardInterrupt
 

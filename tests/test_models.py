@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import lea_keras
+from experiments import config as names
 from experiments import networks
 from experiments.config import CONFIGS, IMAGE_SIZES, MODELS, RunConfig
 
@@ -38,6 +39,22 @@ def fc_vae(values, code_length):
 def test_every_model_has_a_configuration_and_a_builder():
     assert set(CONFIGS) == set(MODELS) == set(networks.BUILDERS)
     assert all(config.model == name for name, config in CONFIGS.items())
+
+
+def test_names_are_those_of_the_registries():
+    from lea_keras import autoencoders, data
+    from lea_keras.autoencoders import coders
+    from lea_keras.training import schedule
+
+    registries = {
+        names.DATASETS: data.NAMES,
+        names.AUTOENCODERS: autoencoders.AUTOENCODERS,
+        names.ENCODERS: coders.ENCODERS,
+        names.DECODERS: coders.DECODERS,
+        names.OPTIMIZATIONS: schedule.OPTIMIZATIONS,
+    }
+    for told, registered in registries.items():
+        assert sorted(told) == sorted(registered)
 
 
 def test_image_sizes_are_those_of_the_data():

@@ -22,7 +22,7 @@ import os, signal, sys, time
 
 sys.modules["tensorflow"] = None  # which it does not need, and which takes seconds to import
 import train
-from models import startup
+from experiments import startup
 
 
 def quiet_import(name, **options):

@@ -170,7 +170,7 @@ def test_a_reader_that_leaves():
 @needs_tensorflow
 def test_files_get_no_number_of_a_standard_stream():
     code = (
-        "import sys; from models import streams\n"
+        "import sys; from experiments import streams\n"
         "with streams.tolerant():\n"
         "    file = open('setup.py')\n"
         "    sys.exit(int(file.fileno() <= 2))"

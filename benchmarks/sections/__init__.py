@@ -1,4 +1,4 @@
-"""What is measured: one module per section, each with ``rows(settings) -> list[Row]``."""
+"""Sections of the measurements: one module each, each with ``rows(settings) -> list[Row]``."""
 
 import importlib
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What the three optimisations cost beside a CNN with max-pools: time, and multiply-adds."""
+"""Costs of the three optimisations beside a CNN with max-pools: time, and multiply-adds."""
 
 from benchmarks import cases, operations
 from benchmarks.settings import Settings

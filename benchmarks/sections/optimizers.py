@@ -1,4 +1,4 @@
-"""What it costs that every LEA has an optimizer of its own."""
+"""Costs of an optimizer of its own for every LEA."""
 
 from collections.abc import Callable
 from typing import Any

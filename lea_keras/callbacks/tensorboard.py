@@ -1,4 +1,4 @@
-"""What LEAs make of a fixed batch, epoch by epoch, for TensorBoard: pictures, histograms, capacity, KL."""
+"""LEAs on a fixed batch, epoch by epoch, for TensorBoard: pictures, histograms, capacity, KL."""
 
 import io
 import os

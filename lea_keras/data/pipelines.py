@@ -1,4 +1,4 @@
-"""What feeds images and labels in memory to Keras: a `tf.data.Dataset` on TensorFlow, a `PyDataset` elsewhere.
+"""Pipelines from images and labels in memory to Keras: a `tf.data.Dataset` on TensorFlow, a `PyDataset` elsewhere.
 
 Both give the same samples in the same order, as a function of the number of the epoch alone.
 """

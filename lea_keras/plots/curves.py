@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from lea_keras.checks import check_choice, fail
-from lea_keras.plots import coinciding
+from lea_keras.plots import coinciding, palette
 from lea_keras.plots.panels import LABEL_SIZE, LEGEND, PANEL_WIDTH, PANELS_IN_A_ROW, panels
 from lea_keras.plots.pixels import text_width
 
@@ -20,8 +20,6 @@ Rows = Sequence[Mapping[str, float]]
 Run = Rows | keras.callbacks.History
 Runs = Run | Sequence[Run]
 
-# Okabe and Ito's colours, told apart by colour-blind readers; markers and line styles do so in grey print.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 _LINE_WIDTH, _MARKER_SIZE = 1.6, 5.0  # points
 _TRAINING = "training"
@@ -141,7 +139,7 @@ def _looks(names: Mapping[str, Mapping[str, str]], dots: bool) -> dict[str, _Loo
     looks = {}
     for i, (label, names_of_splits) in enumerate(names.items()):
         for j, (split, (_, style)) in enumerate(_SPLITS.items()):
-            colour = _COLOURS[(i if len(names) > 1 else j) % len(_COLOURS)]
+            colour = palette.OF_LINES[(i if len(names) > 1 else j) % len(palette.OF_LINES)]
             marker = _MARKERS[i % len(_MARKERS)] if len(names) > 1 else "o" if dots else None
             name = names_of_splits[split]
             looks[f"{label}, {name}" if label else name] = _Look(label, split, colour, style, marker, len(looks))

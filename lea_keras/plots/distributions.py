@@ -1,7 +1,8 @@
-"""How the values of inputs and reconstructions are distributed."""
+"""Distributions of the values of inputs and reconstructions."""
 
 from typing import TYPE_CHECKING, Any
 
+from lea_keras.plots import palette
 from lea_keras.plots.panels import LABEL_SIZE, LEGEND, panels
 from lea_keras.plots.views import Source, names, resolve, with_decoder
 
@@ -31,10 +32,10 @@ def histograms(source: Source, images: Any = None) -> "Figure":
     for axes, view, name in zip(drawn, views, names(views), strict=True):
         counts = view.histograms
         total = max(counts.inputs.sum(), 1)
-        axes.stairs(counts.inputs / total, counts.edges, fill=True, color="#9ECAE1", label="input")
+        axes.stairs(counts.inputs / total, counts.edges, fill=True, color=palette.PALE_BLUE, label="input")
         if with_decoder([view]):
             shares = counts.reconstructions / total
-            axes.stairs(shares, counts.edges, color="black", linewidth=1.2, label="reconstruction")
+            axes.stairs(shares, counts.edges, color=palette.BLACK, linewidth=1.2, label="reconstruction")
         # From half a value up: a bin with a single one is seen, one with none is empty.
         axes.set(yscale="log", ylim=(0.5 / total, 1.5))
         axes.set_xlabel("value", size=LABEL_SIZE)

@@ -1,4 +1,4 @@
-"""Lays small pictures out in rows with texts around them; what the pictures show is the business of the callers.
+"""Layout of small pictures in rows with texts around them; what the pictures show is the business of the callers.
 
 All is drawn into one axes whose unit is the inch: an axes for each picture would take most of the time.
 """

@@ -1,4 +1,4 @@
-"""From a figure to pixels, for whatever takes no figures, such as TensorBoard; and how wide a text becomes."""
+"""Pixels of a figure, for whatever takes no figures, such as TensorBoard; and the width of a text."""
 
 import math
 from typing import TYPE_CHECKING

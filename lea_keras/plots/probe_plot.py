@@ -7,23 +7,17 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from lea_keras.checks import fail
-from lea_keras.plots import coinciding
+from lea_keras.plots import coinciding, palette
 from lea_keras.plots.pixels import text_width
 from lea_keras.probes import Probe
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colours, which colour-blind readers tell apart; markers and dashes do the same in grey.
-_STYLES = (
-    ("#0072B2", "o", "-"),
-    ("#D55E00", "s", "--"),
-    ("#009E73", "^", "-."),
-    ("#CC79A7", "D", (0, (4, 1, 1, 1, 1, 1))),
-    ("#E69F00", "v", (0, (1, 1))),
-    ("#56B4E9", "P", (0, (6, 2))),
-    ("#000000", "X", (0, (3, 1))),
-)
+# Marker and dashes of each line, by which it is told apart in grey print.
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_DASHES = ("-", "--", "-.", (0, (4, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (6, 2)), (0, (3, 1)))
+_STYLES = tuple(zip(palette.OF_LINES, _MARKERS, _DASHES, strict=True))
 # In inches: the width of a layer and the least of all together, the height, and the room around.
 _LAYER, _MINIMUM_WIDTH, _HEIGHT = 0.75, 4.5, 3.2
 _LEFT, _RIGHT, _BOTTOM = 0.75, 1.05, 0.35

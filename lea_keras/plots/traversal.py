@@ -1,4 +1,4 @@
-"""What each code variable means to a decoder: the latent traversal of thesis Fig. 5.1."""
+"""The latent traversal of thesis Fig. 5.1: each code variable, as a decoder understands it."""
 
 import numbers
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""What the pictures are drawn from: inspections, given or made, and which part of their values a picture can show."""
+"""Sources of the pictures: inspections, given or made, and the part of their values that a picture can show."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""What every layer of a trained model still knows of an image's known factors (thesis section 5.2).
+"""Probes of every layer of a trained model for the known factors of its images (thesis section 5.2).
 
 A probe is a small classifier, dense 1024 with ReLU → dense softmax, that is trained to read one factor (shape, scale,
 orientation, x or y) off the activations of one layer of a frozen model. Its accuracy on test data shows how much of the

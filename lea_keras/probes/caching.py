@@ -1,4 +1,4 @@
-"""What comes out of every layer of a frozen model."""
+"""Outputs of every layer of a frozen model."""
 
 import contextlib
 import math
