@@ -19,7 +19,7 @@ from lea_keras.robustness.attacks.registry import ATTACKS
 from lea_keras.robustness.inputs import check_bounds, check_images, check_labels
 from lea_keras.robustness.records import Record, Summary, summarize, to_rows
 from lea_keras.robustness.storing import Found, Store, describe, digest_of, digest_of_weights
-from lea_keras.robustness.victim import Victim, drawing
+from lea_keras.robustness.victim import Victim, draw_from
 from lea_keras.utils import Progress, say, slices
 
 Attack = foolbox.attacks.base.Attack
@@ -210,7 +210,7 @@ def _attack(
         own_seed = _seed(seed, name, part.start)
         attack = make(own_seed)
         calls, started = victim.model_calls, time.perf_counter()
-        with drawing(own_seed):
+        with draw_from(own_seed):
             raw, *_ = attack(victim.foolbox_model, victim.tensor(originals), victim.criterion(classes), epsilons=None)
         seconds, calls = time.perf_counter() - started, victim.model_calls - calls
         results = _within_bounds(np.asarray(raw, np.float32), originals, victim.bounds)
