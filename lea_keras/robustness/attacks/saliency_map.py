@@ -93,7 +93,7 @@ class _Search:
 
     Attributes:
         images: the originals, float64 [n, …].
-        result: the adversarials found so far, the original where there is none.
+        result: the adversarials so far, the original where there is none.
     """
 
     def __init__(
