@@ -8,12 +8,12 @@ import pytest
 from backends import BACKEND
 from keras import ops
 
-from lea_keras.robustness.victim import compiled
-
 if BACKEND == "tensorflow":
     import tensorflow as tf
 else:
     import jax
+
+    from lea_keras.robustness.victim_jax import compile_for_few_sizes
 
 slow_on_jax = pytest.mark.skipif(
     BACKEND == "jax", reason="asks about the algorithm, in many sizes of batches; what JAX has to do others ask"
@@ -31,7 +31,8 @@ def foolbox_model(function, bounds=(0, 1)):
     JAX compiles it as it does the models that are attacked: else each size of a batch would compile each operation.
     """
     if BACKEND == "jax":
-        forward = compiled(lambda _, images: (function(images), {}), dict, lambda _: None, lambda _: None)
+        apply = lambda _, images: (function(images), {})  # noqa: E731
+        forward = compile_for_few_sizes(apply, dict, lambda _: None, lambda _: None, chunk=256)
         return model_around(forward, bounds)
     return model_around(function, bounds)
 

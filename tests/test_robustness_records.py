@@ -39,7 +39,7 @@ def own():
 def stored(tmp_path):
     store = storing.Store(tmp_path / "results", {"weights": "x", "seed": 0})
     assert store.load("a", "A()", False) is None
-    store.save("a", "A()", storing.Found(own(), np.arange(8.0).reshape(4, 2)))
+    store.save("a", "A()", storing.AttackResults(own(), np.arange(8.0).reshape(4, 2)))
     return store
 
 
@@ -49,7 +49,7 @@ def test_what_is_stored_comes_back(stored):
     assert records == own()
     np.testing.assert_array_equal(images, np.arange(8.0).reshape(4, 2))
     assert sorted(path.name for path in stored.folder.iterdir()) == ["a.json", "a.npy"]
-    stored.save("b", "B()", storing.Found(RECORDS[1:2], None))
+    stored.save("b", "B()", storing.AttackResults(RECORDS[1:2], None))
     assert stored.load("b", "B()", False).records == RECORDS[1:2]
     assert stored.load("b", "B()", True) is None  # the images were not kept, so the attack has to run again
 

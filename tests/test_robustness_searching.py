@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from foolbox.attacks import LinfFastGradientAttack, LinfProjectedGradientDescentAttack
 
-from lea_keras.robustness.attacks import levels
+from lea_keras.robustness.attacks import search
 from lea_keras.robustness.attacks.searching import (
     GradientSignSearch,
     PerSampleProjectedGradientDescent,
@@ -177,9 +177,9 @@ def test_smallest_level_against_brute_force(count):
         tried.append(len(samples))
         return table[samples, level]
 
-    np.testing.assert_array_equal(levels.smallest(attempt, rows, count), brute_force(table, rows))
+    np.testing.assert_array_equal(search.find_smallest(attempt, rows, count), brute_force(table, rows))
     few = sum(tried)
-    np.testing.assert_array_equal(levels.smallest(attempt, rows, count, every=True), brute_force(table, rows))
+    np.testing.assert_array_equal(search.find_smallest(attempt, rows, count, every=True), brute_force(table, rows))
     assert count < 1000 or few <= 25 * 45 < sum(tried) - few
 
 
@@ -187,15 +187,15 @@ def test_an_island_is_found_by_trying_every_level():
     table = np.zeros((1, 1001), bool)
     table[0, 500:] = table[0, 301] = True
     attempt = lambda samples, level: table[samples, level]  # noqa: E731
-    assert levels.smallest(attempt, np.array([0]), 1000, every=True)[0] == 301
-    found = levels.smallest(attempt, np.array([0]), 1000)[0]
+    assert search.find_smallest(attempt, np.array([0]), 1000, every=True)[0] == 301
+    found = search.find_smallest(attempt, np.array([0]), 1000)[0]
     assert found == 500 and table[0, found] and not table[0, found - 1]
 
 
 def test_ladder():
-    assert levels.ladder(10, 2.0) == [1, 2, 4, 8, 10]
-    assert levels.ladder(1, 1.2) == [1]
-    steps = levels.ladder(1000, 1.2)
+    assert search.list_levels(10, 2.0) == [1, 2, 4, 8, 10]
+    assert search.list_levels(1, 1.2) == [1]
+    steps = search.list_levels(1000, 1.2)
     assert steps[0] == 1 and steps[-1] == 1000 and np.all(np.diff(steps) >= 1) and len(steps) < 40
 
 

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from lea_keras.robustness.attacks.pixels import Pixels, image_channel_axis
-from lea_keras.robustness.attacks.trials import Trials
+from lea_keras.robustness.attacks.base import Batch, Pixels
 
 IMAGES = np.random.default_rng(0).uniform(size=(5, 3, 4, 2)).astype("float32")
 LABELS = np.array([0, 1, 2, 0, 1])
@@ -21,7 +20,7 @@ def class_is(images):
 
 def trials(criterion=None, model=None, **options):
     criterion = foolbox.Misclassification(checks.tensor(LABELS)) if criterion is None else criterion
-    return Trials(model or checks.foolbox_model(class_is), ep.astensor(checks.tensor(IMAGES)), criterion, **options)
+    return Batch(model or checks.foolbox_model(class_is), ep.astensor(checks.tensor(IMAGES)), criterion, **options)
 
 
 def shows(classes):
@@ -34,18 +33,18 @@ def test_each_candidate_is_judged_by_the_label_of_its_sample():
     rows = np.array([4, 0, 0, 2])
     batch = trials()
     np.testing.assert_array_equal(batch.classes(rows), [1, 0, 0, 2])
-    fooled = batch.fooled(rows, batch.tensor(shows([1, 0, 2, 1])))
+    fooled = batch.is_adversarial(rows, batch.tensor(shows([1, 0, 2, 1])))
     np.testing.assert_array_equal(fooled, [False, False, True, True])
     targeted = trials(foolbox.TargetedMisclassification(checks.tensor(LABELS)))
-    np.testing.assert_array_equal(targeted.fooled(rows, batch.tensor(shows([1, 0, 2, 1]))), ~fooled)
+    np.testing.assert_array_equal(targeted.is_adversarial(rows, batch.tensor(shows([1, 0, 2, 1]))), ~fooled)
     assert targeted.targeted and not batch.targeted
-    assert batch.fooled(rows[:0], batch.tensor(shows([]))).shape == (0,)
+    assert batch.is_adversarial(rows[:0], batch.tensor(shows([]))).shape == (0,)
 
 
 def test_a_candidate_that_is_not_finite_fools_nobody():
     batch, images = trials(), shows([1, 1, 1])
     images[1, 2, 2], images[2, 2, 2] = np.nan, np.inf
-    fooled = batch.fooled(np.zeros(3, int), batch.tensor(images))
+    fooled = batch.is_adversarial(np.zeros(3, int), batch.tensor(images))
     np.testing.assert_array_equal(fooled, [True, False, False])
 
 
@@ -87,8 +86,8 @@ def test_pixels_and_back():
 
 
 def test_where_the_channels_are():
-    assert image_channel_axis(trials()) == 3
-    assert [image_channel_axis(trials(), axis) for axis in (1, 3, -1)] == [1, 3, 3]
+    assert trials().channel_axis() == 3
+    assert [trials().channel_axis(axis) for axis in (1, 3, -1)] == [1, 3, 3]
     for axis in (0, 2, 1.0, True):
         with pytest.raises(ValueError, match="^Argument `channel_axis` must be 1, 3, -1 or None"):
-            image_channel_axis(trials(), axis)
+            trials().channel_axis(axis)

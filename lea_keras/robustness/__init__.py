@@ -1,4 +1,4 @@
-"""How robust a classifier is against thirteen adversarial attacks (thesis sections 4.6 and 5.5).
+"""Robustness of a classifier against thirteen adversarial attacks (thesis sections 4.6 and 5.5).
 
 ``evaluate`` attacks any Keras model that returns logits and records, for each attack and sample, whether an adversarial
 was found and how far from the image it lies. ``ATTACKS`` makes the attacks by their names; each is an attack of foolbox

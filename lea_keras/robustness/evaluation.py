@@ -1,4 +1,4 @@
-"""How robust a model is: attacks on its test samples, and what became of each."""
+"""Robustness of a model: attacks on its test samples, with a record of each."""
 
 import contextlib
 import os
@@ -18,8 +18,8 @@ from lea_keras.checks import check_choice, check_positive_int, check_seed, fail
 from lea_keras.robustness.attacks.registry import ATTACKS
 from lea_keras.robustness.inputs import check_bounds, check_images, check_labels
 from lea_keras.robustness.records import Record, Summary, summarize, to_rows
-from lea_keras.robustness.storing import Found, Store, describe, digest_of, digest_of_weights
-from lea_keras.robustness.victim import Victim, drawing
+from lea_keras.robustness.storing import AttackResults, Store, describe, digest_of, digest_of_weights
+from lea_keras.robustness.victim import Victim, draw_from
 from lea_keras.utils import Progress, say, slices
 
 Attack = foolbox.attacks.base.Attack
@@ -134,28 +134,30 @@ def evaluate(
     progress.end()
     accuracy = len(attacked) / len(images)
     say(verbose, f"{len(attacked)} of {len(images)} samples are classified correctly and attacked ({accuracy:.4f})")
-    found = {}
+    results = {}
     for i, (name, make) in enumerate(makers.items(), 1):
         title = f"{name} ({i} of {len(makers)})"
         if stored.get(name) is not None:
-            found[name] = stored[name]
-            say(verbose, f"{title}: done before; {_outcome(name, found[name])}")
+            results[name] = stored[name]
+            say(verbose, f"{title}: done before; {_outcome(name, results[name])}")
             continue
         progress = Progress(title, len(attacked), "samples attacked", verbose=verbose)
         owned = store.owned(name) if store is not None else contextlib.nullcontext()
         with owned, victim.watched(partial(_tell_calls, progress)), progress.meanwhile():
-            found[name] = _attack(victim, images, labels, attacked, name, make, seed, batch_size, progress, keep_images)
+            results[name] = _attack(
+                victim, images, labels, attacked, name, make, seed, batch_size, progress, keep_images
+            )
             if store is not None:
-                store.save(name, options[name], found[name])
-        progress.end(_outcome(name, found[name]))
+                store.save(name, options[name], results[name])
+        progress.end(_outcome(name, results[name]))
     return Robustness(
         tuple(makers),
         len(images),
         accuracy,
         masked,
         attacked,
-        [record for of_attack in found.values() for record in of_attack.records],
-        {name: of_attack.images for name, of_attack in found.items()} if keep_images else {},
+        [record for of_attack in results.values() for record in of_attack.records],
+        {name: of_attack.images for name, of_attack in results.items()} if keep_images else {},
     )
 
 
@@ -201,43 +203,43 @@ def _attack(
     batch_size: int,
     progress: Progress,
     keep_images: bool,
-) -> Found:
+) -> AttackResults:
     """Runs one attack on the samples to be attacked, batch by batch."""
-    records, kept = [], []
+    records, adversarials = [], []
     for part in slices(len(attacked), batch_size):
-        samples = attacked[part]
-        originals, classes = images[samples], labels[samples]
-        own_seed = _seed(seed, name, part.start)
-        attack = make(own_seed)
+        indices = attacked[part]
+        originals, classes = images[indices], labels[indices]
+        batch_seed = _seed(seed, name, part.start)
+        attack = make(batch_seed)
         calls, started = victim.model_calls, time.perf_counter()
-        with drawing(own_seed):
+        with draw_from(batch_seed):
             raw, *_ = attack(victim.foolbox_model, victim.tensor(originals), victim.criterion(classes), epsilons=None)
         seconds, calls = time.perf_counter() - started, victim.model_calls - calls
         results = _within_bounds(np.asarray(raw, np.float32), originals, victim.bounds)
         predictions = np.argmax(victim.logits(results), axis=1)
-        found = predictions != classes
-        results[~found] = originals[~found]
+        succeeded = predictions != classes
+        results[~succeeded] = originals[~succeeded]
         distances = _distances(originals, results, victim.bounds)
-        for i, sample in enumerate(samples):
+        for i, index in enumerate(indices):
             records.append(
                 Record(
                     name,
-                    int(sample),
+                    int(index),
                     int(classes[i]),
                     int(classes[i]),
                     int(predictions[i]),
-                    bool(found[i]),
-                    float(distances[i]) if found[i] else None,
-                    calls / len(samples),
-                    seconds / len(samples),
+                    bool(succeeded[i]),
+                    float(distances[i]) if succeeded[i] else None,
+                    calls / len(indices),
+                    seconds / len(indices),
                 )
             )
         if keep_images:
-            kept.append(results)
+            adversarials.append(results)
         progress.update(part.stop)
     if not keep_images:
-        return Found(records, None)
-    return Found(records, np.concatenate(kept) if kept else images[:0])
+        return AttackResults(records, None)
+    return AttackResults(records, np.concatenate(adversarials) if adversarials else images[:0])
 
 
 def _tell_calls(progress: Progress, calls: int) -> None:
@@ -274,9 +276,9 @@ def _masked_gradients(victim: Victim, images: np.ndarray, labels: np.ndarray) ->
     return float(np.mean(masked))
 
 
-def _outcome(name: str, found: Found) -> str:
+def _outcome(name: str, results: AttackResults) -> str:
     """What an attack reached, in a few words."""
-    summary = summarize(name, found.records)
+    summary = summarize(name, results.records)
     if not summary.samples:
         return "no sample to attack"
     distance = "" if summary.mean_distance is None else f", mean distance {summary.mean_distance:.3g}"

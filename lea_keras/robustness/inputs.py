@@ -1,4 +1,4 @@
-"""Checks of what is attacked, each with one clear line, before anything takes long."""
+"""Checks of the model, images and labels to attack, each with one clear line, before anything takes long."""
 
 import math
 from collections.abc import Sequence
@@ -49,7 +49,7 @@ def check_input_shape(model: Any, images_shape: Sequence[int]) -> None:
         raise fail("model", "a model with one input and one output", f"{len(inputs)} inputs, {len(outputs)} outputs")
     wanted = tuple(inputs[0].shape)
     fits = len(wanted) == len(images_shape) and all(
-        size is None or size == found for size, found in zip(wanted[1:], images_shape[1:], strict=True)
+        size is None or size == received for size, received in zip(wanted[1:], images_shape[1:], strict=True)
     )
     if not fits:
         raise fail("images", f"of the shape that the model takes, {wanted}", f"an array of shape {tuple(images_shape)}")

@@ -1,4 +1,4 @@
-"""What attacks found: a record per attack and sample, and what they sum up to."""
+"""Records of attacks, one per attack and sample, and their summaries."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -58,16 +58,16 @@ class Summary(NamedTuple):
 
 def summarize(attack: str, records: Iterable[Record]) -> Summary:
     """Sums up those of the records that are of one attack."""
-    own = [record for record in records if record.attack == attack]
-    distances = [record.distance for record in own if record.found]
+    of_attack = [record for record in records if record.attack == attack]
+    distances = [record.distance for record in of_attack if record.found]
     return Summary(
         attack,
-        len(own),
-        _mean([record.found for record in own]),
+        len(of_attack),
+        _mean([record.found for record in of_attack]),
         _mean(distances),
         float(np.median(distances)) if distances else None,
-        _mean([record.model_calls for record in own]),
-        _mean([record.seconds for record in own]),
+        _mean([record.model_calls for record in of_attack]),
+        _mean([record.seconds for record in of_attack]),
     )
 
 

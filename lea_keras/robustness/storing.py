@@ -1,4 +1,4 @@
-"""What every attack found, on disk as soon as it has finished, so that an interrupted evaluation goes on."""
+"""Results of attacks on disk, each as soon as it has finished, so that an interrupted evaluation goes on."""
 
 import contextlib
 import hashlib
@@ -20,7 +20,7 @@ from lea_keras.utils import write_atomically
 from lea_keras.version import __version__
 
 
-class Found(NamedTuple):
+class AttackResults(NamedTuple):
     """What one attack found.
 
     Attributes:
@@ -50,7 +50,7 @@ class Store:
         if self.folder.exists() and not self.folder.is_dir():
             raise fail("output_dir", "a folder", str(folder))
 
-    def load(self, name: str, options: str, with_images: bool) -> Found | None:
+    def load(self, name: str, options: str, with_images: bool) -> AttackResults | None:
         """What an attack found when it ran to its end before; None if it has not, or if its images were not kept.
 
         Raises:
@@ -72,8 +72,8 @@ class Store:
             what = ", ".join(part.replace("_", " ") for part in others)
             raise ValueError(f"{path} holds results for other {what}; remove it or choose another folder")
         if not with_images:
-            return Found(records, None)
-        return None if digest is None else Found(records, self._load_images(name, digest))
+            return AttackResults(records, None)
+        return None if digest is None else AttackResults(records, self._load_images(name, digest))
 
     def _load_images(self, name: str, digest: str) -> np.ndarray:
         path = self._path(name).with_suffix(".npy")
@@ -85,17 +85,17 @@ class Store:
             raise ValueError(f"{path} is missing or damaged; remove {self._path(name)} to run the attack again")
         return images
 
-    def save(self, name: str, options: str, found: Found) -> None:
+    def save(self, name: str, options: str, results: AttackResults) -> None:
         """Writes what an attack found; complete under its name, or not there at all."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        if found.images is not None:
+        if results.images is not None:
             buffer = io.BytesIO()
-            np.save(buffer, found.images)
+            np.save(buffer, results.images)
             write_atomically(self._path(name).with_suffix(".npy"), buffer.getvalue())
         contents = {
             "identity": self._identity(options),
-            "images": None if found.images is None else digest_of(found.images),
-            "records": [{key: value for key, value in r._asdict().items() if key != "attack"} for r in found.records],
+            "images": None if results.images is None else digest_of(results.images),
+            "records": [{key: value for key, value in r._asdict().items() if key != "attack"} for r in results.records],
         }
         write_atomically(self._path(name), json.dumps(contents, indent=1, allow_nan=False) + "\n")
 

@@ -5,13 +5,13 @@ from typing import Any
 import eagerpy as ep
 import foolbox
 import numpy as np
-from foolbox.attacks.base import get_channel_axis, get_criterion, verify_input_bounds
-from foolbox.distances import l2
+from foolbox.attacks.base import get_channel_axis, verify_input_bounds
 from scipy.ndimage import gaussian_filter
 
 from lea_keras.checks import check_number, check_positive_int, fail
-from lea_keras.robustness.attacks.base import ImageAttack
-from lea_keras.robustness.attacks.gradients import ArrayModel, labels_of, likeliest_others, one_hot
+from lea_keras.robustness.attacks.base import ImageAttack, succeeds
+from lea_keras.robustness.attacks.gradients import ArrayModel, find_margins, labels_of, likeliest_others
+from lea_keras.robustness.attacks.search import bisect
 
 _SMALLEST = 1e-6  # logit difference that counts at least
 _ROUNDING = 1e-5  # of the largest logit: what is less may be gone when the image goes through in another batch
@@ -61,8 +61,6 @@ class ADefAttack(ImageAttack):
             channels first, if the foolbox model says so), or another criterion than misclassification.
     """
 
-    distance = l2
-
     def __init__(
         self,
         *,
@@ -105,7 +103,7 @@ class ADefAttack(ImageAttack):
         """
         x, _ = ep.astensor_(inputs)
         verify_input_bounds(x, model)
-        labels = labels_of(get_criterion(criterion), "ADefAttack")
+        labels = labels_of(criterion, "ADefAttack")
         arrays = ArrayModel(model, x, _channel_axis(model, x.ndim))
         images = arrays.array(x)  # [n, rows, columns, channels]
         if min(images.shape[1:3]) < 2:
@@ -119,7 +117,7 @@ class ADefAttack(ImageAttack):
         """The sum of all steps' fields, [n, rows, columns, 2], whether it succeeded, [n], and the leads needed, [n]."""
         fields = np.zeros((*images.shape[:3], 2))
         logits = model.logits(images)
-        success = np.argmax(logits, axis=1) != labels
+        success = succeeds(logits, labels)
         leads = np.maximum(_SMALLEST, max(_ROUNDING, model.rounding) * np.max(np.abs(logits), axis=1))
         candidates = likeliest_others(logits, labels, self.subsample - 1)
         running = np.flatnonzero(~success)
@@ -127,11 +125,11 @@ class ADefAttack(ImageAttack):
             if not len(running):
                 break
             deformed = deform(images[running], fields[running])
-            steps, found = self._steps(model, deformed, labels[running], candidates[running], leads[running])
-            running = running[found]  # where the derivatives of all classes vanish, there is nowhere to go
-            fields[running] += steps[found]
+            steps, has_step = self._steps(model, deformed, labels[running], candidates[running], leads[running])
+            running = running[has_step]  # where the derivatives of all classes vanish, there is nowhere to go
+            fields[running] += steps[has_step]
             deformed = deform(images[running], fields[running])
-            success[running] = _misled(model, deformed, labels[running], leads[running])
+            success[running] = find_margins(model.logits(deformed), labels[running]) > leads[running]
             running = running[~success[running]]
         return fields, success, leads
 
@@ -163,17 +161,14 @@ class ADefAttack(ImageAttack):
         leads: np.ndarray,
     ) -> np.ndarray:
         """Successful fields times the smallest factor in [0, 1] at which bisection finds them successful, too."""
-        shrunk = fields.copy()
-        rows = np.flatnonzero(success & np.any(fields, axis=(1, 2, 3)))
-        if not len(rows):
-            return shrunk
-        low, high = np.zeros(len(rows)), np.ones(len(rows))
-        for _ in range(self.shrink_steps):
-            middle = (low + high) / 2
-            deformed = deform(images[rows], fields[rows] * middle.reshape(-1, 1, 1, 1))
-            adversarial = _misled(model, deformed, labels[rows], leads[rows])
-            low, high = np.where(adversarial, low, middle), np.where(adversarial, middle, high)
-        shrunk[rows] *= high.reshape(-1, 1, 1, 1)
+
+        def attempt(indices: np.ndarray, factors: np.ndarray) -> np.ndarray:
+            deformed = deform(images[indices], fields[indices] * factors.reshape(-1, 1, 1, 1))
+            return find_margins(model.logits(deformed), labels[indices]) > leads[indices]
+
+        shrunk, indices = fields.copy(), np.flatnonzero(success & np.any(fields, axis=(1, 2, 3)))
+        factors = bisect(attempt, indices, np.zeros(len(indices)), np.ones(len(indices)), self.shrink_steps)
+        shrunk[indices] *= factors.reshape(-1, 1, 1, 1)
         return shrunk
 
 
@@ -192,10 +187,10 @@ def deform(images: np.ndarray, fields: np.ndarray) -> np.ndarray:
     right = np.clip(np.arange(columns) + fields[..., 1], 0, columns - 1)
     top, left = np.floor(down).astype(int), np.floor(right).astype(int)
     bottom, far = np.minimum(top + 1, rows - 1), np.minimum(left + 1, columns - 1)
-    sample = np.arange(len(images))[:, None, None]
+    index = np.arange(len(images))[:, None, None]
     y, x = (down - top)[..., None], (right - left)[..., None]
-    upper = (1 - x) * images[sample, top, left] + x * images[sample, top, far]
-    lower = (1 - x) * images[sample, bottom, left] + x * images[sample, bottom, far]
+    upper = (1 - x) * images[index, top, left] + x * images[index, top, far]
+    lower = (1 - x) * images[index, bottom, left] + x * images[index, bottom, far]
     return (1 - y) * upper + y * lower
 
 
@@ -218,13 +213,6 @@ def linearised_field(differences: np.ndarray, alpha: np.ndarray, smooth: float) 
 
 def _smoothed(fields: np.ndarray, smooth: float) -> np.ndarray:
     return gaussian_filter(fields, (0, smooth, smooth, 0), mode="reflect") if smooth else fields
-
-
-def _misled(model: ArrayModel, images: np.ndarray, labels: np.ndarray, leads: np.ndarray) -> np.ndarray:
-    """Whether some other logit is ahead of the label's [n] by more than ``leads`` [n]."""
-    logits = model.logits(images)
-    others = np.where(one_hot(labels, logits.shape[1]) > 0, -np.inf, logits)
-    return np.max(others, axis=1) - logits[range(len(labels)), labels] > leads
 
 
 def _channel_axis(model: foolbox.models.Model, ndim: int) -> int:

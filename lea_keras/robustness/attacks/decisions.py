@@ -9,9 +9,8 @@ from foolbox.devutils import flatten
 from scipy.ndimage import gaussian_filter
 
 from lea_keras.checks import check_number, check_seed, fail
-from lea_keras.robustness.attacks.paths import Path, PathSearch, column, few_lengths
-from lea_keras.robustness.attacks.pixels import image_channel_axis
-from lea_keras.robustness.attacks.trials import MAX_IMAGES, Trials
+from lea_keras.robustness.attacks.base import MAX_IMAGES, Batch
+from lea_keras.robustness.attacks.search import Path, PathSearch, make_few_lengths
 
 
 class AdditiveGaussianNoiseSearch(PathSearch):
@@ -36,17 +35,17 @@ class AdditiveGaussianNoiseSearch(PathSearch):
         super().__init__(steps=steps, every=every, max_images=max_images)
         self.seed = check_seed(seed)
 
-    def path(self, trials: Trials, rows: np.ndarray) -> Path:
-        lower, upper = trials.bounds
-        noise = np.zeros(trials.x.shape, np.float32)
-        for row in rows:
-            noise[row] = np.random.default_rng((self.seed, row)).standard_normal(trials.x.shape[1:])
+    def make_path(self, batch: Batch, indices: np.ndarray) -> Path:
+        lower, upper = batch.bounds
+        noise = np.zeros(batch.x.shape, np.float32)
+        for index in indices:
+            noise[index] = np.random.default_rng((self.seed, index)).standard_normal(batch.x.shape[1:])
 
-        def at(samples: np.ndarray, strengths: np.ndarray) -> ep.Tensor:
-            deviations = column(trials, strengths * (upper - lower) / math.sqrt(3))
-            return _Noise(trials.tensor(noise[samples])).run(trials.model, trials.x[samples], epsilon=deviations)
+        def make(indices: np.ndarray, strengths: np.ndarray) -> ep.Tensor:
+            deviations = batch.column(strengths * (upper - lower) / math.sqrt(3))
+            return _Noise(batch.tensor(noise[indices])).run(batch.model, batch.x[indices], epsilon=deviations)
 
-        return few_lengths(trials, at)
+        return make_few_lengths(batch, make)
 
 
 class _Noise(L2AdditiveGaussianNoiseAttack):
@@ -86,19 +85,19 @@ class ContrastReductionSearch(PathSearch):
         if self.target > 1:
             raise fail("target", "between 0 and 1", target)
 
-    def path(self, trials: Trials, rows: np.ndarray) -> Path:
-        attack, (lower, upper) = L2ContrastReductionAttack(target=self.target), trials.bounds
+    def make_path(self, batch: Batch, indices: np.ndarray) -> Path:
+        attack, (lower, upper) = L2ContrastReductionAttack(target=self.target), batch.bounds
         grey = lower + self.target * (upper - lower)
         # foolbox's ε is a distance: the whole path is as long as the way to grey. It divides by that length, which must
         # not be zero; an image that is grey all over then just stays as it is.
-        lengths = flatten(grey - trials.x).norms.l2(axis=-1).numpy()
+        lengths = flatten(grey - batch.x).norms.l2(axis=-1).numpy()
 
-        def at(samples: np.ndarray, strengths: np.ndarray) -> ep.Tensor:
-            epsilons = column(trials, strengths * lengths[samples])
-            images = attack.run(trials.model, trials.x[samples], epsilon=epsilons)
-            return ep.where(column(trials, lengths[samples]) > 0, images, trials.x[samples])
+        def make(indices: np.ndarray, strengths: np.ndarray) -> ep.Tensor:
+            epsilons = batch.column(strengths * lengths[indices])
+            images = attack.run(batch.model, batch.x[indices], epsilon=epsilons)
+            return ep.where(batch.column(lengths[indices]) > 0, images, batch.x[indices])
 
-        return few_lengths(trials, at)
+        return make_few_lengths(batch, make)
 
 
 class GaussianBlurSearch(PathSearch):
@@ -135,17 +134,17 @@ class GaussianBlurSearch(PathSearch):
             raise fail("max_sigma", "above 0, or None", max_sigma)
         self.channel_axis = channel_axis
 
-    def path(self, trials: Trials, rows: np.ndarray) -> Path:
-        channels = image_channel_axis(trials, self.channel_axis)
+    def make_path(self, batch: Batch, indices: np.ndarray) -> Path:
+        channels = batch.channel_axis(self.channel_axis)
         axes = tuple(axis for axis in (1, 2, 3) if axis != channels)
-        x, (lower, upper) = trials.x.numpy(), trials.bounds
+        x, (lower, upper) = batch.x.numpy(), batch.bounds
         max_sigma = self.max_sigma or max(x.shape[axis] for axis in axes)
 
-        def at(samples: np.ndarray, strengths: np.ndarray) -> ep.Tensor:
-            images = np.empty((len(samples), *x.shape[1:]), x.dtype)
+        def make(indices: np.ndarray, strengths: np.ndarray) -> ep.Tensor:
+            images = np.empty((len(indices), *x.shape[1:]), x.dtype)
             for strength in np.unique(strengths):
-                own = strengths == strength
-                images[own] = gaussian_filter(x[samples[own]], strength * max_sigma, axes=axes)
-            return trials.tensor(np.clip(images, lower, upper))
+                same = strengths == strength
+                images[same] = gaussian_filter(x[indices[same]], strength * max_sigma, axes=axes)
+            return batch.tensor(np.clip(images, lower, upper))
 
-        return at
+        return make

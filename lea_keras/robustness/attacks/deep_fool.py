@@ -1,20 +1,15 @@
 """Deep Fool of foolbox, on the samples that still need it."""
 
-from typing import Any
-
-import eagerpy as ep
 import numpy as np
 from foolbox.attacks import L2DeepFoolAttack
-from foolbox.models import Model
 
 from lea_keras.checks import check_number, check_positive_int
-from lea_keras.robustness.attacks.base import ImageAttack
-from lea_keras.robustness.attacks.trials import MAX_IMAGES, Trials
+from lea_keras.robustness.attacks.base import MAX_IMAGES, Batch, BatchAttack
 
 _FIRST_STEPS = 10
 
 
-class DeepFoolSearch(ImageAttack, L2DeepFoolAttack):
+class DeepFoolSearch(BatchAttack, L2DeepFoolAttack):
     """Deep Fool (Moosavi-Dezfooli, Fawzi & Frossard 2015, "DeepFool", Algorithm 2), as foolbox has it.
 
     Step by step the image moves to the nearest of the class boundaries, as they are if the model is linear. foolbox
@@ -43,17 +38,14 @@ class DeepFoolSearch(ImageAttack, L2DeepFoolAttack):
         )
         self.max_images = check_positive_int("max_images", max_images)
 
-    def adversarials(self, model: Model, x: ep.Tensor, criterion: Any) -> ep.Tensor:
-        """Returns the images [n, …] just beyond the boundary; those that did not get there as they came."""
-        trials = Trials(model, x, criterion, self.max_images)
-        left, result = trials.running(), x.numpy().copy()
+    def search(self, batch: Batch, results: np.ndarray) -> None:
+        left = batch.running()
         for steps in sorted({min(_FIRST_STEPS, self.steps), self.steps}):
             attack = L2DeepFoolAttack(steps=steps, candidates=self.candidates, overshoot=self.overshoot)
             done = np.zeros(len(left), bool)
-            for part in trials.batches(len(left)):
-                samples = left[part]
-                images = attack.run(model, x[samples], trials.criterion(samples))
-                done[part] = trials.fooled(samples, images)
-                result[samples[done[part]]] = images.numpy()[done[part]]
+            for part in batch.parts(len(left)):
+                indices = left[part]
+                images = attack.run(batch.model, batch.x[indices], batch.criterion(indices))
+                done[part] = batch.is_adversarial(indices, images)
+                results[indices[done[part]]] = images.numpy()[done[part]]
             left = left[~done]
-        return trials.tensor(result)

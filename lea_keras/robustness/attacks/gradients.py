@@ -1,4 +1,4 @@
-"""What gradient-based attacks ask of a foolbox model, with NumPy arrays in and out."""
+"""A foolbox model with NumPy arrays in and out, for attacks based on gradients."""
 
 from collections.abc import Callable
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import eagerpy as ep
 import foolbox
 import numpy as np
+from foolbox.attacks.base import get_criterion
 
 from lea_keras.checks import fail
 from lea_keras.robustness.attacks.base import numpy_type
@@ -69,18 +70,24 @@ class ArrayModel:
 
     def differences(self, images: np.ndarray, classes: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The logit of ``classes`` [n] minus that of ``labels`` [n], and its gradient in the shape of the images."""
-        rows = range(len(images))
+        candidates = range(len(images))
 
         def objective(logits: ep.Tensor) -> ep.Tensor:
-            return logits[rows, classes.tolist()] - logits[rows, labels.tolist()]
+            return logits[candidates, classes.tolist()] - logits[candidates, labels.tolist()]
 
         logits, gradients = self.gradients(images, objective)
-        return logits[rows, classes] - logits[rows, labels], gradients
+        return logits[candidates, classes] - logits[candidates, labels], gradients
 
 
 def one_hot(classes: np.ndarray, count: int) -> np.ndarray:
     """float64 [n, count] of classes [n]."""
     return np.eye(count)[classes]
+
+
+def find_margins(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Largest other logit − logit of the label, [n]."""
+    is_label = one_hot(labels, logits.shape[1]) > 0
+    return np.max(np.where(is_label, -np.inf, logits), axis=1) - logits[is_label]
 
 
 def likeliest_others(logits: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
@@ -90,11 +97,12 @@ def likeliest_others(logits: np.ndarray, labels: np.ndarray, count: int) -> np.n
 
 
 def labels_of(criterion: Any, attack: str) -> np.ndarray:
-    """The labels [n] that an untargeted attack leads away from.
+    """The labels [n], or those of a criterion, that an untargeted attack leads away from.
 
     Raises:
         ValueError: for another criterion than misclassification, or labels that are none.
     """
+    criterion = get_criterion(criterion)
     if not isinstance(criterion, UNTARGETED):
         raise fail("criterion", f"labels, or foolbox.Misclassification of them, for {attack}", criterion)
     return _integers(criterion.labels)

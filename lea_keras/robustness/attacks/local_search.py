@@ -1,21 +1,14 @@
 """``LocalSearchAttack``: a greedy search for the pixels that matter, from neighbourhood to neighbourhood."""
 
-from typing import Any
-
-import eagerpy as ep
 import numpy as np
-from foolbox.distances import l2
-from foolbox.models import Model
 
 from lea_keras.checks import check_number, check_positive_int, check_seed, fail
-from lea_keras.robustness.attacks.base import ImageAttack
-from lea_keras.robustness.attacks.pixels import Pixels
-from lea_keras.robustness.attacks.trials import MAX_IMAGES, Trials
+from lea_keras.robustness.attacks.base import MAX_IMAGES, Batch, BatchAttack, Pixels
 
 _SHARE = 0.1  # of all pixels, that the search begins with
 
 
-class LocalSearchAttack(ImageAttack):
+class LocalSearchAttack(BatchAttack):
     """Changes the pixels that matter most, round by round (LocSearchAdv of Narodytska & Kasiviswanathan 2016,
     arXiv 1612.06299).
 
@@ -49,8 +42,6 @@ class LocalSearchAttack(ImageAttack):
         ValueError: for an argument outside what is said above, or images that do not have four axes.
     """
 
-    distance = l2
-
     def __init__(
         self,
         *,
@@ -72,52 +63,49 @@ class LocalSearchAttack(ImageAttack):
         self.seed = check_seed(seed)
         self.max_images = check_positive_int("max_images", max_images)
 
-    def adversarials(self, model: Model, x: ep.Tensor, criterion: Any) -> ep.Tensor:
-        """Returns the images [n, …] with their pixels changed; those not fooled as they came."""
-        trials = Trials(model, x, criterion, self.max_images)
-        pixels, left, result = Pixels(trials), trials.running(), x.numpy().copy()
-        sources = {row: np.random.default_rng((self.seed, row)) for row in left.tolist()}
+    def search(self, batch: Batch, results: np.ndarray) -> None:
+        pixels, left = Pixels(batch), batch.running()
+        sources = {index: np.random.default_rng((self.seed, index)) for index in left.tolist()}
         count = pixels.rows * pixels.columns
         first = max(1, min(int(_SHARE * count), self.max_candidates))
-        candidates = {row: source.choice(count, first, replace=False) for row, source in sources.items()}
+        candidates = {index: source.choice(count, first, replace=False) for index, source in sources.items()}
         for _ in range(self.rounds):
             if not len(left):
                 break
-            chosen = self._choose(trials, pixels, left, candidates)
-            for row, places in chosen.items():
-                pixels.values[row, places] = self._cyclic(pixels.values[row, places], trials.bounds)
+            chosen = self._choose(batch, pixels, left, candidates)
+            for index, places in chosen.items():
+                pixels.values[index, places] = self._cyclic(pixels.values[index, places], batch.bounds)
             done = np.zeros(len(left), bool)
-            for part in trials.batches(len(left)):
+            for part in batch.parts(len(left)):
                 images = pixels.images(pixels.values[left[part]])
-                done[part] = trials.fooled(left[part], trials.tensor(images))
-                result[left[part][done[part]]] = images[done[part]]
+                done[part] = batch.is_adversarial(left[part], images)
+                results[left[part][done[part]]] = images[done[part]]
             left = left[~done]
-            for row in left.tolist():
-                near = self._neighbours(chosen[row], pixels.rows, pixels.columns)
+            for index in left.tolist():
+                near = self._neighbours(chosen[index], pixels.rows, pixels.columns)
                 if len(near) > self.max_candidates:
-                    near = sources[row].choice(near, self.max_candidates, replace=False)
-                candidates[row] = near
-        return trials.tensor(result)
+                    near = sources[index].choice(near, self.max_candidates, replace=False)
+                candidates[index] = near
 
     def _choose(
-        self, trials: Trials, pixels: Pixels, left: np.ndarray, candidates: dict[int, np.ndarray]
+        self, batch: Batch, pixels: Pixels, left: np.ndarray, candidates: dict[int, np.ndarray]
     ) -> dict[int, np.ndarray]:
         """The up to ``t`` candidate pixels of each sample that matter most, the best first."""
-        counts = [len(candidates[row]) for row in left.tolist()]
-        samples, places = np.repeat(left, counts), np.concatenate([candidates[row] for row in left.tolist()])
-        scores = np.empty(len(samples))
-        lower, upper = trials.bounds
-        for part in trials.batches(len(samples)):
-            values = pixels.values[samples[part], places[part]]  # [m, channels]
-            trial = (self.p * np.sign(_scaled(values, trials.bounds)) + 0.5) * (upper - lower) + lower
-            logits = trials.logits(pixels.changed(samples[part], places[part], trial)).astype(np.float64)
-            scores[part] = _log_softmax(logits, trials.classes(samples[part]))
-        if not trials.targeted:  # the order is ascending: those to take come first
+        counts = [len(candidates[index]) for index in left.tolist()]
+        indices, places = np.repeat(left, counts), np.concatenate([candidates[index] for index in left.tolist()])
+        scores = np.empty(len(indices))
+        lower, upper = batch.bounds
+        for part in batch.parts(len(indices)):
+            values = pixels.values[indices[part], places[part]]  # [m, channels]
+            trial = (self.p * np.sign(_scaled(values, batch.bounds)) + 0.5) * (upper - lower) + lower
+            logits = batch.logits(pixels.changed(indices[part], places[part], trial)).astype(np.float64)
+            scores[part] = _log_softmax(logits, batch.classes(indices[part]))
+        if not batch.targeted:  # the order is ascending: those to take come first
             scores = -scores
         ends = np.cumsum(counts)
         return {
-            row: places[end - count : end][np.argsort(scores[end - count : end], kind="stable")[: self.t]]
-            for row, count, end in zip(left.tolist(), counts, ends.tolist(), strict=True)
+            index: places[end - count : end][np.argsort(scores[end - count : end], kind="stable")[: self.t]]
+            for index, count, end in zip(left.tolist(), counts, ends.tolist(), strict=True)
         }
 
     def _cyclic(self, values: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
@@ -146,9 +134,9 @@ def _log_softmax(logits: np.ndarray, classes: np.ndarray) -> np.ndarray:
 
     It tells apart what rounds to a softmax of one: the others' share is summed on its own.
     """
-    every = np.arange(len(classes))
-    differences = logits - logits[every, classes][:, None]
-    differences[every, classes] = -np.inf
+    candidates = np.arange(len(classes))
+    differences = logits - logits[candidates, classes][:, None]
+    differences[candidates, classes] = -np.inf
     top = np.maximum(differences.max(axis=1), 0.0)
     others = np.sum(np.exp(differences - top[:, None]), axis=1)  # times e^top
     return np.where(top > 0, -(top + np.log(others + np.exp(-top))), -np.log1p(others))

@@ -5,12 +5,12 @@ from typing import Any
 import eagerpy as ep
 import foolbox
 import numpy as np
-from foolbox.attacks.base import get_criterion, verify_input_bounds
-from foolbox.distances import l2
+from foolbox.attacks.base import get_criterion
 
-from lea_keras.checks import check_number, check_positive_int, fail
-from lea_keras.robustness.attacks.base import ImageAttack
+from lea_keras.checks import check_number, check_positive_int
+from lea_keras.robustness.attacks.base import ImageAttack, check_flag, succeeds
 from lea_keras.robustness.attacks.gradients import TARGETED, ArrayModel, labels_of, likeliest_others, targets_of
+from lea_keras.robustness.attacks.search import bisect
 
 _STRENGTHS = np.geomspace(1e-3, 1.0, 20)  # of the search for a target class, in units of the bounds' range
 _AT_BOUND = 1e-6  # of the bounds' range: an element nearer to its bound is at it
@@ -54,8 +54,6 @@ class SaliencyMapAttack(ImageAttack):
         ValueError: for an argument out of range; when run, for another criterion than (targeted) misclassification.
     """
 
-    distance = l2
-
     def __init__(
         self,
         *,
@@ -71,24 +69,21 @@ class SaliencyMapAttack(ImageAttack):
         self.max_perturbations_per_element = check_positive_int(
             "max_perturbations_per_element", max_perturbations_per_element
         )
-        if not isinstance(fast, (bool, np.bool_)):
-            raise fail("fast", "True or False", fast)
-        self.fast = bool(fast)
+        self.fast = check_flag("fast", fast)
         self.undo_steps = check_positive_int("undo_steps", undo_steps, minimum=0)
         self.seed = check_positive_int("seed", seed, minimum=0)
 
     def adversarials(self, model: foolbox.models.Model, x: ep.Tensor, criterion: Any) -> ep.Tensor:
         """Returns images with few changed elements, or the original where the target was out of reach."""
-        verify_input_bounds(x, model)
         criterion = get_criterion(criterion)
         targeted = isinstance(criterion, TARGETED)
         classes = targets_of(criterion) if targeted else labels_of(criterion, "SaliencyMapAttack")
 
         search = _Search(ArrayModel(model, x), x.numpy(), classes, targeted, model.bounds)
-        samples = np.flatnonzero(~search.adversarial(np.arange(len(classes)), search.images))
-        if len(samples):
-            targets = classes[samples] if targeted else search.reachable_classes(samples, self.seed)
-            search.change(samples, targets, self)
+        indices = np.flatnonzero(~search.adversarial(np.arange(len(classes)), search.images))
+        if len(indices):
+            targets = classes[indices] if targeted else search.reachable_classes(indices, self.seed)
+            search.change(indices, targets, self)
             search.undo(self.undo_steps)
         return search.model.tensor(search.result).clip(*model.bounds)
 
@@ -98,7 +93,7 @@ class _Search:
 
     Attributes:
         images: the originals, float64 [n, …].
-        result: the adversarials found so far, the original where there is none.
+        result: the adversarials so far, the original where there is none.
     """
 
     def __init__(
@@ -111,21 +106,21 @@ class _Search:
         self.targeted = targeted
         self.lower, self.upper = bounds
 
-    def adversarial(self, samples: np.ndarray, images: np.ndarray) -> np.ndarray:
+    def adversarial(self, indices: np.ndarray, images: np.ndarray) -> np.ndarray:
         """Whether images [m, …] of samples [m] are what the attack looks for, by a forward pass."""
-        return self._succeeds(samples, self.model.logits(images))
+        return self._succeeds(indices, self.model.logits(images))
 
-    def _succeeds(self, samples: np.ndarray, logits: np.ndarray) -> np.ndarray:
-        return (np.argmax(logits, axis=1) == self.classes[samples]) == self.targeted
+    def _succeeds(self, indices: np.ndarray, logits: np.ndarray) -> np.ndarray:
+        return succeeds(logits, self.classes[indices], self.targeted)
 
-    def reachable_classes(self, samples: np.ndarray, seed: int) -> np.ndarray:
+    def reachable_classes(self, indices: np.ndarray, seed: int) -> np.ndarray:
         """The class of each sample that steps along the sign of the log loss's gradient reach first, else at random."""
-        labels, images = self.classes[samples], self.images[samples]
+        labels, images = self.classes[indices], self.images[indices]
         logits, gradients = _log_probability_gradients(self.model, images, labels)
         others = logits.shape[1] - 1
-        targets = np.array([np.random.default_rng((seed, sample)).integers(others) for sample in samples])
+        targets = np.array([np.random.default_rng((seed, index)).integers(others) for index in indices])
         targets += targets >= labels  # any class but the label
-        left = np.arange(len(samples))
+        left = np.arange(len(indices))
         for strength in _STRENGTHS * (self.upper - self.lower):
             moved = np.clip(images[left] - strength * np.sign(gradients[left]), self.lower, self.upper)
             predicted = np.argmax(self.model.logits(moved), axis=1)
@@ -136,17 +131,17 @@ class _Search:
                 break
         return targets
 
-    def change(self, samples: np.ndarray, targets: np.ndarray, attack: SaliencyMapAttack) -> None:
+    def change(self, indices: np.ndarray, targets: np.ndarray, attack: SaliencyMapAttack) -> None:
         """Changes one element per step of each sample until it is adversarial; only then it becomes the result."""
         span = self.upper - self.lower
-        images = self.images[samples].reshape(len(samples), -1)  # [m, d]
+        images = self.images[indices].reshape(len(indices), -1)  # [m, d]
         counts = np.zeros(images.shape, int)
-        running = np.arange(len(samples))
+        running = np.arange(len(indices))
         for step in range(attack.max_iter + 1):
             shaped = images[running].reshape(len(running), *self.images.shape[1:])
             logits, signs, saliency = _saliency_map(self.model, shaped, targets[running], attack.fast)
-            done = self._succeeds(samples[running], logits)
-            self.result[samples[running[done]]] = shaped[done]
+            done = self._succeeds(indices[running], logits)
+            self.result[indices[running[done]]] = shaped[done]
             room = np.where(signs > 0, self.upper - images[running], images[running] - self.lower)
             free = (counts[running] < attack.max_perturbations_per_element) & (room > _AT_BOUND * span)
             saliency = np.where(free, saliency, 0)
@@ -161,28 +156,31 @@ class _Search:
 
     def undo(self, steps: int) -> None:
         """Takes back what is not needed of the changes."""
-        samples = np.flatnonzero(np.any(self.result != self.images, axis=tuple(range(1, self.images.ndim))))
-        if not len(samples) or not steps:
+        indices = np.flatnonzero(np.any(self.result != self.images, axis=tuple(range(1, self.images.ndim))))
+        if not len(indices) or not steps:
             return
-        original = self.images[samples].reshape(len(samples), -1)
-        changes = self.result[samples].reshape(len(samples), -1) - original  # [m, d]
-        gradients = self._margin_gradients(samples).reshape(changes.shape)
+        original = self.images[indices].reshape(len(indices), -1)
+        changes = self.result[indices].reshape(len(indices), -1) - original  # [m, d]
+        gradients = self._margin_gradients(indices).reshape(changes.shape)
         # A change adds gradient · change to the margin and change² to the squared distance.
         with np.errstate(divide="ignore", invalid="ignore"):
             worth = np.where(changes == 0, np.inf, gradients / changes)
         ranks = np.argsort(np.argsort(worth, axis=1, kind="stable"), axis=1)  # 0: the first to be taken back
-        low, high = np.zeros(len(samples)), np.count_nonzero(changes, axis=1).astype(np.float64)
-        for _ in range(steps):
-            middle = (low + high) / 2
-            kept = np.clip(ranks + 1 - middle[:, None], 0, 1)  # below 0 and above 1: all and nothing taken back
-            images = (original + kept * changes).reshape(len(samples), *self.images.shape[1:])
-            adversarial = self.adversarial(samples, images)
-            self.result[samples[adversarial]] = images[adversarial]
-            low, high = np.where(adversarial, middle, low), np.where(adversarial, high, middle)
 
-    def _margin_gradients(self, samples: np.ndarray) -> np.ndarray:
+        def attempt(places: np.ndarray, levels: np.ndarray) -> np.ndarray:
+            """The level −k stands for k changes taken back: the lower, the smaller is the perturbation."""
+            shares = np.clip(ranks[places] + 1 + levels[:, None], 0, 1)  # 0 and 1: all and nothing taken back
+            images = (original[places] + shares * changes[places]).reshape(len(places), *self.images.shape[1:])
+            adversarial = self.adversarial(indices[places], images)
+            self.result[indices[places[adversarial]]] = images[adversarial]
+            return adversarial
+
+        counts = np.count_nonzero(changes, axis=1).astype(np.float64)
+        bisect(attempt, np.arange(len(indices)), -counts, np.zeros(len(indices)), steps)
+
+    def _margin_gradients(self, indices: np.ndarray) -> np.ndarray:
         """Of how clearly the results are adversarial."""
-        images, classes = self.result[samples], self.classes[samples]
+        images, classes = self.result[indices], self.classes[indices]
         rivals = likeliest_others(self.model.logits(images), classes, 1)[:, 0]
         _, gradients = self.model.differences(images, rivals, classes)
         return -gradients if self.targeted else gradients
@@ -192,8 +190,8 @@ def _log_probability_gradients(
     model: ArrayModel, images: np.ndarray, classes: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Logits, and the gradient of the classes' [n] log probability, in the shape of the images."""
-    rows = range(len(images))
-    return model.gradients(images, lambda logits: logits.log_softmax(axis=-1)[rows, classes.tolist()])
+    candidates = range(len(images))
+    return model.gradients(images, lambda logits: logits.log_softmax(axis=-1)[candidates, classes.tolist()])
 
 
 def _saliency_map(
@@ -204,8 +202,8 @@ def _saliency_map(
         logits, alpha = _log_probability_gradients(model, images, targets)
         alpha = alpha.reshape(len(images), -1)
         return logits, np.sign(alpha), np.abs(alpha)
-    rows = range(len(images))
-    logits, alpha = model.gradients(images, lambda logits: logits[rows, targets.tolist()])
+    candidates = range(len(images))
+    logits, alpha = model.gradients(images, lambda logits: logits[candidates, targets.tolist()])
     _, total = model.gradients(images, lambda logits: logits.sum(axis=-1))
     alpha, total = alpha.reshape(len(images), -1), total.reshape(len(images), -1)
     beta = total - alpha

@@ -1,23 +1,16 @@
 """Salt and pepper noise by foolbox's rule, on as few pixels as it takes."""
 
-from typing import Any
-
-import eagerpy as ep
 import numpy as np
 from foolbox.attacks.base import get_channel_axis
-from foolbox.distances import l2
-from foolbox.models import Model
 
 from lea_keras.checks import check_positive_int, check_seed
-from lea_keras.robustness.attacks import levels
-from lea_keras.robustness.attacks.base import ImageAttack
-from lea_keras.robustness.attacks.paths import check_flag
-from lea_keras.robustness.attacks.trials import MAX_IMAGES, Trials
+from lea_keras.robustness.attacks.base import MAX_IMAGES, Batch, BatchAttack, check_flag
+from lea_keras.robustness.attacks.search import bisect, find_smallest
 
 _TOGETHER = 10  # draws of noise that a sample tries at once
 
 
-class SaltAndPepperSearch(ImageAttack):
+class SaltAndPepperSearch(BatchAttack):
     """The least salt and pepper noise that succeeds (foolbox's ``SaltAndPepperNoiseAttack``).
 
     Each pixel draws a number u in [0, 1). At probability q it becomes the lower bound (pepper) where u < q/2, and the
@@ -38,8 +31,6 @@ class SaltAndPepperSearch(ImageAttack):
         ValueError: for an argument outside what is said above.
     """
 
-    distance = l2
-
     def __init__(
         self,
         *,
@@ -54,30 +45,29 @@ class SaltAndPepperSearch(ImageAttack):
         self.seed = check_seed(seed)
         self.max_images = check_positive_int("max_images", max_images)
 
-    def adversarials(self, model: Model, x: ep.Tensor, criterion: Any) -> ep.Tensor:
-        """Returns the images [n, …] with the least noise found; those that found none as they came."""
-        trials = Trials(model, x, criterion, self.max_images)
-        rows, result = trials.running(), x.numpy().copy()
-        best = np.full(len(x), self.steps + 1)  # the lowest level that succeeded; its probability is best / steps
-        sources = {row: np.random.default_rng((self.seed, row)) for row in rows.tolist()}
+    def search(self, batch: Batch, results: np.ndarray) -> None:
+        indices = batch.running()
+        best = np.full(len(results), self.steps + 1)  # the lowest level that succeeded; its probability is best / steps
+        sources = {index: np.random.default_rng((self.seed, index)) for index in indices.tolist()}
         for start in range(0, self.repeats, _TOGETHER):
             count = min(_TOGETHER, self.repeats - start)
-            noise = _Noise(trials, sources, count, self._draw_shape(trials), self.steps)
-            new = rows[best[rows] > self.steps] * count  # the first draw of each sample that has found nothing yet
-            noise.keep(new, levels.smallest(noise.attempt, new, self.steps), best, result)
-            old = np.repeat(rows, count) * count + np.tile(np.arange(count), len(rows))
+            noise = _Noise(batch, sources, count, self._draw_shape(batch), self.steps)
+            new = (
+                indices[best[indices] > self.steps] * count
+            )  # the first draw of each sample without an adversarial yet
+            noise.keep(new, find_smallest(noise.attempt, new, self.steps), best, results)
+            old = np.repeat(indices, count) * count + np.tile(np.arange(count), len(indices))
             below = best[old // count] - 1
             old, below = old[(below > 0) & (below < self.steps)], below[(below > 0) & (below < self.steps)]
             if len(old):
                 better = noise.attempt(old, below)
                 old, below = old[better], below[better]
-                noise.keep(old, levels.bisect(noise.attempt, old, np.zeros_like(below), below), best, result)
-        return trials.tensor(result)
+                noise.keep(old, bisect(noise.attempt, old, np.zeros_like(below), below), best, results)
 
-    def _draw_shape(self, trials: Trials) -> tuple[int, ...]:
+    def _draw_shape(self, batch: Batch) -> tuple[int, ...]:
         """Of the numbers that an image's pixels (or values) draw; it broadcasts to the image."""
-        shape = list(trials.x.shape[1:])
-        axis = get_channel_axis(trials.model, trials.x.ndim)
+        shape = list(batch.x.shape[1:])
+        axis = get_channel_axis(batch.model, batch.x.ndim)
         if self.across_channels and len(shape) > 1 and axis is not None:
             shape[axis - 1] = 1
         return tuple(shape)
@@ -87,17 +77,17 @@ class _Noise:
     """Some draws for each sample; the pair of a sample and one of its draws has the number sample·``count`` + draw."""
 
     def __init__(
-        self, trials: Trials, sources: dict[int, np.random.Generator], count: int, shape: tuple[int, ...], steps: int
+        self, batch: Batch, sources: dict[int, np.random.Generator], count: int, shape: tuple[int, ...], steps: int
     ) -> None:
-        self._trials, self._count, self._steps = trials, count, steps
-        self._x = trials.x.numpy()
+        self._batch, self._count, self._steps = batch, count, steps
+        self._x = batch.x.numpy()
         self._draws = np.zeros((len(self._x) * count, *shape), np.float32)
-        for row, source in sources.items():
-            self._draws[row * count : (row + 1) * count] = source.random((count, *shape), np.float32)
+        for index, source in sources.items():
+            self._draws[index * count : (index + 1) * count] = source.random((count, *shape), np.float32)
 
     def images(self, pairs: np.ndarray, level: np.ndarray) -> np.ndarray:
         """Images [m, …] of pairs [m] with as much noise as their levels [m] say."""
-        lower, upper = (self._x.dtype.type(bound) for bound in self._trials.bounds)
+        lower, upper = (self._x.dtype.type(bound) for bound in self._batch.bounds)
         half = np.reshape(level / self._steps / 2, (-1, *[1] * (self._x.ndim - 1)))
         draws = self._draws[pairs]
         noisy = np.where(draws >= 1 - half, upper, self._x[pairs // self._count])
@@ -105,18 +95,14 @@ class _Noise:
 
     def attempt(self, pairs: np.ndarray, level: np.ndarray) -> np.ndarray:
         """Which of the pairs [m] are adversarial at these levels [m]."""
-        fooled = np.zeros(len(pairs), bool)
-        for part in self._trials.batches(len(pairs)):
-            images = self._trials.tensor(self.images(pairs[part], level[part]))
-            fooled[part] = self._trials.fooled(pairs[part] // self._count, images)
-        return fooled
+        return self._batch.make_and_try(self.images, pairs, level, pairs // self._count)
 
-    def keep(self, pairs: np.ndarray, level: np.ndarray, best: np.ndarray, result: np.ndarray) -> None:
-        """Puts the lowest level of each sample into ``best``, its image (of equal ones the closest) into ``result``."""
+    def keep(self, pairs: np.ndarray, level: np.ndarray, best: np.ndarray, results: np.ndarray) -> None:
+        """Puts the lowest level of each sample into ``best``, its image (of equals the closest) into ``results``."""
         closest: dict[int, tuple[int, float]] = {}
-        for pair, own in zip(pairs[level > 0], level[level > 0], strict=True):
-            row = int(pair) // self._count
-            image = self.images(np.array([pair]), np.array([own]))[0]
-            rank = (int(own), float(np.sum(np.square(image - self._x[row], dtype=np.float64))))
-            if row not in closest or rank < closest[row]:
-                closest[row], best[row], result[row] = rank, own, image
+        for pair, lowest in zip(pairs[level > 0], level[level > 0], strict=True):
+            index = int(pair) // self._count
+            image = self.images(np.array([pair]), np.array([lowest]))[0]
+            rank = (int(lowest), float(np.sum(np.square(image - self._x[index], dtype=np.float64))))
+            if index not in closest or rank < closest[index]:
+                closest[index], best[index], results[index] = rank, lowest, image

@@ -7,13 +7,10 @@ import numpy as np
 from foolbox.attacks import LinfFastGradientAttack, LinfProjectedGradientDescentAttack
 from foolbox.attacks.base import FixedEpsilonAttack
 from foolbox.distances import Distance, linf
-from foolbox.models import Model
 
 from lea_keras.checks import check_number, check_positive_int, fail
-from lea_keras.robustness.attacks import levels
-from lea_keras.robustness.attacks.base import ImageAttack
-from lea_keras.robustness.attacks.paths import Path, PathSearch, check_flag, column, few_lengths
-from lea_keras.robustness.attacks.trials import MAX_IMAGES, Trials
+from lea_keras.robustness.attacks.base import MAX_IMAGES, Batch, BatchAttack, check_flag
+from lea_keras.robustness.attacks.search import Attempt, Path, PathSearch, bisect, climb, make_few_lengths, scan
 
 
 class GradientSignSearch(PathSearch):
@@ -45,47 +42,46 @@ class GradientSignSearch(PathSearch):
         super().__init__(steps=steps, every=every, max_images=max_images)
         self.finer = check_positive_int("finer", finer, minimum=0)
 
-    def path(self, trials: Trials, rows: np.ndarray) -> Path:
-        if trials.targeted:
-            raise fail("criterion", "labels or a Misclassification, as this attack is untargeted", trials.kind)
-        attack, (lower, upper) = LinfFastGradientAttack(), trials.bounds
-        signs = np.zeros(trials.x.shape, np.float32)
-        for part in trials.batches(len(rows)):
-            samples = rows[part]
-            loss = attack.get_loss_fn(trials.model, trials.criterion(samples).labels)
-            x = trials.x[samples]
+    def make_path(self, batch: Batch, indices: np.ndarray) -> Path:
+        if batch.targeted:
+            raise fail(
+                "criterion", "labels or a Misclassification, as this attack is untargeted", "TargetedMisclassification"
+            )
+        attack, (lower, upper) = LinfFastGradientAttack(), batch.bounds
+        signs = np.zeros(batch.x.shape, np.float32)
+        for part in batch.parts(len(indices)):
+            loss = attack.get_loss_fn(batch.model, batch.criterion(indices[part]).labels)
+            x = batch.x[indices[part]]
             _, gradients = attack.value_and_grad(loss, x)
-            signs[samples] = attack.normalize(gradients, x=x, bounds=trials.bounds).numpy()
+            signs[indices[part]] = attack.normalize(gradients, x=x, bounds=batch.bounds).numpy()
 
-        def at(samples: np.ndarray, strengths: np.ndarray) -> ep.Tensor:
-            epsilons = column(trials, strengths * (upper - lower))
-            return (trials.x[samples] + epsilons * trials.tensor(signs[samples])).clip(lower, upper)
+        def make(indices: np.ndarray, strengths: np.ndarray) -> ep.Tensor:
+            epsilons = batch.column(strengths * (upper - lower))
+            return (batch.x[indices] + epsilons * batch.tensor(signs[indices])).clip(lower, upper)
 
-        return few_lengths(trials, at)
+        return make_few_lengths(batch, make)
 
-    def search(self, attempt: levels.Attempt, rows: np.ndarray) -> np.ndarray:
-        strengths = super().search(attempt, rows)
+    def find_strengths(self, attempt: Attempt, indices: np.ndarray) -> np.ndarray:
+        strengths = super().find_strengths(attempt, indices)
         near = np.flatnonzero((strengths > 0) & (strengths <= self.finer / self.steps))
         if not len(near):
             return strengths
-        top, samples = strengths[near], rows[near]
-        place = {sample: i for i, sample in enumerate(samples.tolist())}
+        top, places = strengths[near], np.arange(len(near))
 
         def finer(tried: np.ndarray, level: np.ndarray) -> np.ndarray:
-            own = top[[place[sample] for sample in tried.tolist()]]
-            return attempt(tried, own * level / self.finer)
+            return attempt(indices[near[tried]], top[tried] * level / self.finer)
 
         if self.every:
-            level = levels.scan(finer, samples, self.finer)
+            level = scan(finer, places, self.finer)
         else:  # what failed on the first grid need not be tried again
             failed = self.finer * (np.rint(top * self.steps) - 1) // np.rint(top * self.steps)
-            level = levels.bisect(finer, samples, failed.astype(int), np.full(len(samples), self.finer))
+            level = bisect(finer, places, failed.astype(int), np.full(len(near), self.finer))
         # Where rounding made the end of the second grid another number than on the first, that one remains.
         strengths[near] = np.where((level > 0) & (level < self.finer), top * level / self.finer, top)
         return strengths
 
 
-class SmallestEpsilon(ImageAttack):
+class SmallestEpsilon(BatchAttack):
     """The smallest ε at which a fixed-ε attack of foolbox succeeds, for each sample its own.
 
     As foolbox 1.8 did for Projected Gradient Descent: ε starts at ``start`` and grows by ``growth`` until the attack
@@ -140,49 +136,33 @@ class SmallestEpsilon(ImageAttack):
     def distance(self) -> Distance:
         return self.attack.distance
 
-    def adversarials(self, model: Model, x: ep.Tensor, criterion: Any) -> ep.Tensor:
-        """Returns the images [n, …] at the smallest ε found; those that found none as they came."""
-        trials = Trials(model, x, criterion, self.max_images)
-        rows, result = trials.running(), x.numpy().copy()
-        span = trials.bounds.upper - trials.bounds.lower
-        lower, upper = np.zeros(len(rows)), np.full(len(rows), np.inf)
+    def search(self, batch: Batch, results: np.ndarray) -> None:
+        span = batch.bounds.upper - batch.bounds.lower
 
-        def attempt(left: np.ndarray, epsilons: np.ndarray) -> None:
-            for part in self._parts(trials, epsilons):
-                chosen, tried = left[part], epsilons[part]
-                images, fooled = self._attack(trials, rows[chosen], tried * span)
-                result[rows[chosen[fooled]]] = images[fooled]
-                upper[chosen[fooled]] = tried[fooled]
-                lower[chosen[~fooled]] = tried[~fooled]
+        def attempt(indices: np.ndarray, epsilons: np.ndarray) -> np.ndarray:
+            gave_in = np.zeros(len(indices), bool)
+            for part in self._parts(batch, epsilons):
+                images, gave_in[part] = self._attack(batch, indices[part], epsilons[part] * span)
+                results[indices[part][gave_in[part]]] = images[gave_in[part]]
+            return gave_in
 
-        epsilon = self.start
-        for _ in range(self.rounds + 1):
-            left = np.flatnonzero(np.isinf(upper))
-            if not len(left):
-                break
-            attempt(left, np.full(len(left), epsilon))
-            if epsilon == 1:
-                break
-            epsilon = min(1.0, epsilon * self.growth)
-        for _ in range(self.halvings):
-            left = np.flatnonzero(np.isfinite(upper) & (upper - lower > self.precision * upper))
-            if not len(left):
-                break
-            attempt(left, (lower[left] + upper[left]) / 2)
-        return trials.tensor(result)
+        indices, epsilons = batch.running(), [self.start]
+        while len(epsilons) <= self.rounds and epsilons[-1] < 1:
+            epsilons.append(min(1.0, epsilons[-1] * self.growth))
+        bisect(attempt, indices, *climb(attempt, indices, epsilons), self.halvings, self.precision)
 
-    def _parts(self, trials: Trials, epsilons: np.ndarray) -> list[Any]:
+    def _parts(self, batch: Batch, epsilons: np.ndarray) -> list[Any]:
         """What goes through one run: up to ``max_images`` samples, of one ε unless each may have its own."""
         if self.per_sample:
-            return trials.batches(len(epsilons))
+            return batch.parts(len(epsilons))
         groups = [np.flatnonzero(epsilons == epsilon) for epsilon in np.unique(epsilons)]
-        return [group[part] for group in groups for part in trials.batches(len(group))]
+        return [group[part] for group in groups for part in batch.parts(len(group))]
 
-    def _attack(self, trials: Trials, samples: np.ndarray, epsilons: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _attack(self, batch: Batch, indices: np.ndarray, epsilons: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The attack's images [m, …] for these samples at these ε, and which of them are adversarial."""
-        epsilon = column(trials, epsilons) if self.per_sample else float(epsilons[0])
-        images = self.attack.run(trials.model, trials.x[samples], trials.criterion(samples), epsilon=epsilon)
-        return images.numpy(), trials.fooled(samples, images)
+        epsilon = batch.column(epsilons) if self.per_sample else float(epsilons[0])
+        images = self.attack.run(batch.model, batch.x[indices], batch.criterion(indices), epsilon=epsilon)
+        return images.numpy(), batch.is_adversarial(indices, images)
 
 
 class PerSampleProjectedGradientDescent(LinfProjectedGradientDescentAttack):

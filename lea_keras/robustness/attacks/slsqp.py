@@ -5,12 +5,11 @@ from typing import Any
 import eagerpy as ep
 import foolbox
 import numpy as np
-from foolbox.attacks.base import get_criterion, verify_input_bounds
-from foolbox.distances import l2
 
 from lea_keras.checks import check_number, check_positive_int
-from lea_keras.robustness.attacks.base import ImageAttack
-from lea_keras.robustness.attacks.gradients import ArrayModel, labels_of, likeliest_others, one_hot
+from lea_keras.robustness.attacks.base import ImageAttack, succeeds
+from lea_keras.robustness.attacks.gradients import ArrayModel, find_margins, labels_of, likeliest_others, one_hot
+from lea_keras.robustness.attacks.search import bisect
 
 _SUFFICIENT = 1e-4  # share of the decrease that the linearisation promises, which a step must keep
 _STEEPEST = 1e8  # curvature above which steps vanish
@@ -70,8 +69,6 @@ class SLSQPAttack(ImageAttack):
             misclassification.
     """
 
-    distance = l2
-
     def __init__(
         self,
         *,
@@ -93,15 +90,14 @@ class SLSQPAttack(ImageAttack):
 
     def adversarials(self, model: foolbox.models.Model, x: ep.Tensor, criterion: Any) -> ep.Tensor:
         """Returns the nearest adversarials found, or the original where there is none."""
-        verify_input_bounds(x, model)
-        labels = labels_of(get_criterion(criterion), "SLSQPAttack")
+        labels = labels_of(criterion, "SLSQPAttack")
         problem = _Problem(ArrayModel(model, x), x.numpy(), labels, model.bounds, self.overshoot)
-        samples = np.flatnonzero(problem.distances > 0)  # the others are misclassified already
-        if len(samples):
-            starts = [problem.start_from_image(samples, self.classes, self.subsample)] if self.classes else []
-            starts += [problem.start_at_random(samples, (self.seed, start)) for start in range(self.random_starts)]
+        indices = np.flatnonzero(problem.distances > 0)  # the others are misclassified already
+        if len(indices):
+            starts = [problem.start_from_image(indices, self.classes, self.subsample)] if self.classes else []
+            starts += [problem.start_at_random(indices, (self.seed, start)) for start in range(self.random_starts)]
             _search(problem, *map(np.concatenate, zip(*starts, strict=True)), self.max_iter, self.tolerance)
-            problem.polish(samples)
+            problem.polish(indices)
         return problem.model.tensor(problem.best.reshape(x.shape)).clip(*model.bounds)
 
 
@@ -125,16 +121,16 @@ class _Problem:
         self.labels = labels
         self.logits = model.logits(images)
         self.best = self.origins.copy()
-        self.distances = np.where(np.argmax(self.logits, axis=1) != labels, 0.0, np.inf)
-        self.goals = np.maximum(overshoot * np.abs(_differences(self.logits, labels)), 2 * self._rounding(self.logits))
+        self.distances = np.where(succeeds(self.logits, labels), 0.0, np.inf)
+        self.goals = np.maximum(overshoot * np.abs(find_margins(self.logits, labels)), 2 * self._rounding(self.logits))
 
-    def margins(self, samples: np.ndarray, targets: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def margins(self, indices: np.ndarray, targets: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Margins [m] at points [m, d] of samples [m] and their gradients [m, d]; keeps what is misclassified.
 
         A target of −1 stands for the likeliest class besides the label.
         """
         classes = self.logits.shape[1]
-        labels = one_hot(self.labels[samples], classes)
+        labels = one_hot(self.labels[indices], classes)
         rivals = np.where(targets[:, None] < 0, 1 - labels, one_hot(targets, classes))
         is_label, is_rival = (self.model.tensor(mask) for mask in (labels, rivals))
 
@@ -143,23 +139,23 @@ class _Problem:
             return best - (logits * is_label).sum(axis=-1)
 
         logits, gradients = self.model.gradients(self._images(points), margin)
-        self.keep(samples, points, self._misclassified(samples, logits))
+        self.keep(indices, points, self._misclassified(indices, logits))
         margins = np.max(np.where(rivals > 0, logits, -np.inf), axis=1) - np.sum(logits * labels, axis=1)
         return margins, gradients.reshape(points.shape)
 
-    def keep(self, samples: np.ndarray, points: np.ndarray, adversarial: np.ndarray) -> None:
+    def keep(self, indices: np.ndarray, points: np.ndarray, adversarial: np.ndarray) -> None:
         """Remembers points [m, d] that are adversarial and nearer than what was known."""
-        distances = np.where(adversarial, np.linalg.norm(points - self.origins[samples], axis=1), np.inf)
-        order = np.argsort(distances, kind="stable")  # a sample may occur in several rows
-        kept, first = np.unique(samples[order], return_index=True)
-        rows = order[first]
-        nearer = distances[rows] < self.distances[kept]
-        self.best[kept[nearer]] = points[rows[nearer]]
-        self.distances[kept[nearer]] = distances[rows[nearer]]
+        distances = np.where(adversarial, np.linalg.norm(points - self.origins[indices], axis=1), np.inf)
+        order = np.argsort(distances, kind="stable")  # a sample may have several points
+        unique, first = np.unique(indices[order], return_index=True)
+        nearest = order[first]
+        nearer = distances[nearest] < self.distances[unique]
+        self.best[unique[nearer]] = points[nearest[nearer]]
+        self.distances[unique[nearer]] = distances[nearest[nearer]]
 
     def solve(
         self,
-        samples: np.ndarray,
+        indices: np.ndarray,
         points: np.ndarray,
         margins: np.ndarray,
         gradients: np.ndarray,
@@ -169,50 +165,50 @@ class _Problem:
 
         Completing the square turns the subproblem of curvature σ into a projection of x + (x₀ − x) / σ.
         """
-        centres = points + (self.origins[samples] - points) / curvatures[:, None]
-        needs = self.goals[samples] - margins + np.sum(gradients * (points - centres), axis=1)
+        centres = points + (self.origins[indices] - points) / curvatures[:, None]
+        needs = self.goals[indices] - margins + np.sum(gradients * (points - centres), axis=1)
         solutions, multipliers = nearest_in_half_space(centres, gradients, needs, self.lower, self.upper)
         return solutions, multipliers * curvatures
 
     def start_from_image(
-        self, samples: np.ndarray, classes: int, subsample: int
+        self, indices: np.ndarray, classes: int, subsample: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Samples, target classes and starts of searches for the classes with the nearest linearised boundaries."""
-        candidates = likeliest_others(self.logits[samples], self.labels[samples], subsample - 1)  # [n, classes]
-        origins = self.origins[samples]
+        candidates = likeliest_others(self.logits[indices], self.labels[indices], subsample - 1)  # [n, classes]
+        origins = self.origins[indices]
         distances = np.zeros(candidates.shape)
         for rank, targets in enumerate(candidates.T):
-            linearised = self.margins(samples, targets, origins)
-            solutions, _ = self.solve(samples, origins, *linearised, np.ones(len(samples)))
+            linearised = self.margins(indices, targets, origins)
+            solutions, _ = self.solve(indices, origins, *linearised, np.ones(len(indices)))
             distances[:, rank] = np.linalg.norm(solutions - origins, axis=1)
         nearest = np.argsort(distances, axis=1, kind="stable")[:, :classes]
         targets = np.take_along_axis(candidates, nearest, axis=1)
         repeats = targets.shape[1]
-        return np.repeat(samples, repeats), targets.ravel(), np.repeat(origins, repeats, axis=0)
+        return np.repeat(indices, repeats), targets.ravel(), np.repeat(origins, repeats, axis=0)
 
-    def start_at_random(self, samples: np.ndarray, seed: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def start_at_random(self, indices: np.ndarray, seed: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """As ``start_from_image``, of searches from anywhere within the bounds for any class."""
         size = self.origins.shape[1]
-        draws = [np.random.default_rng((*seed, sample)).uniform(self.lower, self.upper, size) for sample in samples]
-        return samples, np.full(len(samples), -1), np.reshape(draws, (len(samples), size))
+        draws = [np.random.default_rng((*seed, index)).uniform(self.lower, self.upper, size) for index in indices]
+        return indices, np.full(len(indices), -1), np.reshape(draws, (len(indices), size))
 
-    def polish(self, samples: np.ndarray) -> None:
+    def polish(self, indices: np.ndarray) -> None:
         """Bisection between the image and its best adversarial."""
-        samples = samples[np.isfinite(self.distances[samples])]
-        if not len(samples):
-            return
-        origins, far = self.origins[samples], self.best[samples]
-        low, high = np.zeros((len(samples), 1)), np.ones((len(samples), 1))
-        for _ in range(_POLISH):
-            middle = (low + high) / 2
-            points = origins + middle * (far - origins)
-            adversarial = self._misclassified(samples, self.model.logits(self._images(points)))
-            self.keep(samples, points, adversarial)
-            low, high = np.where(adversarial[:, None], low, middle), np.where(adversarial[:, None], middle, high)
+        indices = indices[np.isfinite(self.distances[indices])]
+        adversarials = self.best.copy()
 
-    def _misclassified(self, samples: np.ndarray, logits: np.ndarray) -> np.ndarray:
+        def attempt(indices: np.ndarray, shares: np.ndarray) -> np.ndarray:
+            origins = self.origins[indices]
+            points = origins + shares[:, None] * (adversarials[indices] - origins)
+            adversarial = self._misclassified(indices, self.model.logits(self._images(points)))
+            self.keep(indices, points, adversarial)
+            return adversarial
+
+        bisect(attempt, indices, np.zeros(len(indices)), np.ones(len(indices)), _POLISH)
+
+    def _misclassified(self, indices: np.ndarray, logits: np.ndarray) -> np.ndarray:
         """Whether another class wins clearly: results lie on the boundary, where rounding differs with the batch."""
-        return _differences(logits, self.labels[samples]) > self._rounding(logits)
+        return find_margins(logits, self.labels[indices]) > self._rounding(logits)
 
     def _rounding(self, logits: np.ndarray) -> np.ndarray:
         return max(_ROUNDING, self.model.rounding) * np.max(np.abs(logits), axis=1)
@@ -221,49 +217,45 @@ class _Problem:
         return points.reshape(len(points), *self.shape)
 
 
-def _differences(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Largest other logit − logit of the label, [n]."""
-    is_label = one_hot(labels, logits.shape[1]) > 0
-    return np.max(np.where(is_label, -np.inf, logits), axis=1) - logits[is_label]
-
-
 def _search(
-    problem: _Problem, samples: np.ndarray, targets: np.ndarray, points: np.ndarray, max_iter: int, tolerance: float
+    problem: _Problem, indices: np.ndarray, targets: np.ndarray, points: np.ndarray, max_iter: int, tolerance: float
 ) -> None:
-    """Runs one search per row, all in step; ``problem`` keeps what they find.
+    """Runs all searches in step; ``problem`` keeps the nearest adversarials.
 
     Args:
         problem: whose samples they are.
-        samples: [m], of each search.
+        indices: [m], the sample of each search.
         targets: [m], class to reach, or −1 for any.
         points: [m, d], starts.
         max_iter: iterations at most.
         tolerance: share of the distance below which a step ends its search.
     """
-    origins, goals = problem.origins[samples], problem.goals[samples]
-    margins, gradients = problem.margins(samples, targets, points)
-    curvatures, weights = np.ones(len(samples)), np.zeros(len(samples))
+    origins, goals = problem.origins[indices], problem.goals[indices]
+    margins, gradients = problem.margins(indices, targets, points)
+    curvatures, weights = np.ones(len(indices)), np.zeros(len(indices))
     running = np.flatnonzero(np.any(gradients, axis=1))
     for _ in range(max_iter):
         if not len(running):
             break
         start, near, slope = points[running], margins[running], gradients[running]
-        trials, multipliers = problem.solve(samples[running], start, near, slope, curvatures[running])
+        tried, multipliers = problem.solve(indices[running], start, near, slope, curvatures[running])
         weights[running] = np.maximum(weights[running], 2 * multipliers)
-        found, slopes = problem.margins(samples[running], targets[running], trials)
+        tried_margins, slopes = problem.margins(indices[running], targets[running], tried)
 
         # The exact penalty here, as the linearised margin promises it at the trial point, and as it is there.
-        linear = near + np.sum(slope * (trials - start), axis=1)
-        penalties = [weights[running] * np.maximum(0, goals[running] - margin) for margin in (near, linear, found)]
-        here, there = (np.sum((x - origins[running]) ** 2, axis=1) / 2 for x in (start, trials))
-        promised, change = there + penalties[1] - here - penalties[0], there + penalties[2] - here - penalties[0]
+        linear = near + np.sum(slope * (tried - start), axis=1)
+        penalties = [
+            weights[running] * np.maximum(0, goals[running] - margin) for margin in (near, linear, tried_margins)
+        ]
+        old, new = (np.sum((x - origins[running]) ** 2, axis=1) / 2 for x in (start, tried))
+        promised, change = new + penalties[1] - old - penalties[0], new + penalties[2] - old - penalties[0]
         accepted = change <= _SUFFICIENT * promised
         moved = running[accepted]
-        points[moved], margins[moved], gradients[moved] = trials[accepted], found[accepted], slopes[accepted]
+        points[moved], margins[moved], gradients[moved] = tried[accepted], tried_margins[accepted], slopes[accepted]
         curvatures[running] *= np.where(accepted, 0.5, 4.0)
         curvatures[moved] = np.maximum(1, curvatures[moved])
 
-        lengths = np.linalg.norm(trials - start, axis=1)
+        lengths = np.linalg.norm(tried - start, axis=1)
         distances = np.linalg.norm(points[running] - origins[running], axis=1)
         done = (lengths <= tolerance * distances) & (margins[running] > 0)
         done |= (curvatures[running] > _STEEPEST) | ~np.any(gradients[running], axis=1)
@@ -299,11 +291,11 @@ def nearest_in_half_space(
     multipliers = np.zeros(len(origins))
     missing = np.maximum(needs, 0)
     for _ in range(origins.shape[1] + 1):
-        rows = missing > _EXACT * np.abs(needs)
-        if not np.any(rows):
+        left = missing > _EXACT * np.abs(needs)
+        if not np.any(left):
             break
-        slopes = np.sum(squares[rows] * (limits[rows] > multipliers[rows, None]), axis=1)
-        multipliers[rows] += np.where(slopes > 0, missing[rows] / np.where(slopes > 0, slopes, 1), 0)
-        reached = np.sum(squares[rows] * np.minimum(limits[rows], multipliers[rows, None]), axis=1)
-        missing[rows] = np.where(slopes > 0, needs[rows] - reached, 0)
+        slopes = np.sum(squares[left] * (limits[left] > multipliers[left, None]), axis=1)
+        multipliers[left] += np.where(slopes > 0, missing[left] / np.where(slopes > 0, slopes, 1), 0)
+        reached = np.sum(squares[left] * np.minimum(limits[left], multipliers[left, None]), axis=1)
+        missing[left] = np.where(slopes > 0, needs[left] - reached, 0)
     return np.clip(origins + multipliers[:, None] * normals, lower, upper), multipliers

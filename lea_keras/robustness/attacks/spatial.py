@@ -2,24 +2,18 @@
 
 import itertools
 import math
-from typing import Any
 
-import eagerpy as ep
 import numpy as np
 from eagerpy.tensor import JAXTensor, PyTorchTensor, TensorFlowTensor
 from foolbox.attacks.spatial_attack_transformations import rotate_and_shift
-from foolbox.distances import l2
-from foolbox.models import Model
 
 from lea_keras.checks import check_number, check_positive_int, fail
-from lea_keras.robustness.attacks.base import ImageAttack
-from lea_keras.robustness.attacks.pixels import image_channel_axis
-from lea_keras.robustness.attacks.trials import MAX_IMAGES, Trials
+from lea_keras.robustness.attacks.base import MAX_IMAGES, Batch, BatchAttack
 
 _Transformation = tuple[float, float, float]  # shift across columns and across rows, in pixels; rotation in degrees
 
 
-class SpatialSearch(ImageAttack):
+class SpatialSearch(BatchAttack):
     """The weakest shift and rotation that succeed (Engstrom et al. 2017, "A Rotation and a Translation Suffice").
 
     The transformations of foolbox's ``SpatialAttack`` on a grid: all combinations of a shift across columns, one across
@@ -42,8 +36,6 @@ class SpatialSearch(ImageAttack):
     Raises:
         ValueError: for an argument outside what is said above, images without four axes, or another backend.
     """
-
-    distance = l2
 
     def __init__(
         self,
@@ -75,39 +67,35 @@ class SpatialSearch(ImageAttack):
         shift, turn = self.max_translation or 1.0, self.max_rotation or 1.0
         return math.sqrt(((across / shift) ** 2 + (down / shift) ** 2 + (rotation / turn) ** 2) / 3)
 
-    def adversarials(self, model: Model, x: ep.Tensor, criterion: Any) -> ep.Tensor:
-        """Returns the images [n, …] of the weakest transformation found; those that found none as they came."""
-        trials = Trials(model, x, criterion, self.max_images)
-        first = image_channel_axis(trials) == 1
-        left, original = trials.running(), x.numpy()
-        result = original.copy()
+    def search(self, batch: Batch, results: np.ndarray) -> None:
+        first = batch.channel_axis() == 1
+        left, original = batch.running(), results.copy()
         for group in self.groups():
             if not len(left):
                 break
-            closest = np.full(len(x), np.inf)
+            closest = np.full(len(results), np.inf)
             together = max(1, self.max_images // len(left))  # transformations in one call
             for start in range(0, len(group), together):
                 tried = group[start : start + together]
-                rows = np.tile(left, len(tried))
-                images = np.concatenate([_transform(trials, left, one, first) for one in tried])
-                for part in trials.batches(len(rows)):
-                    fooled = trials.fooled(rows[part], trials.tensor(images[part]))
-                    for row, image in zip(rows[part][fooled], images[part][fooled], strict=True):
-                        distance = float(np.sum(np.square(image - original[row], dtype=np.float64)))
-                        if distance < closest[row]:
-                            closest[row], result[row] = distance, image
+                indices = np.tile(left, len(tried))
+                images = np.concatenate([_transform(batch, left, one, first) for one in tried])
+                for part in batch.parts(len(indices)):
+                    adversarial = batch.is_adversarial(indices[part], images[part])
+                    for index, image in zip(indices[part][adversarial], images[part][adversarial], strict=True):
+                        distance = float(np.sum(np.square(image - original[index], dtype=np.float64)))
+                        if distance < closest[index]:
+                            closest[index], results[index] = distance, image
             left = left[np.isinf(closest[left])]
-        return trials.tensor(result)
 
 
-def _transform(trials: Trials, rows: np.ndarray, transformation: _Transformation, channels_first: bool) -> np.ndarray:
+def _transform(batch: Batch, indices: np.ndarray, transformation: _Transformation, channels_first: bool) -> np.ndarray:
     """These samples [m, …], transformed and within the bounds."""
-    x = trials.x[rows]
+    x = batch.x[indices]
     if isinstance(x, JAXTensor):
         images = np.moveaxis(x.numpy(), 1, -1) if channels_first else x.numpy()
         images = rotated_and_shifted(images, *transformation)
         images = np.moveaxis(images, -1, 1) if channels_first else images
-        return np.clip(images, *trials.bounds)
+        return np.clip(images, *batch.bounds)
     if not isinstance(x, (TensorFlowTensor, PyTorchTensor)):
         allowed = "tensors of TensorFlow or PyTorch, which foolbox can transform, or of JAX"
         raise fail("inputs", allowed, type(x.raw).__name__)
@@ -118,7 +106,7 @@ def _transform(trials: Trials, rows: np.ndarray, transformation: _Transformation
     x = rotate_and_shift(x.float32(), translation=(across, down), rotation=rotation)
     if wants_first != channels_first:
         x = x.transpose((0, 2, 3, 1) if wants_first else (0, 3, 1, 2))
-    return x.clip(*trials.bounds).numpy()
+    return x.clip(*batch.bounds).numpy()
 
 
 def rotated_and_shifted(images: np.ndarray, across: float, down: float, rotation: float) -> np.ndarray:
