@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-from lea_keras.layers.lea import forward_pass
+from lea_keras.layers.scope import forward_pass
 from lea_keras.utils import slices
 
 _SMALLEST = 8  # images that the compiler is asked for at least
