@@ -1,4 +1,4 @@
-"""Which tests run under which backend, and why the others do not.
+"""Test files that run under another backend, and why the others do not.
 
 `pytest` alone runs everything under TensorFlow, and `test_on_jax.py` runs the files in `ON_JAX` once more in processes
 of their own, under JAX and without TensorFlow. `KERAS_BACKEND=jax pytest` does the same directly.

@@ -1,4 +1,4 @@
-"""What the tests of command lines share: what they say, and what they leave behind."""
+"""Checks that the tests of command lines share: of what those say, and of what they leave behind."""
 
 
 def the_line(capsys, start=""):

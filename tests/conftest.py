@@ -1,4 +1,4 @@
-"""What every test starts from: a quiet backend, two logical devices, seeds set, no state left by the test before."""
+"""Start of every test: a quiet backend, two logical devices, seeds set, no state left by the test before."""
 
 import gc
 import os

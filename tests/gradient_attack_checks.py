@@ -1,4 +1,4 @@
-"""What every gradient-based attack of this package must do, whatever its algorithm; and models to attack."""
+"""Checks of every gradient-based attack of this package, whatever its algorithm; and models to attack."""
 
 import eagerpy as ep
 import foolbox

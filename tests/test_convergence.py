@@ -1,4 +1,4 @@
-"""What training reaches: the exact optimum where there is one, and less error than PCA where there is none."""
+"""Ends of training: the exact optimum where there is one, and less error than PCA where there is none."""
 
 import os
 import pathlib

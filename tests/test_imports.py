@@ -1,4 +1,4 @@
-"""Which module may import which, what stays lazy, and the public names."""
+"""Order of imports between rooms, laziness of heavy ones, and the public names."""
 
 import ast
 import os

@@ -1,4 +1,4 @@
-"""What autoencoders are trained on, against hand-worked examples and NumPy loops."""
+"""Losses of autoencoders against hand-worked examples and NumPy loops."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""How well windows are reconstructed: RLN and confidence, against hand-worked examples and what must hold always."""
+"""Measures of reconstruction: RLN and confidence, against hand-worked examples and what must hold always."""
 
 import keras
 import numpy as np

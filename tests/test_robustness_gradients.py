@@ -1,4 +1,4 @@
-"""What attacks ask of a foolbox model: logits, gradients of any objective, and labels from a criterion."""
+"""Questions of attacks to a foolbox model: logits, gradients of any objective, and labels from a criterion."""
 
 import eagerpy as ep
 import foolbox

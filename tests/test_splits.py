@@ -1,4 +1,4 @@
-"""Which samples make a split: the validation part against counting, and what must not move with it."""
+"""Samples of a split: the validation part against counting, and what must not move with it."""
 
 import numpy as np
 import pytest

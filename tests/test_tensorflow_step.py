@@ -1,4 +1,4 @@
-"""What the training step on TensorFlow computes, by counting the operations in its traced graph."""
+"""Operations of the training step on TensorFlow, counted in its traced graph."""
 
 import collections
 import re
