@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import lea_keras
+import models
 from experiments import config as names
 from experiments import networks
 from experiments.config import CONFIGS, IMAGE_SIZES, MODELS, RunConfig
@@ -263,3 +264,35 @@ def test_mixed_precision_ends_in_float32_and_leaves_the_policy_alone(mixed_preci
     assert keras.mixed_precision.dtype_policy().name == "float32"
     assert model.layers[1].compute_dtype == mixed_precision
     assert model.output.dtype == "float32"
+
+
+def test_networks_are_functions_of_plain_arguments():
+    """As a notebook calls them: without a run or a configuration."""
+    model = models.cnn_lea(
+        (16, 16, 1), classes=3, autoencoder="k_sparse", window_size=4, filters=(2, 3), code_length=5, k=2
+    )
+    assert isinstance(model, lea_keras.LEAModel) and model.optimization == "alternate" and model.name == "cnn_lea"
+    assert [lea.autoencoder.k for lea in model.lea_layers] == [2, 2]
+    assert [tuple(lea.output.shape) for lea in model.lea_layers] == [(None, 8, 8, 5), (None, 4, 4, 5)]
+    assert model(np.zeros((2, 16, 16, 1))).shape == (2, 3)
+    for name in MODELS:  # one default each, that of the thesis, here and on the command line
+        config = CONFIGS[name].replace(dataset="mnist")
+        plain, built = getattr(models, name)((28, 28, 1), 10), networks.build(config, (28, 28, 1), 10, STEPS)
+        assert [layer.name for layer in plain.layers] == [layer.name for layer in built.layers]
+        assert plain.output_shape == built.output_shape and plain.count_params() == built.count_params()
+        assert getattr(plain, "optimization", None) == getattr(built, "optimization", None)
+
+
+def test_each_lea_of_a_network_has_an_autoencoder_of_its_own():
+    given = lea_keras.VariationalAutoencoder(code_length=3, beta=0.25)
+    first, second = models.cnn_lea((16, 16, 1), 3, autoencoder=given).lea_layers
+    assert len({id(given), id(first.autoencoder), id(second.autoencoder)}) == 3
+    assert first.autoencoder.beta == second.autoencoder.beta == 0.25
+    with pytest.raises(
+        ValueError, match="Argument `code_length` must be left out .* Received: autoencoder=Variational"
+    ):
+        models.lea_fc((16, 16, 1), 3, autoencoder=given, code_length=4)
+    with pytest.raises(
+        ValueError, match="Argument `loss_weight` must be 0 for decoder_free. Received: loss_weight=0.5"
+    ):
+        models.decoder_free((16, 16, 1), 3, loss_weight=0.5)
