@@ -199,6 +199,11 @@ except ModuleNotFoundError as error:
     assert done.stdout == "No module named 'lea_keras.layr'\n", done.stderr
 
 
+def test_every_folder_is_a_package():
+    """Without its ``__init__.py`` a folder can be imported here and is missing where the package is installed."""
+    assert {path.parent for path in FILES} == {path.parent for path in PACKAGE.rglob("__init__.py")}
+
+
 def test_one_version():
     text = (PACKAGE / "version.py").read_text(encoding="utf-8")
     assert f'__version__ = "{lea_keras.__version__}"' in text
