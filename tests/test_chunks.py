@@ -314,6 +314,25 @@ def test_coders_with_state_are_refused(layer):
         lea.build((None, 8, 8, 1))
 
 
+class Noisy(layers.Layer):
+    """An encoder that is itself what has state, and not a layer inside it."""
+
+    def __init__(self):
+        super().__init__()
+        self.noise = keras.random.SeedGenerator(0)
+
+    def call(self, windows):
+        features = keras.ops.reshape(windows, (-1, 4))
+        return features + keras.random.normal(keras.ops.shape(features), seed=self.noise)
+
+
+@once
+def test_an_encoder_with_state_of_its_own_is_refused():
+    lea = make_lea(window_size=2, encoder=Noisy(), chunk_windows=4)
+    with pytest.raises(ValueError, match=r"state of its own, which chunks would change. Layer 'noisy' has some."):
+        lea.build((None, 8, 8, 1))
+
+
 def test_frozen_coders_have_no_state():
     lea = make_lea(chunk_windows=4)
     lea.trainable = False

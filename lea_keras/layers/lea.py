@@ -10,7 +10,7 @@ from lea_keras import autoencoders
 from lea_keras.autoencoders import coders
 from lea_keras.autoencoders.base import Report
 from lea_keras.checks import check_number, fail
-from lea_keras.hooks import has_state, sublayers
+from lea_keras.hooks import has_state, layers_of, sublayers
 from lea_keras.layers import chunking, scope
 from lea_keras.version import PACKAGE
 from lea_keras.windows import Windows, check_window_fits, check_windowing, grid
@@ -180,7 +180,7 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
 
     def _check_stateless(self) -> None:
         for coder in (self.autoencoder.encoder, self.autoencoder.decoder):
-            for part in sublayers(coder):
+            for part in layers_of(coder):
                 if has_state(part):
                     allowed = "None for an encoder or decoder with state of its own, which chunks would change"
                     raise fail("chunk_windows", allowed, self.chunk_windows, f"Layer {part.name!r} has some.")
