@@ -218,7 +218,7 @@ class Chunked:
 
             start = [ops.zeros_like(value) for value in values]
             shape = (strips.chunk if isinstance(strips.chunk, int) else None, *padded.shape[2:])
-            shape = (shape[0], strips.window_size[0], *shape[1:])
+            shape = (shape[0], self.windows.window_size[0], *shape[1:])
             gradients, (pixels,) = autodiff.scan(body, start, strips.chunks, [(shape, padded.dtype)])
             pixels = ops.reshape(pixels, (-1, *ops.shape(pixels)[2:]))[: strips.count]  # [count, wh, width, c]
             _, _, (images,) = autodiff.vjp(lambda images: (strips.all_pixels(images), ()), [images], pixels)

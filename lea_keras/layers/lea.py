@@ -105,13 +105,13 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
     def call(self, images: Any, training: bool = False) -> Any:
         if self.data_format == "channels_first":
             images = ops.transpose(images, (0, 2, 3, 1))  # [b, c, h, w] -> [b, h, w, c]
-        current = scope.current()
-        blockwise = current is not None and current.blockwise
-        windows = Windows(images, self.window_size, self.strides, self.padding, blockwise)
-        if not (self.loss_weight if current is None else current.decode and (self.loss_weight or current.inspect)):
+        around = scope.current()
+        current = scope.Scope(decode=True) if around is None else around
+        windows = Windows(images, self.window_size, self.strides, self.padding, current.blockwise)
+        if not (current.decode and (self.loss_weight or current.inspect)):
             codes = self._encode(windows, training, current)
-        elif current is None:
-            codes = self._add_loss(self._measure(windows, training, self._is_first(), scope.Scope()))
+        elif around is None:
+            codes = self._add_loss(self._measure(windows, training, self._is_first(), current))
         else:
             codes = self._report(windows, training, current)
         code_maps = windows.as_maps(codes)
@@ -119,17 +119,17 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
             code_maps = ops.transpose(code_maps, (0, 3, 1, 2))  # [b, code_length, rows, columns]
         return ops.cast(code_maps, self.compute_dtype)  # the autoencoder may have a dtype policy of its own
 
-    def _encode(self, windows: Windows, training: bool, current: scope.Scope | None) -> Any:
+    def _encode(self, windows: Windows, training: bool, current: scope.Scope) -> Any:
         """Codes [n, code_length]."""
-        if current is not None and self.loss_weight:
+        if self.loss_weight:
             current.counted()
         autoencoder = self.autoencoder
         if chunking.encodes_in_chunks(autoencoder, windows, self.chunk_windows):
             of_decoder = {id(variable) for variable in autoencoder.decoder.variables}
             mine = [variable for variable in self.trainable_variables if id(variable) not in of_decoder]
             # Where a training step only encodes, encoders stay fixed.
-            return self._chunked(windows, training, mine if current is None or current.decode else ()).codes()
-        if current is None or id(self) not in current.kept:
+            return self._chunked(windows, training, mine if current.decode else ()).codes()
+        if id(self) not in current.kept:
             return autoencoder.encode(windows.flat, training)
         features = autoencoder.features(windows.flat, training)
         current.kept[id(self)].append(Report(None, None, {}, features=features, windows=windows))

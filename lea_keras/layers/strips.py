@@ -15,28 +15,19 @@ class Strips(NamedTuple):
     """The rows of windows of images, and how they are taken in chunks.
 
     Attributes:
-        window_size: (rows, columns) of a window.
-        strides: (rows, columns).
-        grids: how windows lie along either side.
+        laid: the windows, with their grid.
         count: rows of windows in all images.
         chunk: rows of windows in a chunk.
     """
 
-    window_size: tuple[int, int]
-    strides: tuple[int, int]
-    grids: tuple[Grid, Grid]
+    laid: Windows
     count: Any
     chunk: Any
 
     @property
-    def rows(self) -> Any:
-        """Rows of windows in an image."""
-        return self.grids[0].count
-
-    @property
     def columns(self) -> Any:
         """Windows in a row."""
-        return self.grids[1].count
+        return self.laid.columns
 
     @property
     def chunks(self) -> Any:
@@ -50,26 +41,26 @@ class Strips(NamedTuple):
 
     def padded(self, images: Any) -> Any:
         """Images [b, h, w, c] with as many pixels on each side as windows cover: [b, height, width, c]."""
-        sizes = zip(self.grids, self.window_size, self.strides, strict=True)
-        return fit(images, self.grids, [(side.count - 1) * stride + window for side, window, stride in sizes])
+        sizes = zip(self.laid.grids, self.laid.window_size, self.laid.strides, strict=True)
+        return fit(images, self.laid.grids, [(side.count - 1) * stride + window for side, window, stride in sizes])
 
     def pixels(self, images: Any, chosen: Any) -> Any:
         """The pixels below some rows of windows of padded images: [chunk, wh, width, c]."""
         _, height, width, channels = sides(images)
         lines = ops.reshape(images, (-1, width, channels))  # [b, height, width, c] -> [b·height, width, c]
-        first = (chosen // self.rows) * height + (chosen % self.rows) * self.strides[0]
-        return ops.take(lines, first[:, None] + ops.arange(self.window_size[0], dtype="int32"), axis=0)
+        first = (chosen // self.laid.rows) * height + (chosen % self.laid.rows) * self.laid.strides[0]
+        return ops.take(lines, first[:, None] + ops.arange(self.laid.window_size[0], dtype="int32"), axis=0)
 
     def windows(self, pixels: Any) -> Any:
         """Windows [chunk·columns, wh, ww, c] of such pixels."""
-        strides = (self.window_size[0], self.strides[1])
-        grids = (Grid(1, 0, 0), grid(sides(pixels)[2], self.window_size[1], self.strides[1], "valid"))
-        windows = cut(pixels, self.window_size, strides, grids)  # [chunk, 1, columns, wh, ww, c]
+        (height, width), stride = self.laid.window_size, self.laid.strides[1]
+        grids = (Grid(1, 0, 0), grid(sides(pixels)[2], width, stride, "valid"))
+        windows = cut(pixels, (height, width), (height, stride), grids)  # [chunk, 1, columns, wh, ww, c]
         return ops.reshape(windows, (-1, *windows.shape[3:]))
 
     def all_pixels(self, images: Any) -> Any:
         """``pixels`` of all rows of windows of images [b, h, w, c], [count, wh, width, c], with a quick gradient."""
-        return cut_rows(self.padded(images), self.window_size[0], self.strides[0])
+        return cut_rows(self.padded(images), self.laid.window_size[0], self.laid.strides[0])
 
 
 def lay_strips(windows: Windows, chunk_windows: int) -> Strips:
@@ -78,7 +69,7 @@ def lay_strips(windows: Windows, chunk_windows: int) -> Strips:
     count = sides(windows.images)[0] * windows.rows
     chunks = _ceil(count, _at_least_one(chunk_windows // windows.columns))
     chunk = _at_least_one(_ceil(count, _at_least_one(chunks)))
-    return Strips(windows.window_size, windows.strides, windows.grids, count, chunk)
+    return Strips(windows, count, chunk)
 
 
 def _at_least_one(number: Any) -> Any:
