@@ -1,5 +1,6 @@
 """Private hooks of Keras: what its public interface has no name for, each in one function, and named nowhere else."""
 
+import concurrent.futures
 from typing import Any
 
 import keras
@@ -36,3 +37,15 @@ def functional_graph(model: keras.Model) -> Any:
     """Returns the functional model that has a model's graph: inside a Sequential one, else the model itself; None in a
     Sequential model that is not built."""
     return getattr(model, "_functional", model)
+
+
+def build_metrics(model: keras.Model, y: Any, y_pred: Any) -> None:
+    """Builds the metrics that a model was compiled with by name, which Keras does when it first updates them.
+
+    In a thread of its own, in which no graph is being traced: one in which variables are made is traced twice, and the
+    second time takes as long as the first.
+    """
+    metrics = model._compile_metrics
+    if metrics is not None and not metrics.built:
+        with concurrent.futures.ThreadPoolExecutor(1) as thread:
+            thread.submit(metrics.build, y, y_pred).result()

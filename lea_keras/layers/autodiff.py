@@ -85,7 +85,9 @@ def with_gradient(
 
         @tf.custom_gradient
         def wrapped(*arguments: Any) -> tuple[Any, Any]:
-            return function(*arguments), lambda *upstream: gradient(arguments, upstream)
+            # Tapes would build the gradients of all loops in here, which nothing asks for.
+            results = function(*(tf.stop_gradient(argument) for argument in arguments))
+            return results, lambda *upstream: gradient(arguments, upstream)
 
         return wrapped
     if keras.backend.backend() == "jax":

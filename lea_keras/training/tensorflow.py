@@ -4,6 +4,7 @@ from typing import Any
 
 import keras
 
+from lea_keras.hooks import build_metrics
 from lea_keras.layers.scope import Scope
 from lea_keras.training import trainer
 from lea_keras.training.schedule import Phase
@@ -49,6 +50,7 @@ def train_step(model: Any, data: Any) -> dict[str, Any]:
         for optimizer, pairs in updates:
             if pairs:
                 optimizer.apply_gradients(pairs)
+    _build_metrics(model, y, y_pred)
     return model._report(x, y, y_pred, sample_weight, main_loss, reports, replicas)
 
 
@@ -62,7 +64,15 @@ def test_step(model: Any, data: Any) -> dict[str, Any]:
         y_pred = model(x, training=False)
     main_loss = model._main_loss(x, y, y_pred, sample_weight, training=False)
     replicas = model.distribute_strategy.num_replicas_in_sync
+    _build_metrics(model, y, y_pred)
     return model._report(x, y, y_pred, sample_weight, main_loss, current.reports, replicas)
+
+
+def _build_metrics(model: Any, y: Any, y_pred: Any) -> None:
+    import tensorflow as tf
+
+    if not tf.executing_eagerly() and not tf.distribute.has_strategy():  # where there is one, Keras has built them
+        build_metrics(model, y, y_pred)
 
 
 def _forward(model: Any, x: Any, phase: Phase, before: Scope | None) -> tuple[Any, Scope]:
