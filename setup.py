@@ -32,7 +32,14 @@ setup(
         "scipy>=1.11,<2",
     ],
     extras_require={
-        "test": ["pytest>=8.0", "pytest-xdist>=3.6", "hypothesis>=6.100", "ruff>=0.5", "jax>=0.7"],
+        "test": [
+            "pytest>=8.0",
+            "pytest-xdist>=3.6",
+            "hypothesis>=6.100",
+            "ruff>=0.5",
+            "basedpyright>=1.30",  # pyright with its Node; the package "pyright" downloads that at its first run
+            "jax>=0.7",
+        ],
         "jax": ["jax>=0.7"],
         "gpu": ["tensorflow[and-cuda]>=2.21"],
     },

@@ -1,7 +1,7 @@
 """The Locally Embedded Autoencoder (LEA) for Keras 3."""
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lea_keras.environment import import_matplotlib
 
@@ -51,10 +51,17 @@ __all__ = [
 _LATER = ("callbacks", "plots", "probes", "robustness")
 
 
-def __getattr__(name: str) -> Any:
-    if name in _LATER or name in moved.MOVED:
-        return importlib.import_module(f"lea_keras.{name}")
-    raise AttributeError(f"module 'lea_keras' has no attribute {name!r}")
+if TYPE_CHECKING:
+    from lea_keras import callbacks as callbacks
+    from lea_keras import plots as plots
+    from lea_keras import probes as probes
+    from lea_keras import robustness as robustness
+else:  # a type checker that saw this function would take any name for one of the package's
+
+    def __getattr__(name: str) -> Any:
+        if name in _LATER or name in moved.MOVED:
+            return importlib.import_module(f"lea_keras.{name}")
+        raise AttributeError(f"module 'lea_keras' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -206,13 +206,14 @@ def _check_encodes_as_ours(lea: LocallyEmbeddedAutoencoder) -> None:
 def _image_size(lea: LocallyEmbeddedAutoencoder) -> tuple[int | None, int | None]:
     """(h, w) of a LEA's images wherever it is used; a side that is unknown or not always the same is None."""
     shapes = [lea._spatial(tensors[0].shape) for tensors in inputs_of_calls(lea)]
-    return tuple(sizes[0] if len(set(sizes)) == 1 else None for sizes in zip(*shapes, strict=True))
+    height, width = (sizes[0] if len(set(sizes)) == 1 else None for sizes in zip(*shapes, strict=True))
+    return height, width
 
 
 def _is_elementwise(activation: Any) -> bool:
     """Whether an activation treats every value by itself (softmax does not)."""
     values = np.linspace(-2.0, 2.0, 6, dtype="float32").reshape(2, 3)
-    results = [ops.convert_to_numpy(activation(ops.convert_to_tensor(x))) for x in (values, values.reshape(1, 6))]
+    results = [_numpy(activation(ops.convert_to_tensor(x))) for x in (values, values.reshape(1, 6))]
     return np.allclose(results[0].reshape(1, 6), results[1])
 
 
@@ -225,7 +226,7 @@ def _keep_largest(codes: Any, autoencoder: Autoencoder) -> Any:
     """k-sparse: zeros all but the ⌊a·k⌋ largest values on the last axis, as ``KSparseAutoencoder`` does."""
     if not isinstance(autoencoder, KSparseAutoencoder) or autoencoder.inference_k == autoencoder.code_length:
         return codes
-    _, indices = ops.top_k(codes, autoencoder.inference_k)  # [b, rows, columns, kept]
+    indices = ops.top_k(codes, autoencoder.inference_k)[1]  # [b, rows, columns, kept]
     return codes * ops.sum(ops.one_hot(indices, autoencoder.code_length, dtype=codes.dtype), axis=-2)
 
 
@@ -246,7 +247,7 @@ def _convolve(lea: LocallyEmbeddedAutoencoder, images: Any) -> Any:
         )
         maps = convolution(maps)
         # A flat window is in the order rows, columns, channels: [wh·ww·c, n] -> [wh, ww, c, n].
-        convolution.set_weights([stage.kernel.reshape(convolution.kernel.shape), stage.bias])
+        convolution.set_weights([stage.kernel.reshape(*window_size, -1, stage.kernel.shape[1]), stage.bias])
         window_size, strides = (1, 1), (1, 1)
     return maps
 
@@ -259,9 +260,7 @@ def _stages(autoencoder: Autoencoder) -> list[_Stage]:
         values = int(np.prod(shape))
         kernel = widen(convolution.kernel)[0]
         units = ops.reshape(ops.eye(values, dtype=kernel.dtype), (values, *shape))  # an image for every window value
-        matrix = ops.convert_to_numpy(
-            ops.conv(units, kernel, convolution.strides, "same", _LAST)
-        )  # [values, rows, columns, K]
+        matrix = _numpy(ops.conv(units, kernel, convolution.strides, "same", _LAST))  # [values, rows, columns, K]
         shape = matrix.shape[1:]
         bias = np.tile(_numpy(convolution.bias), shape[0] * shape[1])
         stages.append(_Stage(convolution.name, matrix.reshape(values, -1), bias, convolution))

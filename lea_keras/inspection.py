@@ -117,7 +117,7 @@ def _by_name(largest: float | Mapping[str, float] | None, names: Iterable[str]) 
 
 def _inspection(report: Report, bins: int, largest: float | None) -> Inspection:
     layer, images = report.layer, ops.cast(report.windows.images, "float32")
-    batch, height, width, channels = images.shape
+    batch, height, width, channels = report.windows.images.shape
     grid = (batch, report.windows.rows, report.windows.columns)
     true_windows = ops.cast(report.windows.flat, "float32")
     reconstructions = ops.cast(report.reconstructions, "float32")

@@ -19,7 +19,7 @@ def wide_dtype(*dtypes: Any) -> str:
 
 def widen(*values: Any) -> tuple[Any, ...]:
     """Tensors of these values, all cast to the ``wide_dtype`` of theirs."""
-    tensors = [ops.convert_to_tensor(value) for value in values]
+    tensors: list[Any] = [ops.convert_to_tensor(value) for value in values]
     dtype = wide_dtype(*(tensor.dtype for tensor in tensors))
     return tuple(ops.cast(tensor, dtype) for tensor in tensors)
 
@@ -39,7 +39,7 @@ def window_errors(windows: Any, reconstructions: Any) -> Any:
     # The gradient of a square, 2·difference, takes two runs through memory, which costs as much as all the rest here.
     # That of a product with a constant takes one, and its factor of 2 belongs on the small sums.
     halves = ops.sum(difference * ops.stop_gradient(difference), axis=tuple(range(1, len(difference.shape))))
-    return 2.0 * halves - ops.stop_gradient(halves)
+    return halves * 2.0 - ops.stop_gradient(halves)
 
 
 def window_mean(values: Any) -> Any:
@@ -109,7 +109,7 @@ def ramp(step: Any, final: float, steps: int, dtype: str = "float32") -> Any:
     """
     if not steps:
         return ops.convert_to_tensor(final, dtype)
-    return final * ops.minimum(ops.cast(step, dtype) / steps, 1.0)
+    return ops.minimum(ops.cast(step, dtype) / steps, 1.0) * final
 
 
 def capacity_penalty(kl: Any, capacity: Any, gamma: float) -> Any:
@@ -124,4 +124,4 @@ def capacity_penalty(kl: Any, capacity: Any, gamma: float) -> Any:
         Scalar, at least 0, float32 or wider.
     """
     kl, capacity = widen(kl, capacity)
-    return gamma * ops.abs(kl - capacity)
+    return ops.abs(kl - capacity) * gamma

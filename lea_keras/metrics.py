@@ -64,7 +64,7 @@ def normalized(rl: Any, values: int, smallest: Any, largest: Any) -> Any:
 
 def _span(smallest: Any, largest: Any) -> Any:
     """max − min, but never below float32's rounding of the values: dividing by less would blow up noise."""
-    rounding = 1.2e-7 * ops.maximum(ops.abs(smallest), ops.abs(largest))
+    rounding = ops.maximum(ops.abs(smallest), ops.abs(largest)) * 1.2e-7
     return ops.maximum(largest - smallest, ops.maximum(rounding, 1e-18))  # whose square is still a number
 
 
@@ -89,6 +89,8 @@ def reconstruction_confidence(windows: Any, reconstructions: Any, largest: Any =
 
 class _Accumulated(keras.metrics.Metric):
     """A Keras metric made of sums, float32 or wider whatever Keras' ``floatx`` or the metric's own dtype."""
+
+    count: keras.Variable
 
     def _add(self, name: str, shape: tuple[int, ...] = (), initializer: Any = "zeros") -> Any:
         return self.add_variable(shape=shape, initializer=initializer, dtype=wide_dtype(self.dtype), name=name)

@@ -84,8 +84,8 @@ class Autoencoder(layers.Layer):
     def __init__(
         self,
         code_length: int = 10,
-        encoder: Any = "fc",
-        decoder: Any = "fc",
+        encoder: str | layers.Layer | dict[str, Any] = "fc",
+        decoder: str | layers.Layer | dict[str, Any] = "fc",
         kernels: int = 32,
         kernel_size: int = 4,
         conv_strides: int = 2,
@@ -105,14 +105,15 @@ class Autoencoder(layers.Layer):
         self._quantization: dict[str, Any] = {}
         self._encoder_name = encoder if isinstance(encoder, str) else None
         self._decoder_name = decoder if isinstance(decoder, str) else None
-        self.encoder = coders.get_encoder(encoder, **arguments)
-        self.decoder = coders.get_decoder(decoder, **arguments)
+        # Of any class: a subclass reads what its own coders have and other layers have not.
+        self.encoder: Any = coders.get_encoder(encoder, **arguments)
+        self.decoder: Any = coders.get_decoder(decoder, **arguments)
 
     def build(self, windows_shape: Any) -> None:
         windows_shape = (None, *windows_shape[1:])
         if len(windows_shape) != 4 or None in windows_shape[1:]:
             raise fail("windows_shape", "(n, rows, columns, channels), all known but n", windows_shape)
-        self.windows_shape = windows_shape
+        self.windows_shape: tuple[Any, ...] = windows_shape
         features_shape = self._shape_after(self.encoder, windows_shape)
         if len(features_shape) != 2 or features_shape[1] is None:
             raise fail("encoder", "a layer that returns flat features [n, features]", features_shape)

@@ -5,7 +5,7 @@ Glorot-uniform, biases zero; the decoders' last layer is linear (3.1.2). ``activ
 another one, for example ``"linear"`` to compare with PCA.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import keras
 from keras import layers, ops
@@ -43,11 +43,15 @@ def conv_reductions(window_size: tuple[int, int], kernel_size: int, strides: int
 def reduced_size(window_size: tuple[int, int], kernel_size: int, strides: int) -> tuple[int, int]:
     """f: the size that is left after the convolutions, per side (Eq. 3.4)."""
     factor = strides ** conv_reductions(window_size, kernel_size, strides)
-    return tuple(-(-size // factor) for size in window_size)
+    rows, columns = (-(-size // factor) for size in window_size)
+    return rows, columns
 
 
 class _ConvolutionArguments:
     """Checks and holds the arguments that the three convolutional coders share."""
+
+    conv_strides: int  # of those that have n convolutions
+    dtype_policy: Any  # of the layer that this class is a part of
 
     def _set_arguments(self, kernels: int, kernel_size: int, activation: Any) -> None:
         self.kernels = check_positive_int("kernels", kernels)
@@ -168,7 +172,7 @@ class Decoder(layers.Layer):
     """
 
     def build(self, codes_shape: Any, windows_shape: Any) -> None:
-        self.windows_shape = (None, *windows_shape[1:])
+        self.windows_shape: tuple[Any, ...] = (None, *windows_shape[1:])
         self.build_layers((None, codes_shape[-1]))
 
     def build_layers(self, codes_shape: tuple[Any, ...]) -> None:
@@ -301,8 +305,8 @@ class SpatialBroadcastDecoder(_ConvolutionArguments, Decoder):
         tiles = ops.tile(codes[:, None, None, :], (1, rows, columns, 1))  # [n, wh, ww, code_length]
         dtype = wide_dtype(codes.dtype)
         y, x = (ops.linspace(-1.0, 1.0, size, dtype=dtype) for size in (rows, columns))
-        y, x = ops.meshgrid(y, x, indexing="ij")
-        coordinates = ops.cast(ops.stack([x, y], axis=-1), codes.dtype)  # [wh, ww, 2]
+        grids = ops.meshgrid(y, x, indexing="ij")
+        coordinates = ops.cast(ops.stack([grids[1], grids[0]], axis=-1), codes.dtype)  # [wh, ww, 2]
         coordinates = ops.broadcast_to(coordinates, (ops.shape(codes)[0], rows, columns, 2))
         maps = ops.concatenate([tiles, coordinates], axis=-1)  # [n, wh, ww, code_length + 2]
         for layer in self.convolutions:
@@ -355,7 +359,7 @@ def _get(argument: str, registry: dict[str, type], identifier: Any, arguments: d
 
 def unbuilt_config(layer: layers.Layer) -> dict[str, Any]:
     """A layer's config without the shapes it was built for, so that what holds it decides them anew."""
-    config = keras.saving.serialize_keras_object(layer)
+    config = cast("dict[str, Any]", keras.saving.serialize_keras_object(layer))  # a layer's is never anything else
     config.pop("build_config", None)
     return config
 

@@ -57,7 +57,7 @@ class KSparseAutoencoder(Autoencoder):
     def encode_features(self, features: Any, noise: Any, training: bool) -> tuple[Any, dict[str, Any]]:
         codes = self.code(features)
         kept = self.k if training else self.inference_k
-        _, indices = ops.top_k(codes, kept)  # [n, kept]
+        indices = ops.top_k(codes, kept)[1]  # [n, kept]
         mask = ops.sum(ops.one_hot(indices, self.code_length, dtype=codes.dtype), axis=1)  # [n, code_length]
         return codes * mask, {}
 
@@ -125,7 +125,8 @@ class VariationalAutoencoder(Autoencoder):
             ops.concatenate([ops.cast(weight, features.dtype) for weight in weights], axis=-1)
             for weights in ((self.mean.kernel, self.log_std.kernel), (self.mean.bias, self.log_std.bias))
         )
-        return tuple(ops.split(ops.matmul(features, kernel) + bias, 2, axis=-1))  # [n, 2·code_length]
+        halves = ops.split(ops.matmul(features, kernel) + bias, 2, axis=-1)  # of [n, 2·code_length]
+        return halves[0], halves[1]
 
     def draw_noise(self, count: Any, training: bool) -> Any:
         if not training:

@@ -58,6 +58,8 @@ class RunCheckpoint(keras.callbacks.Callback):
         UserWarning: where the file system has no locks.
     """
 
+    model: keras.Model  # set by Keras before any of its calls
+
     def __init__(self, run_dir: str | os.PathLike[str], lock: bool = True) -> None:
         super().__init__()
         self.run_dir = pathlib.Path(check_path("run_dir", run_dir))

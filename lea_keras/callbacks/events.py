@@ -54,7 +54,9 @@ class EventFile:
     def image(self, tag: str, pixels: np.ndarray, step: int) -> None:
         """Adds an image, uint8 [rows, columns, 3]."""
         from PIL import Image
-        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        # Its classes are made when it is imported.
+        from tensorboard.compat.proto.summary_pb2 import Summary  # pyright: ignore[reportAttributeAccessIssue]
         from tensorboard.plugins.image.metadata import create_summary_metadata
         from tensorboard.util.tensor_util import make_tensor_proto
 
@@ -95,7 +97,8 @@ def _name() -> str:
 
 def _record(**fields: Any) -> bytes:
     """An event as it stands in a file: with its length and checksums."""
-    from tensorboard.compat.proto.event_pb2 import Event
+    # Its classes are made when it is imported.
+    from tensorboard.compat.proto.event_pb2 import Event  # pyright: ignore[reportAttributeAccessIssue]
     from tensorboard.summary.writer.record_writer import RecordWriter
 
     record = io.BytesIO()

@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 
 from lea_keras.training.optimizer import SubsetOptimizer
 
@@ -14,6 +15,8 @@ class LearningRates(keras.callbacks.Callback):
     "<LEA>_learning_rate" that of every LEA whose rate differs from it.
     """
 
+    model: keras.Model  # set by Keras before any of its calls
+
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if logs is not None:
             logs |= current_rates(self.model)
@@ -23,4 +26,4 @@ def current_rates(model: keras.Model) -> dict[str, float]:
     """The learning rates of a compiled model, by the names of ``LearningRates``."""
     if isinstance(model.optimizer, SubsetOptimizer):
         return model.optimizer.learning_rates([lea.name for lea in model.lea_layers])
-    return {"learning_rate": float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))}
+    return {"learning_rate": float(np.asarray(keras.ops.convert_to_numpy(model.optimizer.learning_rate)))}

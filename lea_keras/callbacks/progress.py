@@ -22,6 +22,8 @@ class TimeLeft(keras.callbacks.Callback):
         every: seconds from one such line to the next. None: half a minute.
     """
 
+    params: dict[str, Any]  # set by Keras before any of its calls
+
     def __init__(self, every: float | None = None) -> None:
         super().__init__()
         self.every = every

@@ -27,6 +27,8 @@ class EpochScalars(keras.callbacks.Callback):
         OSError: from ``fit``, if a file cannot be written; it names the file.
     """
 
+    model: keras.Model  # set by Keras before any of its calls
+
     def __init__(self, log_dir: str | os.PathLike[str], description: str | None = None) -> None:
         super().__init__()
         self.log_dir = pathlib.Path(check_path("log_dir", log_dir))

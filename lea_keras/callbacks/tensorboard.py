@@ -38,6 +38,8 @@ class _OnFixedBatch(keras.callbacks.Callback):
         folder: below ``log_dir``. A folder of its own: TensorBoard reads one event file after the other.
     """
 
+    model: keras.Model  # set by Keras before any of its calls
+
     def __init__(self, images: Any, log_dir: str | os.PathLike[str], every: int, folder: str) -> None:
         super().__init__()
         self.images = first_batch(images)
@@ -152,7 +154,9 @@ class LEAPictures(_OnFixedBatch):
         shapes = [own.shape for own in maps]
         former = {e: found for e, found in self._confidence.items() if [own.shape for own in found] == shapes}
         self._confidence = former | {epoch: maps}
-        arrays = {f"{e}_{i}": own for e, found in self._confidence.items() for i, own in enumerate(found)}
+        arrays: dict[str, Any] = {
+            f"{e}_{i}": own for e, found in self._confidence.items() for i, own in enumerate(found)
+        }
         file = io.BytesIO()
         np.savez_compressed(file, **arrays)
         self.log_dir.mkdir(parents=True, exist_ok=True)

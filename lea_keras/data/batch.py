@@ -5,7 +5,7 @@ No message holds a value of a batch; what came is described by type, shape and r
 
 import numbers
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from typing import Any
 
 import keras
@@ -126,7 +126,7 @@ def _first_inputs(dataset: Any) -> Any:
 
 
 def _items(dataset: keras.utils.PyDataset) -> Iterator[Any]:
-    if not hasattr(dataset, "__len__") or len(dataset):
+    if not isinstance(dataset, Sized) or len(dataset):
         yield dataset[0]
 
 
@@ -158,7 +158,7 @@ def _array(leaf: Any) -> np.ndarray:
         hint = "Pass a batch of it, next(images)." if isinstance(leaf, Iterator) else ""
         raise fail("images", _ALLOWED, name, hint)
     try:
-        array = ops.convert_to_numpy(leaf) if ops.is_tensor(leaf) else np.asarray(leaf)
+        array = np.asarray(ops.convert_to_numpy(leaf) if ops.is_tensor(leaf) else leaf)
     except (TypeError, ValueError, RuntimeError) as error:
         raise fail("images", _ALLOWED, name) from error
     dtype = array.dtype.name
@@ -187,7 +187,7 @@ def _are_images(batch: Sequence[Any]) -> bool:
     return len(shapes) == 1 and len(shapes.pop()) == 3
 
 
-def _shapes(batch: list[Any]) -> set[tuple[int, ...]]:
+def _shapes(batch: Sequence[Any]) -> set[tuple[int, ...]]:
     """The shapes that arrays in a list have; empty where it holds something else, too."""
     return {tuple(leaf.shape) for leaf in batch} if all(hasattr(leaf, "shape") for leaf in batch) else set()
 
@@ -195,7 +195,7 @@ def _shapes(batch: list[Any]) -> set[tuple[int, ...]]:
 def _stack(batch: list[Any], inputs: Sequence[keras.KerasTensor]) -> Any:
     """The one input of a model out of a list: its only element, or all of them as a batch."""
     shapes = _shapes(batch)
-    if len(batch) == 1 and shapes and inputs and _fits(*shapes, tuple(inputs[0].shape)):
+    if len(batch) == 1 and shapes and inputs and _fits(next(iter(shapes)), tuple(inputs[0].shape)):
         return batch[0]
     if len(shapes) != 1:
         raise fail("images", "one array, or a list of images of one shape, for a model of one input", describe(batch))

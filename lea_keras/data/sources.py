@@ -173,7 +173,8 @@ def read(name: str, split: str, data_dir: str | None) -> tuple[Any, Any]:
         wanted = selection(split)
         places[wanted] = np.arange(len(wanted))
         records = _open(name, "train", data_dir).enumerate().map(lambda i, record: (tf.gather(places, i), record))
-        records = records.filter(lambda place, _: place >= 0)
+        # Called with both parts of an element, which TensorFlow's types do not say.
+        records = records.filter(lambda place, _: place >= 0)  # pyright: ignore[reportArgumentType, reportOperatorIssue]
     else:
         fields = ["label"]
         wanted = range(details.train_size if split == "train" else details.test_size)

@@ -105,7 +105,7 @@ def indices_from_labels(labels: Any) -> np.ndarray:
         ValueError: for values that are no integers or outside their factor's range, or for another shape.
     """
     labels = _check_labels(labels)
-    return np.ravel_multi_index(tuple(labels.T), tuple(FACTORS.values())).astype(np.int64)  # [n]
+    return np.asarray(np.ravel_multi_index(tuple(labels.T), tuple(FACTORS.values())), np.int64)  # [n]
 
 
 def draw(factors: Any) -> np.ndarray:

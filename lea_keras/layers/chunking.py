@@ -103,7 +103,7 @@ class Chunked:
     Args:
         autoencoder: built for the windows, without state of its own in encoder and decoder.
         windows: of the images.
-        chunk_windows: how many of them a chunk has; "auto": see ``automatic``.
+        chunk_windows: how many of them a chunk has; if that is no number: see ``automatic``.
         training: as in Keras.
         variables: of the autoencoder, those that gradients are wanted for.
     """
@@ -112,12 +112,12 @@ class Chunked:
         self,
         autoencoder: Autoencoder,
         windows: Windows,
-        chunk_windows: int | str,
+        chunk_windows: int | str | None,
         training: bool,
         variables: Sequence[keras.Variable] = (),
     ) -> None:
         self.autoencoder, self.windows, self.training = autoencoder, windows, training
-        size = automatic(autoencoder) if chunk_windows == "auto" else chunk_windows
+        size = chunk_windows if isinstance(chunk_windows, int) else automatic(autoencoder)
         self.strips = strips = lay_strips(windows, size)
         self.dtype = losses.wide_dtype(windows.images.dtype, autoencoder.compute_dtype)  # of sums over windows
         self.variables = list(variables)
@@ -151,7 +151,7 @@ class Chunked:
         # What is outside must not see the loop: TensorFlow would keep all that is computed in it, to go back once more.
         images = self.strips.padded(ops.stop_gradient(self.windows.images))
         values = [ops.stop_gradient(value) for value in self.values]
-        means = dict.fromkeys(averaged, ops.zeros((), self.dtype))
+        means: dict[str, Any] = dict.fromkeys(averaged, ops.zeros((), self.dtype))
         if not self.autoencoder.linear:
             encoded = [name for name in averaged if name != "rl"]
             means |= self._means(self._run(images, self.noise, values, encoded)[1])

@@ -59,7 +59,7 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
     def __init__(
         self,
         window_size: int | tuple[int, int],
-        autoencoder: Any = "standard",
+        autoencoder: str | autoencoders.Autoencoder | dict[str, Any] = "standard",
         strides: int | tuple[int, int] | None = None,
         padding: str = "same",
         loss_weight: float = 1.0,
@@ -186,7 +186,8 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
                     raise fail("chunk_windows", allowed, self.chunk_windows, f"Layer {part.name!r} has some.")
 
     def _spatial(self, images_shape: Any) -> tuple[Any, Any]:
-        return tuple(images_shape[2:4] if self.data_format == "channels_first" else images_shape[1:3])
+        rows, columns = images_shape[2:4] if self.data_format == "channels_first" else images_shape[1:3]
+        return rows, columns
 
     def compute_output_shape(self, images_shape: Any) -> tuple[Any, ...]:
         rows, columns = (

@@ -50,8 +50,9 @@ def _hidden(courses: Sequence[Course], span: float | None) -> list[int]:
     """For each curve, how many of the later ones coincide with it."""
     if span is None:
         values = [value for _, y in courses for value in y]
-        span = max(values, default=0.0) - min(values, default=0.0)
-    close = _CLOSE * span
+        close = _CLOSE * (max(values, default=0.0) - min(values, default=0.0))
+    else:
+        close = _CLOSE * span
     return [sum(_coincide(course, later, close) for later in courses[i + 1 :]) for i, course in enumerate(courses)]
 
 

@@ -1,7 +1,7 @@
 """The course of metrics over the epochs of several runs."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
@@ -184,9 +184,9 @@ def _rows(history: keras.callbacks.History) -> list[dict[str, float]]:
     return rows
 
 
-def _names_of_splits(groups: dict[str, Runs], held_out: Any) -> dict[str, dict[str, str]]:
+def _names_of_splits(groups: Iterable[str], held_out: Any) -> dict[str, dict[str, str]]:
     """What the legend calls the two splits of each group."""
-    names = held_out if isinstance(held_out, Mapping) else dict.fromkeys(groups, held_out)
+    names = held_out if isinstance(held_out, Mapping) else {label: held_out for label in groups}
     if not all(isinstance(names.get(label), str) and names[label] for label in groups):
         allowed = f"a name, or a mapping from each of the labels {', '.join(map(repr, groups))} to one"
         raise fail("held_out", allowed, held_out)

@@ -252,7 +252,7 @@ def _draw_cell(axes: "Axes", cell: _Cell, x: float, top: float, style: _Style) -
     centre = top + _CENTRE
     if cell.missing:
         _draw_mark(axes, cell.missing, x, centre)
-    else:
+    elif cell.colour is not None:
         _draw_circle(axes, x, centre, cell.size, style.colours(style.norm(cell.colour)))
     shared = {"fontsize": _VALUE_SIZE, "ha": "center", "va": "center"}
     axes.text(x, top + _CELL_HEIGHT - 0.22, cell.distance, color="0.1", **shared)

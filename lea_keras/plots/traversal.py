@@ -1,7 +1,7 @@
 """The latent traversal of thesis Fig. 5.1: each code variable, as a decoder understands it."""
 
 import numbers
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from keras import ops
@@ -53,8 +53,10 @@ def latent_traversal(
         allowed = "built: encode windows with it, or call the model that contains it, first"
         raise fail("autoencoder", allowed, autoencoder.name)
     if isinstance(codes_range, numbers.Real):
-        codes_range = (-codes_range, codes_range)
-    codes = np.linspace(*_check_range("codes_range", codes_range), check_positive_int("steps", steps, minimum=2))
+        low, high = _check_range("codes_range", (-codes_range, codes_range))
+    else:
+        low, high = _check_range("codes_range", codes_range)
+    codes = np.linspace(low, high, check_positive_int("steps", steps, minimum=2))
     shown = min(check_positive_int("max_codes", max_codes), autoencoder.code_length)
     given = None if value_range is None else _check_range("value_range", value_range)
     windows = _decode(autoencoder, codes, shown)
@@ -85,11 +87,11 @@ def _decode(autoencoder: Autoencoder, values: np.ndarray, variables: int) -> np.
     for variable in range(variables):
         codes[variable, :, variable] = values
     windows = autoencoder.decode(ops.convert_to_tensor(codes.reshape(-1, autoencoder.code_length)))
-    windows = ops.convert_to_numpy(ops.cast(windows, "float32"))
+    windows = np.asarray(ops.convert_to_numpy(ops.cast(windows, "float32")))
     return np.reshape(windows, (variables, len(values), *windows.shape[1:]))
 
 
-def _check_range(argument: str, value: tuple[float, float]) -> tuple[float, float]:
+def _check_range(argument: str, value: Any) -> tuple[float, float]:
     """A pair of finite numbers, the first below the second."""
     try:
         low, high = (check_number(argument, number, minimum=-np.inf) for number in value)

@@ -116,7 +116,7 @@ def _calls(model: keras.Model) -> Iterator[list[tuple[kl.Layer, str, Any]]]:
             calls.append((layer, names[id(layer)], outputs))
         return outputs
 
-    kl.Layer.__call__ = listed_call
+    kl.Layer.__call__ = listed_call  # pyright: ignore[reportAttributeAccessIssue] (Keras names its arguments otherwise)
     try:
         yield calls
     finally:
@@ -174,7 +174,7 @@ def _vectors(tensor: Any, data_format: str | None, max_features: int | None) -> 
         side = next(fits, max(height, width))
         if side > 1:
             tensor = ops.average_pool(tensor, side, side, "same", data_format)
-    return ops.convert_to_numpy(ops.reshape(tensor, (tensor.shape[0], -1)))
+    return np.asarray(ops.convert_to_numpy(ops.reshape(tensor, (tensor.shape[0], -1))))
 
 
 def _allocate(values: dict[str, np.ndarray], count: int, memory_limit: int, verbose: int) -> dict[str, np.ndarray]:

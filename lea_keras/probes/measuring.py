@@ -123,7 +123,9 @@ def measure(
     size = 16 * sum(trainee.model.count_params() for trainee in active)
     say(verbose, f"{len(cache) * len(factors)} probes of {len(cache)} layers: {describe_bytes(size)} while they train")
     probes: dict[tuple[str, str], Probe] = {}
-    for epoch in itertools.count(1):
+    epoch = 0
+    while True:
+        epoch += 1
         started = time.monotonic()
         epoch_order = order[split:][permutation(len(order) - split, seed, epoch)]
         epoch_batches = list(batches(epoch_order, batch_size, whole=True))
@@ -169,7 +171,8 @@ class _Trainee:
         def dense(size: int, activation: str | None, name: str) -> kl.Layer:
             source = np.random.RandomState((seed, zlib.crc32(f"{layer}/{self.factors[0]}/{name}".encode())))
             glorot = keras.initializers.GlorotUniform(seed=int(source.randint(2**31)))
-            return kl.Dense(size, activation, kernel_initializer=glorot, dtype="float32", name=name)
+            options: dict[str, Any] = {"kernel_initializer": glorot, "dtype": "float32"}  # Keras' types know names only
+            return kl.Dense(size, activation, name=name, **options)
 
         inputs = keras.Input((features,), dtype="float32", name="activations")
         hidden = dense(units, "relu", "hidden")(inputs)

@@ -39,7 +39,7 @@ def check_images(images: Any, bounds: tuple[float, float]) -> np.ndarray:
     return array
 
 
-def check_input_shape(model: Any, images_shape: Sequence[int]) -> None:
+def check_input_shape(model: Any, images_shape: Sequence[int | None]) -> None:
     """Raises if a model whose inputs are known takes something else than such images."""
     inputs = getattr(model, "inputs", None)
     if not inputs:  # a subclassed model, which says so when it is called

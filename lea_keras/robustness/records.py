@@ -59,7 +59,7 @@ class Summary(NamedTuple):
 def summarize(attack: str, records: Iterable[Record]) -> Summary:
     """Sums up those of the records that are of one attack."""
     of_attack = [record for record in records if record.attack == attack]
-    distances = [record.distance for record in of_attack if record.found]
+    distances = [record.distance for record in of_attack if record.found and record.distance is not None]
     return Summary(
         attack,
         len(of_attack),

@@ -165,7 +165,7 @@ def _check_output(model: keras.Model, image_shape: tuple[int, ...]) -> None:
 
 def _make_foolbox_model(
     model: keras.Model, image_shape: tuple[int, ...], bounds: tuple[float, float], count: Callable[[int], None]
-) -> foolbox.models.Model:
+) -> foolbox.models.base.ModelWithPreprocessing:
     """The foolbox model for the backend that Keras runs on; the one place to add another.
 
     Args:
@@ -199,7 +199,7 @@ def _make_tensorflow_model(
         return tf.cast(logits, tf.float32) + 0.0 * sums
 
     @tf.custom_gradient
-    def counted(images: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+    def counted(images: tf.Tensor) -> Any:  # the decorator hands on the first of what it returns
         count(len(images))
 
         def backward(gradients: tf.Tensor) -> tf.Tensor:

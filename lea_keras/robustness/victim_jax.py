@@ -50,7 +50,7 @@ def make_foolbox_model(
         with keras.StatelessScope(state_mapping=mapping) as scope, forward_pass("codes"):
             before = [scope.get_current_value(variable) for variable in variables]
             logits = model(images, training=False)
-            after = [scope.get_current_value(variable) for variable in variables]
+            after: list[Any] = [scope.get_current_value(variable) for variable in variables]
         moved = {str(i): new for i, (old, new) in enumerate(zip(before, after, strict=True)) if new is not old}
         return logits.astype("float32"), moved
 

@@ -17,7 +17,7 @@ def is_functional(inputs: Any = None, outputs: Any = None, *_: Any, **__: Any) -
     return all(isinstance(tensor, keras.KerasTensor) for tensor in keras.tree.flatten((inputs, outputs)))
 
 
-def functional_class(cls: type, remembered: Any, inputs: Any, outputs: Any, *_: Any, **__: Any) -> type:
+def functional_class(cls: type, remembered: Any, inputs: Any, outputs: Any, *_: Any, **__: Any) -> Any:
     """Returns ``cls`` with Keras' functional model mixed in; always the same class for the same arguments.
 
     Args:

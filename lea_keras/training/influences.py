@@ -29,7 +29,7 @@ def _objectives(model: Any, x: Any) -> dict[str | int, Any]:
     with forward_pass("inspect") as current:
         outputs = model(x, training=True)
     parts = [*keras.tree.flatten(outputs), *model.losses]
-    objectives = {MAIN: total(keras.ops.sum(keras.ops.cast(part, "float32")) for part in parts)}
+    objectives: dict[str | int, Any] = {MAIN: total(keras.ops.sum(keras.ops.cast(part, "float32")) for part in parts)}
     for i, lea in enumerate(model.lea_layers):
         objectives[i] = total(report.loss for report in current.reports if report.layer is lea and lea.loss_weight)
     return objectives

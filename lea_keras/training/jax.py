@@ -81,12 +81,14 @@ def _phase(
     # Where an objective depends on what another one trains, each has a backward pass of its own; the compiler sees that
     # their forward passes are one. Elsewhere the sum of all has the gradients of each.
     groups = [[step] for step in phase.steps] if phase.mode == "objectives" else [phase.steps]
-    results, after, found = None, None, {}
+    results: dict[str, Any] = {}
+    after: list[Any] = []
+    found: dict[str | int, list[Any]] = {}
     for group in groups:
-        gradients, *others = _gradients(model, batch, values, phase, group, count)
+        gradients, of_pass, values_after = _gradients(model, batch, values, phase, group, count)
         found |= gradients
-        if results is None:
-            results, after = others
+        if not results:
+            results, after = of_pass, values_after
     results["reports"] = [
         Report(None, None, measures, loss, gradients, layer=model.lea_layers[index])
         for index, loss, measures, gradients in results["reports"]

@@ -4,7 +4,8 @@ import contextlib
 import dataclasses
 import warnings
 import weakref
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Self
 
 import keras
 
@@ -75,9 +76,14 @@ class LEAModel(keras.Model):
             to both (use one layer twice instead).
     """
 
+    # Keras' own, whose ``verbose`` type checkers take for a text, after its default.
+    fit: Callable[..., keras.callbacks.History]
+    evaluate: Callable[..., Any]
+    predict: Callable[..., Any]
+
     remembered: str | None = None  # the optimization of the model that a functional one was cloned from
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         if is_functional(*args, **kwargs):
             known = next((name for name in OPTIMIZATIONS if name == kwargs.get("optimization")), None)
             cls = functional_class(cls, known, *args, **kwargs)
@@ -148,7 +154,7 @@ class LEAModel(keras.Model):
         self._has_lea_optimizer = lea_optimizer is not None
         template = keras.optimizers.get(lea_optimizer) if self._has_lea_optimizer else optimizer
         # Kept as a configuration: an optimizer cannot be read any more once a step is being traced.
-        self._lea_optimizer_template = None if template is None else (type(template), template.get_config())
+        self._lea_optimizer_template: Any = None if template is None else (type(template), template.get_config())
         self.lea_optimizers = [] if template is optimizer or self.optimization == "joint" else [template]
         self._reports = self._plan = None
         with _scope(self):
@@ -177,7 +183,8 @@ class LEAModel(keras.Model):
 
     def _make_lea_optimizers(self, count: int) -> list[keras.optimizers.Optimizer]:
         cls, config = self._lea_optimizer_template
-        optimizers = [*self.lea_optimizers, *(cls.from_config(dict(config)) for _ in range(count))][:count]
+        copies = (cls.from_config(dict(config)) for _ in range(count))
+        optimizers: list[keras.optimizers.Optimizer] = [*self.lea_optimizers, *copies][:count]
         scaled = keras.optimizers.LossScaleOptimizer
         if isinstance(self.optimizer.members.main, scaled):  # Keras wraps only its own optimizer for float16
             optimizers = [o if isinstance(o, scaled) else scaled(o, name="loss_scale_optimizer") for o in optimizers]
@@ -197,7 +204,7 @@ class LEAModel(keras.Model):
 
     def _optimizer_of(self, objective: str | int) -> keras.optimizers.Optimizer:
         members = self.optimizer.members
-        return members.main if objective in (MAIN, JOINT) else members.leas[objective]
+        return members.leas[objective] if isinstance(objective, int) else members.main
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from lea_keras.checks import fail
@@ -61,7 +62,7 @@ class SubsetOptimizer(keras.optimizers.Optimizer):
         super().__init__(learning_rate=0.0, name=main.name)
         self.members = _Members(main)
         self._builder = builder
-        self._first_rate = float(ops.convert_to_numpy(main.learning_rate))
+        self._first_rate = float(np.asarray(ops.convert_to_numpy(main.learning_rate)))
         self.use_ema = _without_scale(main).use_ema
 
     @property
@@ -98,7 +99,7 @@ class SubsetOptimizer(keras.optimizers.Optimizer):
         Args:
             names: of the LEAs.
         """
-        main, *leas = (float(ops.convert_to_numpy(optimizer.learning_rate)) for optimizer in self.members.all)
+        main, *leas = (float(np.asarray(ops.convert_to_numpy(o.learning_rate))) for o in self.members.all)
         of_leas = zip(names, leas, strict=False)  # without optimizers of their own in joint optimisation
         return {"learning_rate": main} | {f"{name}_learning_rate": rate for name, rate in of_leas if rate != main}
 
@@ -162,7 +163,8 @@ class SubsetOptimizer(keras.optimizers.Optimizer):
             # What nobody has changed stays as it is, to the last bit.
             stays = ops.logical_or(ratio.value == 0, ops.abs(wanted - now) <= _ROUNDING * now)
             wanted = ops.where(stays, now, wanted)
-            optimizer.learning_rate.assign(ops.cast(wanted, optimizer.learning_rate.dtype))
+            own: Any = optimizer.learning_rate
+            own.assign(ops.cast(wanted, own.dtype))
             rate.assign(ops.copy(ops.cast(optimizer.learning_rate, "float32")))
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:

@@ -171,7 +171,7 @@ def _crop(images: Any, image_size: Any, window_size: Any, strides: tuple[int, in
         else:
             missing = ops.maximum(missing, 0)
         if not isinstance(missing, int) or missing:
-            pads = [(0, 0)] * 4
+            pads: list[Any] = [(0, 0)] * 4
             pads[axis] = (0, missing)
             images = ops.pad(images, pads)
         index = [slice(None)] * 4

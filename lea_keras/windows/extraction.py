@@ -139,7 +139,8 @@ def extremes(values: Any) -> tuple[Any, Any]:
     values = ops.convert_to_tensor(values)
     # What a maximum over nothing is only TensorFlow knows; it alone has sizes that are unknown here.
     if 0 in values.shape:
-        return tuple(ops.convert_to_tensor(float(limit), dtype=values.dtype) for limit in ("inf", "-inf"))
+        least, largest = (ops.convert_to_tensor(float(limit), dtype=values.dtype) for limit in ("inf", "-inf"))
+        return least, largest
     return ops.min(values), ops.max(values)
 
 
@@ -194,7 +195,8 @@ def merge_windows(
 def _check_image_size(image_size: Any) -> tuple[Any, Any]:
     """A pair of sides; sides that are tensors pass, since their values are known only when the graph runs."""
     if isinstance(image_size, (tuple, list)) and len(image_size) == 2 and any(ops.is_tensor(n) for n in image_size):
-        return tuple(n if ops.is_tensor(n) else check_positive_int("image_size", n) for n in image_size)
+        height, width = (n if ops.is_tensor(n) else check_positive_int("image_size", n) for n in image_size)
+        return height, width
     return check_pair("image_size", image_size)
 
 

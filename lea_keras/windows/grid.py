@@ -81,4 +81,4 @@ def check_window_fits(window_size: tuple[int, int], padding: str, image_size: tu
 def sides(images: Any) -> tuple[Any, ...]:
     """The sizes of a tensor: Python ints where static, scalar tensors where not."""
     dynamic = ops.shape(images)
-    return tuple(d if s is None else s for s, d in zip(images.shape, dynamic, strict=True))
+    return tuple(dynamic[axis] if size is None else size for axis, size in enumerate(images.shape))

@@ -138,7 +138,7 @@ class ADefAttack(ImageAttack):
     ) -> tuple[np.ndarray, np.ndarray]:
         """The smallest field over all candidate classes, [n, rows, columns, 2], and whether there is one, [n]."""
         best, smallest = np.zeros((*images.shape[:3], 2)), np.full(len(images), np.inf)
-        derivatives = np.stack(np.gradient(images, axis=(1, 2)), axis=-1)  # [n, rows, columns, channels, 2]
+        derivatives = np.stack(tuple(np.gradient(images, axis=(1, 2))), axis=-1)  # [n, rows, columns, channels, 2]
         for classes in candidates.T:
             differences, gradients = model.differences(images, classes, labels)
             alpha = np.sum(derivatives * gradients[..., None], axis=3)  # [n, rows, columns, 2]

@@ -1,7 +1,7 @@
 """The batch under attack, and the base classes of attacks on it."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import eagerpy as ep
@@ -52,10 +52,13 @@ class Batch:
     def __init__(self, model: Model, x: ep.Tensor, criterion: Any, max_images: int = MAX_IMAGES) -> None:
         criterion = get_criterion(criterion)
         self.targeted = isinstance(criterion, TargetedMisclassification)
-        if not self.targeted and not isinstance(criterion, Misclassification):
+        if isinstance(criterion, TargetedMisclassification):
+            self._classes = criterion.target_classes.numpy()
+        elif isinstance(criterion, Misclassification):
+            self._classes = criterion.labels.numpy()
+        else:
             allowed = "labels, a Misclassification or a TargetedMisclassification"
             raise fail("criterion", allowed, type(criterion).__name__)
-        self._classes = (criterion.target_classes if self.targeted else criterion.labels).numpy()
         if self._classes.shape != (len(x),) or not np.issubdtype(self._classes.dtype, np.integer):
             received = f"{self._classes.dtype} of shape {self._classes.shape}"
             raise fail("criterion", f"one integer class for each of {len(x)} images", received)
@@ -190,7 +193,7 @@ class ImageAttack(MinimizationAttack):
         inputs: Any,
         criterion: Any,
         *,
-        epsilons: Iterable[float | None] | float | None,
+        epsilons: Sequence[float | None] | float | None,
         **kwargs: Any,
     ) -> Any:
         """As of every attack of foolbox, which on JAX has no answer to a batch of no images.

@@ -43,7 +43,9 @@ class AdditiveGaussianNoiseSearch(PathSearch):
 
         def make(indices: np.ndarray, strengths: np.ndarray) -> ep.Tensor:
             deviations = batch.column(strengths * (upper - lower) / math.sqrt(3))
-            return _Noise(batch.tensor(noise[indices])).run(batch.model, batch.x[indices], epsilon=deviations)
+            run = _Noise(batch.tensor(noise[indices])).run
+            # foolbox says float, but only multiplies by it.
+            return run(batch.model, batch.x[indices], epsilon=deviations)  # pyright: ignore[reportArgumentType]
 
         return make_few_lengths(batch, make)
 
@@ -94,7 +96,8 @@ class ContrastReductionSearch(PathSearch):
 
         def make(indices: np.ndarray, strengths: np.ndarray) -> ep.Tensor:
             epsilons = batch.column(strengths * lengths[indices])
-            images = attack.run(batch.model, batch.x[indices], epsilon=epsilons)
+            # foolbox says float, but only multiplies by it.
+            images = attack.run(batch.model, batch.x[indices], epsilon=epsilons)  # pyright: ignore[reportArgumentType]
             return ep.where(batch.column(lengths[indices]) > 0, images, batch.x[indices])
 
         return make_few_lengths(batch, make)

@@ -50,7 +50,7 @@ from lea_keras.robustness.attacks.spatial import SpatialSearch
 Factory = Callable[..., MinimizationAttack]  # (seed=0, **options)
 
 
-def _seeded(attack: type[MinimizationAttack]) -> Factory:
+def _seeded(attack: Factory) -> Factory:
     def make(seed: int = 0, **options: Any) -> MinimizationAttack:
         return attack(seed=check_seed(seed), **options)
 

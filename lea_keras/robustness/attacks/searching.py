@@ -50,7 +50,8 @@ class GradientSignSearch(PathSearch):
         attack, (lower, upper) = LinfFastGradientAttack(), batch.bounds
         signs = np.zeros(batch.x.shape, np.float32)
         for part in batch.parts(len(indices)):
-            loss = attack.get_loss_fn(batch.model, batch.criterion(indices[part]).labels)
+            labels = batch.criterion(indices[part]).labels  # pyright: ignore[reportAttributeAccessIssue] (untargeted)
+            loss = attack.get_loss_fn(batch.model, labels)
             x = batch.x[indices[part]]
             _, gradients = attack.value_and_grad(loss, x)
             signs[indices[part]] = attack.normalize(gradients, x=x, bounds=batch.bounds).numpy()
@@ -160,7 +161,7 @@ class SmallestEpsilon(BatchAttack):
 
     def _attack(self, batch: Batch, indices: np.ndarray, epsilons: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The attack's images [m, …] for these samples at these ε, and which of them are adversarial."""
-        epsilon = batch.column(epsilons) if self.per_sample else float(epsilons[0])
+        epsilon: Any = batch.column(epsilons) if self.per_sample else float(epsilons[0])
         images = self.attack.run(batch.model, batch.x[indices], batch.criterion(indices), epsilon=epsilon)
         return images.numpy(), batch.is_adversarial(indices, images)
 

@@ -96,7 +96,8 @@ class SLSQPAttack(ImageAttack):
         if len(indices):
             starts = [problem.start_from_image(indices, self.classes, self.subsample)] if self.classes else []
             starts += [problem.start_at_random(indices, (self.seed, start)) for start in range(self.random_starts)]
-            _search(problem, *map(np.concatenate, zip(*starts, strict=True)), self.max_iter, self.tolerance)
+            of, targets, points = (np.concatenate(parts) for parts in zip(*starts, strict=True))
+            _search(problem, of, targets, points, self.max_iter, self.tolerance)
             problem.polish(indices)
         return problem.model.tensor(problem.best.reshape(x.shape)).clip(*model.bounds)
 
