@@ -4,11 +4,43 @@
 of their own, under JAX and without TensorFlow. `KERAS_BACKEND=jax pytest` does the same directly.
 """
 
+import importlib.metadata
 import os
 
 import pytest
 
 BACKEND = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+# Small tests wait for XLA's compiler, not for what it makes. An unknown flag ends a process, and so versions in which
+# these were not tried get none.
+_XLA_FLAGS = (
+    "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+)
+_TRIED = {"tensorflow": "2.21.", "jaxlib": "0.10."}
+
+
+def quick_to_compile(package, flags=""):
+    """Environment variables for a process in which "tensorflow" or "jaxlib" compiles quickly.
+
+    Args:
+        package: which of them.
+        flags: others for XLA.
+    """
+    try:
+        tried = importlib.metadata.version(package).startswith(_TRIED[package])
+    except importlib.metadata.PackageNotFoundError:
+        tried = False
+    return {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "XLA_FLAGS": " ".join([flags, _XLA_FLAGS if tried else ""])}
+
+
+def kept_compilations(folder):
+    """Environment variables for processes under JAX that compile what is the same once, and keep it in a folder."""
+    return {
+        "JAX_COMPILATION_CACHE_DIR": str(folder),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    }
+
 
 # Files that share a process, which takes seconds to start.
 ON_JAX = (

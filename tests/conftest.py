@@ -6,11 +6,13 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from backends import BACKEND, ON_JAX
+from backends import BACKEND, ON_JAX, kept_compilations, quick_to_compile
 
 if BACKEND == "jax":
     sys.modules["tensorflow"] = None  # importing it now fails as if it were not installed
-    os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
+    os.environ |= quick_to_compile("jaxlib", "--xla_force_host_platform_device_count=2")
+else:
+    os.environ |= quick_to_compile("tensorflow")
 
 import keras
 import pytest
@@ -31,6 +33,15 @@ def pytest_ignore_collect(collection_path):
     if BACKEND == "jax" and collection_path.suffix == ".py" and collection_path.name.startswith("test_"):
         return all(collection_path.name not in files for files in ON_JAX)
     return None
+
+
+@pytest.fixture(scope="session")
+def jax_environment(tmp_path_factory):
+    """The environment of processes under JAX, which compile quickly and share what they have compiled."""
+    shared = tmp_path_factory.getbasetemp()
+    shared = (shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared) / "compiled"  # that of all workers
+    given = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
+    return given | quick_to_compile("jaxlib") | kept_compilations(shared)
 
 
 gc.set_threshold(50_000, 20, 50)  # what models leave behind is much to look through, and seldom garbage

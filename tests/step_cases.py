@@ -67,7 +67,7 @@ def step(case):
     """
     keras.utils.clear_session()  # names count what was made before
     optimization, kind, *chunks = case.split()
-    model = make_model(optimization, kind, chunk_windows=6 if chunks else None)
+    model = make_model(optimization, kind, chunk_windows=24 if chunks else None)
     compiled(model, keras.optimizers.SGD(1.0), keras.optimizers.SGD(0.5))
     set_weights(model)
     for lea in model.lea_layers:

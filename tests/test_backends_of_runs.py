@@ -202,7 +202,7 @@ def test_full_memory_is_one_line(tmp_path, monkeypatch, capsys):
 
 
 @pytest.fixture(scope="module")
-def crossed(tmp_path_factory, no_pictures_while_training):
+def crossed(tmp_path_factory, no_pictures_while_training, jax_environment):
     """A run of one epoch from each backend, continued and evaluated on both.
 
     ``tensorflow/jax`` is the run that TensorFlow began and JAX continued; ``tensorflow/on_jax`` what JAX measured
@@ -222,10 +222,8 @@ def crossed(tmp_path_factory, no_pictures_while_training):
             ["copy", run, resumed],
             ["train", [f"--run_dir={resumed}", "--resume", "--epochs=2", "--backend=jax"], 0],
         ]
-    environment = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
-    environment["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # small runs wait for the compiler, not for what it makes
     command = [sys.executable, "-c", WITHOUT_TENSORFLOW, json.dumps(commands)]
-    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    result = subprocess.run(command, cwd=ROOT, env=jax_environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
     for begun in ("tensorflow", "jax"):
         run, measured, resumed = (f"{folder}/{begun}/{name}" for name in ("run", "on_tensorflow", "tensorflow"))

@@ -3,7 +3,6 @@
 import io
 import itertools
 import json
-import os
 import pathlib
 import re
 import subprocess
@@ -37,12 +36,11 @@ ROOT = pathlib.Path(__file__).parents[1]
 TINY = cases.Case(8, 2, (4, 6))
 
 
-def test_everything_runs_at_toy_size(tmp_path):
+def test_everything_runs_at_toy_size(tmp_path, jax_environment):
     file = tmp_path / "results.md"
     file.write_text("old table\n## GPU\n\nQuick.\n\n## Notes\n\nWhy something is slow.\n", encoding="utf-8")
     arguments = [sys.executable, "-m", "benchmarks", "--toy", f"--output={file}"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
-    done = subprocess.run(arguments, cwd=ROOT, env=environment, capture_output=True, text=True)
+    done = subprocess.run(arguments, cwd=ROOT, env=jax_environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "to go, about" in done.stderr
     whole = done.stdout.split("# All\n")[1]
@@ -206,14 +204,13 @@ def test_without_jax_its_column_says_so(monkeypatch):
 # On a GPU
 
 
-def test_gpu_command_at_toy_size(tmp_path):
+def test_gpu_command_at_toy_size(tmp_path, jax_environment):
     if not has_jax():
         pytest.skip("jax is not installed")
     file = tmp_path / "results.md"
     file.write_text("# All\n\n## GPU\n\nold\n\n## Notes\n\nWhy.\n", encoding="utf-8")
     arguments = [sys.executable, "benchmarks/gpu.py", "--toy", "--models=lea_fc", f"--output={file}"]
-    environment = os.environ | {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}  # it is not about what is timed
-    done = subprocess.run(arguments, cwd=ROOT, env=environment, capture_output=True, text=True)
+    done = subprocess.run(arguments, cwd=ROOT, env=jax_environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert re.match(r"\[0 s, at most 420 s left\] starting JAX\n", done.stderr) and "1 to go" in done.stderr
     assert re.match(r"No GPU found: toy sizes on the CPU\.\n|GPU: ", done.stdout)

@@ -6,7 +6,18 @@ import pytest
 from backends import BACKEND, needs_tensorflow
 from gradients import value_and_gradients
 from keras import layers
-from layer_checks import GRIDS, compile_model, few, fit, make_autoencoder, make_data, make_lea, make_model, once
+from layer_checks import (
+    EAGERLY,
+    GRIDS,
+    compile_model,
+    few,
+    fit,
+    make_autoencoder,
+    make_data,
+    make_lea,
+    make_model,
+    once,
+)
 
 import lea_keras
 from lea_keras import windows
@@ -19,11 +30,15 @@ IMAGES = np.random.default_rng(3).normal(size=(3, 9, 7, 2)).astype("float32")
 CLOSE = {"rtol": 2e-5, "atol": 2e-6}
 
 
-def train(chunk_windows, optimization="alternate", kind="standard", jit_compile=False, **arguments):
-    """History and weights after two steps of gradient descent, which does not hide the size of a gradient."""
-    model = make_model(optimization, kind, chunk_windows=chunk_windows, leas=few(2, 1), **arguments)
+def train(chunk_windows, optimization="alternate", kind="standard", jit_compile=False, leas=2, **arguments):
+    """History and weights after two steps of gradient descent, which does not hide the size of a gradient.
+
+    Graphs are traced in the tests of sizes that only they know.
+    """
+    model = make_model(optimization, kind, chunk_windows=chunk_windows, leas=few(leas, 1), **arguments)
     # Under JAX weights are drawn from which a larger step makes the penalty of the capacity overflow.
-    compile_model(model, keras.optimizers.SGD(few(0.05, 0.005)), jit_compile=BACKEND == "jax" or jit_compile)
+    options = {"jit_compile": BACKEND == "jax" or jit_compile, "run_eagerly": EAGERLY and not jit_compile}
+    compile_model(model, keras.optimizers.SGD(few(0.05, 0.005)), **options)
     return fit(model), model.get_weights()
 
 
@@ -64,7 +79,7 @@ def test_other_coders_and_no_decoder(arguments):
 @needs_tensorflow  # JAX always runs under XLA
 def test_under_xla():
     """Its random numbers are others than in a graph."""
-    options = {"optimization": "alternate", "kind": "capacity_vae", "jit_compile": True}
+    options = {"optimization": "alternate", "kind": "capacity_vae", "jit_compile": True, "leas": 1}
     assert_same(train(12, **options), train(None, **options))
 
 

@@ -314,11 +314,11 @@ def test_what_builds_a_model_is_no_epoch(use_numpy):
             dataset.on_epoch_end()
 
 
-def test_data_under_jax_without_tensorflow():
+def test_data_under_jax_without_tensorflow(jax_environment):
     if importlib.util.find_spec("jax") is None:
         pytest.skip("jax is not installed")
     root = pathlib.Path(__file__).parents[1]
-    environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": str(root)}
+    environment = jax_environment | {"KERAS_BACKEND": "jax", "PYTHONPATH": str(root)}
     command = [sys.executable, str(pathlib.Path(__file__).with_name("data_on_jax_checks.py"))]
     done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr

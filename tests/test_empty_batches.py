@@ -50,7 +50,7 @@ def test_an_empty_batch_changes_no_mean_and_no_weight(optimization, kind):
     assert all(np.isfinite(values).all() for values in weights[1])
 
 
-@pytest.mark.parametrize("chunk_windows", few([4, "auto"], [4]))
+@pytest.mark.parametrize("chunk_windows", few([16, "auto"], [16]))
 @pytest.mark.parametrize("optimization", few(OPTIMIZATIONS, ["alternate"]))
 def test_in_chunks(optimization, chunk_windows):
     model = make_model(optimization, "vae", leas=1, chunk_windows=chunk_windows)

@@ -1,7 +1,6 @@
 """The tests that do not depend on the backend, once more under JAX, in processes that have no TensorFlow."""
 
 import importlib.util
-import os
 import pathlib
 import subprocess
 import sys
@@ -13,12 +12,11 @@ TESTS = pathlib.Path(__file__).parent
 
 
 @pytest.mark.parametrize("files", ON_JAX, ids=lambda files: files[0])
-def test_under_jax_without_tensorflow(files):
+def test_under_jax_without_tensorflow(files, jax_environment):
     if importlib.util.find_spec("jax") is None:
         pytest.skip("jax is not installed")
     command = [sys.executable, "-m", "pytest", "--numprocesses=0", "-p", "no:cacheprovider", *files]
-    # Small tests wait for the compiler, not for what it makes.
-    environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    environment = jax_environment | {"KERAS_BACKEND": "jax"}
     result = subprocess.run(command, cwd=TESTS, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout[-8000:] + result.stderr[-2000:]
     assert " passed" in result.stdout, result.stdout  # not all of them skipped

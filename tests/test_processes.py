@@ -3,7 +3,6 @@
 import csv
 import importlib.util
 import json
-import os
 import pathlib
 import signal
 import socket
@@ -57,19 +56,19 @@ pytestmark = [
 ]
 
 
-def start(run_dir, *flags, killed_after=""):
-    environment = {name: value for name, value in os.environ.items() if name not in ("KERAS_BACKEND", "XLA_FLAGS")}
-    environment["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # small runs wait for the compiler, not for what it makes
+def start(environment, run_dir, *flags, killed_after=""):
     command = [sys.executable, "-c", TRAIN, str(killed_after), f"--run_dir={run_dir}", *flags]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True)
 
 
-def start_both(run_dir, *flags, killed_after=("", "")):
+def start_both(environment, run_dir, *flags, killed_after=("", "")):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     shared = ["--distribution=data_parallel", f"--coordinator=127.0.0.1:{port}", "--processes=2"]
-    return [start(run_dir, *flags, *shared, f"--process={i}", killed_after=killed_after[i]) for i in (0, 1)]
+    return [
+        start(environment, run_dir, *flags, *shared, f"--process={i}", killed_after=killed_after[i]) for i in (0, 1)
+    ]
 
 
 def finished(process):
@@ -88,10 +87,10 @@ def files(run_dir):
     return sorted(name for name in found if "tfevents" not in name)
 
 
-def test_two_processes_train_end_together_and_go_on(tmp_path):
+def test_two_processes_train_end_together_and_go_on(tmp_path, jax_environment):
     one, two = tmp_path / "one", tmp_path / "two"
-    alone = start(one, *FLAGS, "--epochs=2")
-    both = start_both(two, *FLAGS, "--epochs=2", killed_after=("", 1))
+    alone = start(jax_environment, one, *FLAGS, "--epochs=2")
+    both = start_both(jax_environment, two, *FLAGS, "--epochs=2", killed_after=("", 1))
     assert finished(alone)[1:] == (0, [])
     output, status, said = finished(both[0])
     assert status == 1 and len(said) == 1
@@ -100,7 +99,7 @@ def test_two_processes_train_end_together_and_go_on(tmp_path):
     assert finished(both[1])[1] == -signal.SIGKILL
     assert len(metrics(two)) == 1
 
-    both = start_both(two, "--resume")
+    both = start_both(jax_environment, two, "--resume")
     output, status, said = finished(both[0])
     assert (status, said) == (0, []) and "lea capacity" in output
     output, status, said = finished(both[1])
@@ -115,9 +114,9 @@ def test_two_processes_train_end_together_and_go_on(tmp_path):
         assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-6)
 
 
-def test_what_process_0_refuses_ends_all(tmp_path):
+def test_what_process_0_refuses_ends_all(tmp_path, jax_environment):
     (tmp_path / "notes.txt").write_text("mine")
-    both = start_both(tmp_path, *FLAGS, "--epochs=1")
+    both = start_both(jax_environment, tmp_path, *FLAGS, "--epochs=1")
     _, status, said = finished(both[0])
     assert status == 1 and said[0].startswith("train.py: Argument `run_dir` must be a new or empty folder")
     _, status, said = finished(both[1])
