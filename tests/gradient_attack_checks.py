@@ -56,15 +56,19 @@ def linear_model(weights, biases, bounds=(0, 1)):
 
 def network(shape=(6, 6, 1), classes=4, units=12, seed=0, bounds=(0, 1), activation=ops.relu):
     """A random network with one hidden layer."""
-    rng = np.random.default_rng(seed)
     size = int(np.prod(shape))
-    first = tensor(rng.normal(size=(size, units)) * 2 / np.sqrt(size), "float32")
-    second = tensor(rng.normal(size=(units, classes)), "float32")
+    first, second = (tensor(kernel, "float32") for kernel in kernels(size, classes, units, seed))
 
     def logits(images):
         return activation(ops.reshape(images - 0.5, (ops.shape(images)[0], size)) @ first) @ second
 
     return foolbox_model(logits, bounds)
+
+
+def kernels(size, classes, units, seed):
+    """Those of the two layers of ``network``."""
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(size, units)) * 2 / np.sqrt(size), rng.normal(size=(units, classes))
 
 
 def predictions(model, images):

@@ -57,7 +57,7 @@ EAGERLY = keras.backend.backend() == "tensorflow"
 
 
 def compiled(model, main, of_leas, **arguments):
-    return compile_model(model, main, lea_optimizer=of_leas, run_eagerly=EAGERLY, **arguments)
+    return compile_model(model, main, lea_optimizer=of_leas, **({"run_eagerly": EAGERLY} | arguments))
 
 
 def step(case):
@@ -88,7 +88,9 @@ def curve():
     """Losses of twenty steps of cnn_lea on sprites of half the size, by name."""
     model = networks.build(CONFIGS["cnn_lea"], (32, 32, 1), 3, steps_per_epoch=CURVE_STEPS)
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
-    compiled(model, keras.optimizers.Adam(CONFIGS["cnn_lea"].learning_rate), None, metrics=[], loss=loss)
+    compiled(
+        model, keras.optimizers.Adam(CONFIGS["cnn_lea"].learning_rate), None, metrics=[], loss=loss, run_eagerly=False
+    )
     set_weights(model)
     rng = np.random.default_rng(2)
     factors = np.stack([rng.integers(0, count, CURVE_STEPS * CURVE_BATCH) for count in sprites.FACTORS.values()], 1)

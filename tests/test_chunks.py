@@ -53,11 +53,11 @@ def assert_same(first, second):
 
 @pytest.mark.parametrize("kind", few(["k_sparse", "capacity_vae"], ["capacity_vae"]))  # others: test_steps.py
 def test_an_alternate_step_in_chunks_is_the_same_step(kind):
-    """12 windows are three rows of the first LEA's 32 and six of the second's 16: the last chunk is filled up."""
+    """20 windows are five rows of the first LEA's 32 and ten of the second's 16: the last chunk is filled up."""
     whole = train(None, kind=kind)
-    assert_same(train(12, kind=kind), whole)
+    assert_same(train(20, kind=kind), whole)
     with pytest.raises(AssertionError):  # and this comparison sees a difference
-        assert_same(train(12, kind=kind, loss_weight=1.01), whole)
+        assert_same(train(20, kind=kind, loss_weight=1.01), whole)
 
 
 OPTIMIZATIONS = [("joint", "capacity_vae"), ("independent", "vae"), (None, "k_sparse")]
@@ -65,7 +65,7 @@ OPTIMIZATIONS = [("joint", "capacity_vae"), ("independent", "vae"), (None, "k_sp
 
 @pytest.mark.parametrize(("optimization", "kind"), few(OPTIMIZATIONS, OPTIMIZATIONS[::2]))  # others: test_steps.py
 def test_gradients_for_earlier_layers_and_from_later_ones_are_the_same(optimization, kind):
-    assert_same(train(12, optimization, kind), train(None, optimization, kind))
+    assert_same(train(20, optimization, kind), train(None, optimization, kind))
 
 
 OTHERS = [{"encoder": "conv", "decoder": "sb", "kernels": 2}, {"loss_weight": 0.0}]
@@ -73,14 +73,14 @@ OTHERS = [{"encoder": "conv", "decoder": "sb", "kernels": 2}, {"loss_weight": 0.
 
 @pytest.mark.parametrize("arguments", few(OTHERS, OTHERS[1:]), ids=str)
 def test_other_coders_and_no_decoder(arguments):
-    assert_same(train(5, "joint", "vae", **arguments), train(None, "joint", "vae", **arguments))
+    assert_same(train(20, "joint", "vae", **arguments), train(None, "joint", "vae", **arguments))
 
 
 @needs_tensorflow  # JAX always runs under XLA
 def test_under_xla():
     """Its random numbers are others than in a graph."""
     options = {"optimization": "alternate", "kind": "capacity_vae", "jit_compile": True, "leas": 1}
-    assert_same(train(12, **options), train(None, **options))
+    assert_same(train(20, **options), train(None, **options))
 
 
 @once
@@ -122,7 +122,7 @@ def test_mixed_precision():
     """Gradients come scaled from float16 and are summed in float32."""
     keras.config.set_dtype_policy("mixed_float16")
     try:
-        (history, weights), (other_history, other_weights) = train(12, kind="vae"), train(None, kind="vae")
+        (history, weights), (other_history, other_weights) = train(20, kind="vae"), train(None, kind="vae")
     finally:
         keras.config.set_dtype_policy("float32")
     for name, values in history.items():

@@ -53,7 +53,7 @@ def test_a_linear_autoencoder_reaches_pca_and_never_gets_below_it():
         encoder=coders.FullyConnectedEncoder(activation="linear"),
         decoder=coders.FullyConnectedDecoder(activation="linear"),
     )
-    rl, smallest = train(windows, linear, [(1e-2, 40), (1e-3, 40), (1e-4, 20)], batch_size=256)
+    rl, smallest = train(windows, linear, [(1e-2, 30), (1e-3, 20), (1e-4, 10)], batch_size=256)
     assert rl < 1.01 * optimum
     assert smallest > (1 - 1e-4) * optimum  # float32 rounding is all that may be missing
     assert optimum > 0.05 * np.mean(np.sum(np.square(windows - windows.mean(0)), axis=(1, 2, 3)))  # not a trivial bound
@@ -65,6 +65,6 @@ def test_the_fc_autoencoder_gets_below_pca_on_real_windows():
         pytest.skip(f"no prepared Fashion-MNIST in {folder}")
     dataset = lea_keras.data.load("fashion_mnist", "test", batch_size=500, data_dir=str(folder))
     images = next(iter(dataset))[0]
-    windows = windows_of(images, count=16384)
-    rl, _ = train(windows, lea_keras.StandardAutoencoder(CODE_LENGTH), [(3e-3, 25), (3e-4, 10)], batch_size=256)
+    windows = windows_of(images, count=8192)
+    rl, _ = train(windows, lea_keras.StandardAutoencoder(CODE_LENGTH), [(3e-3, 20), (3e-4, 5)], batch_size=256)
     assert rl < pca_error(windows, CODE_LENGTH)

@@ -191,10 +191,10 @@ def test_ways_of_training_that_keras_has():
     Joint optimisation is held against a plain model elsewhere.
     """
     images, labels = make_data()
-    reference = compile_model(make_model("alternate", "vae", leas=1))
+    reference = compile_model(make_model("alternate", "vae", leas=1), run_eagerly=EAGERLY)
     expected = fit(reference)["loss"]
     runs = {
-        "class_weight": lambda m: compile_model(m).fit(
+        "class_weight": lambda m: compile_model(m, run_eagerly=EAGERLY).fit(
             images, labels, class_weight={0: 1.0, 1: 1.0, 2: 1.0}, batch_size=8, shuffle=False, verbose=0
         ),
         "steps_per_execution": lambda m: compile_model(m, steps_per_execution=2).fit(
@@ -203,7 +203,7 @@ def test_ways_of_training_that_keras_has():
     }
     if BACKEND == "tensorflow":
         dataset = tf.data.Dataset.from_tensor_slices((images, labels)).batch(8)
-        runs["sample_weight"] = lambda m: compile_model(m).fit(
+        runs["sample_weight"] = lambda m: compile_model(m, run_eagerly=True).fit(
             images, labels, sample_weight=np.ones(16), batch_size=8, shuffle=False, verbose=0
         )
         runs["dataset"] = lambda m: compile_model(m).fit(dataset, shuffle=False, verbose=0)
@@ -228,7 +228,8 @@ def test_sample_weights_weigh_the_main_loss_only(optimization):
 @pytest.mark.parametrize("optimization", few(OPTIMIZATIONS, ["alternate"]))
 def test_mixed_precision(optimization, policy):
     keras.config.set_dtype_policy(policy)
-    model = compile_model(make_model(optimization, "capacity_vae", leas=1))
+    eagerly = EAGERLY and optimization != "alternate"  # once in graphs
+    model = compile_model(make_model(optimization, "capacity_vae", leas=1), run_eagerly=eagerly)
     optimizers = (model.optimizer.members.main, *model.lea_optimizers)
     scaled = [isinstance(o, keras.optimizers.LossScaleOptimizer) for o in optimizers]
     assert all(scaled) if policy == "mixed_float16" else not any(scaled)

@@ -67,7 +67,7 @@ def test_probes_recover_a_known_answer():
         labels = sprites.labels_from_indices(data.selection(split)[: 2 * count])
         labels = labels[labels[:, 0] < 2][:count]
         splits.append((sprites.draw(labels), {"x": labels[:, 3], "y": labels[:, 4]}))
-    options = {"layers": ("identity", "average"), "max_features": 256, "epochs": 6, "batch_size": 32}
+    options = {"layers": ("identity", "average"), "max_features": 256, "epochs": 6, "batch_size": 32, "units": 256}
     found = probes.measure(model, *splits, factors=("x", "y"), learning_rate=2e-3, verbose=0, **options)
     assert [(probe.layer, probe.factor) for probe in found] == [
         ("identity", "x"),

@@ -398,13 +398,13 @@ def test_all_attacks_on_a_model_of_real_digits(digits, monkeypatch):
     logits = model.predict(images, verbose=0)
     right = np.flatnonzero(np.argmax(logits, axis=1) == np.argmax(labels, axis=1))
     assert len(right) > 30
-    wrong = np.setdiff1d(np.arange(len(images)), right)[:2]
-    chosen = np.concatenate([right[:4], wrong])
+    wrong = np.setdiff1d(np.arange(len(images)), right)[:1]
+    chosen = np.concatenate([right[:2], wrong])
     before = [np.array(weight) for weight in model.get_weights()]
     found = evaluate(images[chosen], labels[chosen], None, model, keep_images=True)
-    assert found.attacked.tolist() == [0, 1, 2, 3]
-    assert found.accuracy == 4 / len(chosen)
-    assert {record.sample for record in found.records} == {0, 1, 2, 3} and len(found.records) == 4 * 13
+    assert found.attacked.tolist() == [0, 1]
+    assert found.accuracy == 2 / len(chosen)
+    assert {record.sample for record in found.records} == {0, 1} and len(found.records) == 2 * 13
     for attack, adversarials in found.images.items():
         records = [record for record in found.records if record.attack == attack]
         assert adversarials.min() >= 0 and adversarials.max() <= 1

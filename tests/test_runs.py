@@ -109,10 +109,11 @@ def test_an_unfinished_run_is_resumed(folder, tmp_path, capsys):
 
     def interrupt(self, path, **kwargs):
         saves.append(path)
-        if len(saves) == 4:
+        if len(saves) == 2:
             raise KeyboardInterrupt
         save(self, path, **kwargs)
 
+    shutil.copytree(folder / "003", tmp_path / "003")  # as if the command had trained it before
     command = [f"--run_dir={tmp_path}", "--runs=2", "--seed=3", *FLAGS]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(keras.Model, "save", interrupt)
