@@ -27,6 +27,7 @@ _OF_AUTOENCODERS = (
     "beta",
     "gamma",
     "capacity",
+    "code_maps",
 )
 
 

@@ -39,6 +39,7 @@ IMAGE_SIZES: dict[str, tuple[int, int]] = {
 DATASETS = tuple(IMAGE_SIZES)
 MODELS = ("classic", "cnn_lea", "pool_fc", "lea_fc", "lea_only", "decoder_free")
 AUTOENCODERS = ("standard", "k_sparse", "vae", "capacity_vae")
+CODE_MAPS = ("mean", "sample", "sample_in_training")
 ENCODERS = ("fc", "conv")
 DECODERS = ("fc", "conv", "sb")
 OPTIMIZATIONS = ("alternate", "joint", "independent")
@@ -181,6 +182,12 @@ class RunConfig:
     kernel_size: int = _hyperparameter("Autoencoder", 4, _int(), "kernel size of conv and sb")
     k: int = _hyperparameter("Autoencoder", 5, _int(), "k_sparse: values kept while training")
     a: float = _hyperparameter("Autoencoder", 1.3, _number(1.0), "k_sparse: factor on k while testing, at least 1")
+    code_maps: str = _hyperparameter(
+        "Autoencoder",
+        "mean",
+        _choice(*CODE_MAPS),
+        f"vae, capacity_vae: what is handed on, {', '.join(CODE_MAPS)}",
+    )
     beta: float = _hyperparameter("Autoencoder", 0.5, _number(), "vae: weight of the KL divergence")
     gamma: float = _hyperparameter("Autoencoder", 10.0, _number(), "capacity_vae: weight of the capacity penalty")
     # In nats as Eq. 2.24 counts them; with 0 epochs it is there from the start.
@@ -274,7 +281,7 @@ def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
 
 
 # Fields that runs of earlier versions lack, with what those runs did.
-_ADDED_LATER = {"chunk_windows": None, "backend": "tensorflow", "validation": 0.0}
+_ADDED_LATER = {"chunk_windows": None, "backend": "tensorflow", "validation": 0.0, "code_maps": "sample_in_training"}
 
 # One per reference model (thesis sections 4.7 and A.1). Chosen here for ``lea_fc`` and ``pool_fc``, which the thesis
 # trains for 100 epochs on every window size: windows of 8x8, and ten times its learning rate, with which the few epochs

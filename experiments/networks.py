@@ -21,8 +21,8 @@ BUILDERS: dict[str, tuple[Callable[..., keras.Model], tuple[str, ...]]] = {
 _OF_AUTOENCODERS = {
     "standard": (),
     "k_sparse": ("k", "a"),
-    "vae": ("beta",),
-    "capacity_vae": ("gamma", "capacity"),
+    "vae": ("beta", "code_maps"),
+    "capacity_vae": ("gamma", "capacity", "code_maps"),
 }
 _OF_ALL_AUTOENCODERS = ("code_length", "encoder", "decoder", "kernels", "kernel_size")
 

@@ -77,9 +77,9 @@ def export_encoder(model: keras.Model) -> keras.Model:
 
     Raises:
         ValueError: for a subclassed model, a Sequential one that is not built, a LEA inside a layer that is neither,
-            a subclass of a LEA or autoencoder that encodes in a way of its own, a quantised LEA (convolutions, of which
-            the export consists, have no quantised form in Keras), and an encoder of the user's own
-            (or a conv encoder whose activation is not elementwise) on images of unknown size.
+            a subclass of a LEA or autoencoder that encodes in a way of its own, a LEA that hands on random codes, a
+            quantised one (convolutions, of which the export consists, have no quantised form in Keras), and an encoder
+            of the user's own (or a conv encoder whose activation is not elementwise) on images of unknown size.
     """
     if not isinstance(model, keras.Model):
         raise fail("model", "a keras.Model", model)
@@ -136,6 +136,9 @@ class _Copier:
     def _encoder_of(self, lea: LocallyEmbeddedAutoencoder) -> keras.Model:
         """What takes the place of a LEA: [b, h, w, c] → [b, rows, columns, code_length], or channels first."""
         _check_encodes_as_ours(lea)
+        if getattr(lea.autoencoder, "code_maps", None) == "sample":
+            allowed = 'a model whose LEAs hand on the same codes at every call, not code_maps="sample"'
+            raise fail("model", allowed, f"LEA {lea.name!r}")
         if quantized_parts(lea.autoencoder):
             hint = "Export it before it is quantised."
             raise fail("model", "a model whose LEAs are not quantised", f"quantised LEA {lea.name!r}", hint)

@@ -1,4 +1,4 @@
-"""Losses of autoencoders (thesis sections 2.4 and 3.1.1): pure functions.
+"""Losses of autoencoders (thesis sections 2.4 and 3.1.1), pure functions, and the thesis' loss of classifiers.
 
 Sums run over the values of a window or the variables of a code, means over windows. Everything is computed in float32,
 in which half precision neither overflows nor rounds away, or in float64 where an argument has it **(chosen)**: "float32
@@ -9,6 +9,12 @@ from typing import Any
 
 import keras
 from keras import ops
+
+from lea_keras.checks import fail
+from lea_keras.version import PACKAGE
+
+_TF1_EPSILON = 1e-7  # of ``tf.losses.log_loss``, where probabilities are given
+_NOWHERE = -1e30  # a logit that counts nothing, in float32, whose gradient is no NaN as that of an infinite one is
 
 
 def wide_dtype(*dtypes: Any) -> str:
@@ -125,3 +131,61 @@ def capacity_penalty(kl: Any, capacity: Any, gamma: float) -> Any:
     """
     kl, capacity = widen(kl, capacity)
     return ops.abs(kl - capacity) * gamma
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class LogLoss(keras.losses.Loss):
+    """The log loss of Eq. 2.21: of each class the binary cross-entropy of its probability, averaged over the classes.
+
+    −1/C Σ_i [y_i·log p_i + (1 − y_i)·log(1 − p_i)], p the softmax of the logits. That is what TensorFlow 1's
+    ``tf.losses.log_loss`` computed of a softmax's output. At chance, p_i = 1/C, it is 0.6365 for three classes and
+    0.3251 for ten, where the categorical cross-entropy, −Σ_i y_i·log p_i, is 1.0986 and 2.3026.
+
+    Args:
+        from_logits: whether predictions are logits, of which it is exact however large they are. Otherwise they are
+            probabilities, to which 1e-7 is added in the logarithms, as TensorFlow 1 did.
+        reduction: as in ``keras.losses.Loss``.
+        name: of the loss.
+        dtype: as in ``keras.losses.Loss``.
+
+    Raises:
+        ValueError: when called with fewer than two classes.
+    """
+
+    def __init__(
+        self,
+        from_logits: bool = True,
+        reduction: str = "sum_over_batch_size",
+        name: str = "log_loss",
+        dtype: Any = None,
+    ) -> None:
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.from_logits = bool(from_logits)
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Returns the loss of each sample: [b, …, classes] twice → [b, …]."""
+        y_true, y_pred = widen(y_true, y_pred)
+        if len(y_pred.shape) < 1 or y_pred.shape[-1] is None or y_pred.shape[-1] < 2:
+            raise fail("y_pred", "logits or probabilities [b, …, classes] of at least two classes", tuple(y_pred.shape))
+        if self.from_logits:
+            log_of_all, log_of_others = _log_probabilities(y_pred)
+        else:
+            log_of_all, log_of_others = ops.log(y_pred + _TF1_EPSILON), ops.log(1 - y_pred + _TF1_EPSILON)
+        return -ops.mean(y_true * log_of_all + (1 - y_true) * log_of_others, axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"from_logits": self.from_logits}
+
+
+def _log_probabilities(logits: Any) -> tuple[Any, Any]:
+    """log p and log(1 − p) of the softmax p of logits [b, …, classes].
+
+    The top class may have a p of 1 to all its digits: it is held against all others together, as one of two classes.
+    Any other class has at most the top one's share, so that taking its own off the whole loses nothing.
+    """
+    is_top = ops.one_hot(ops.argmax(logits, axis=-1), logits.shape[-1], dtype=logits.dtype) > 0
+    whole = ops.logsumexp(logits, axis=-1, keepdims=True)
+    lead = logits - ops.logsumexp(ops.where(is_top, _NOWHERE, logits), axis=-1, keepdims=True)
+    own_share = ops.where(is_top, 0.0, ops.exp(logits - whole))
+    log_of_all = ops.where(is_top, -ops.softplus(-lead), logits - whole)
+    return log_of_all, ops.where(is_top, -ops.softplus(lead), ops.log1p(-own_share))

@@ -47,6 +47,14 @@ def jax_environment(tmp_path_factory):
 gc.set_threshold(50_000, 20, 50)  # what models leave behind is much to look through, and seldom garbage
 
 
+@pytest.fixture(scope="module", autouse=True)
+def small_heap():
+    """Takes what is there before a file's tests, libraries and what they never let go, out of the collector's way:
+    looking through all of it took more than a second each time, and Keras asks for that at every ``clear_session``."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def fresh_keras():
     keras.utils.clear_session(free_memory=False)

@@ -42,7 +42,7 @@ def randomise(layer, scale=0.5):
 
 def make_vae(cls=autoencoders.VariationalAutoencoder, **arguments):
     """A VAE with weights such that means, standard deviations and reconstructions are far from trivial."""
-    autoencoder = cls(code_length=3, **arguments)
+    autoencoder = cls(code_length=3, **({"code_maps": "sample_in_training"} | arguments))
     autoencoder.build((None, 2, 2, 1))
     randomise(autoencoder)
     return autoencoder
@@ -328,6 +328,46 @@ def test_vae_code_is_the_mean_outside_training():
     np.testing.assert_array_equal(autoencoder.encode(windows), autoencoder.encode(windows))
     assert np.min(np.exp(log_std)) > 0.01
     assert not np.allclose(autoencoder.encode(windows, training=True), mean, atol=0.1)
+
+
+@pytest.mark.parametrize("cls", [autoencoders.VariationalAutoencoder, autoencoders.CapacityControlledAutoencoder])
+@pytest.mark.parametrize("code_maps", autoencoders.CODE_MAPS)
+@pytest.mark.parametrize("training", [False, True])
+def test_code_maps_says_what_a_vae_hands_on(cls, code_maps, training):
+    """Whatever it hands on, it decodes the sample in training and the mean outside."""
+    autoencoder, windows = make_vae(cls, code_maps=code_maps, seed=7), make_windows(6, 2, 2, 1)
+    mean, log_std = heads(autoencoder, windows)
+    sample = mean + np.exp(log_std) * np.array(keras.random.normal((6, 3), seed=keras.random.SeedGenerator(7)))
+    handed = sample if code_maps == "sample" or (training and code_maps == "sample_in_training") else mean
+    decoded = sample if training else mean
+    objective = autoencoder.objective(windows, training=training)
+    np.testing.assert_allclose(objective.codes, handed, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(objective.reconstructions, autoencoder.decode(decoded), rtol=1e-4, atol=1e-5)
+    assert not np.allclose(sample, mean, atol=0.1)
+    again = make_vae(cls, code_maps=code_maps, seed=7)
+    again.set_weights(autoencoder.get_weights())
+    np.testing.assert_allclose(again.encode(windows, training=training), handed, rtol=1e-4, atol=1e-5)
+
+
+def test_code_maps_of_earlier_versions_stay_and_unknown_ones_are_refused():
+    config = make_vae(code_maps="mean").get_config()
+    assert config.pop("code_maps") == "mean"
+    assert autoencoders.VariationalAutoencoder.from_config(config).code_maps == "sample_in_training"
+    assert autoencoders.VariationalAutoencoder().code_maps == "mean"
+    with pytest.raises(ValueError, match=r"`code_maps` must be one of .*'mean'.* Received: code_maps='means'"):
+        autoencoders.get("vae", code_maps="means")
+
+
+def test_a_type_that_encodes_in_its_own_way_is_decoded_as_it_encodes():
+    class Doubled(autoencoders.VariationalAutoencoder):
+        def encode_features(self, features, noise, training):
+            codes, measures = super().encode_features(features, noise, training)
+            return 2 * codes, measures
+
+    autoencoder, windows = Doubled(code_length=3), make_windows(6, 2, 2, 1)
+    objective = autoencoder.objective(windows)
+    np.testing.assert_allclose(objective.codes, 2 * heads(autoencoder, windows)[0], rtol=1e-5)
+    np.testing.assert_allclose(objective.reconstructions, autoencoder.decode(objective.codes), rtol=1e-5, atol=1e-6)
 
 
 def test_vae_code_is_the_mean_plus_seeded_noise_times_std_in_training():

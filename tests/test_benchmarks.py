@@ -16,6 +16,7 @@ from benchmarks import __main__ as command
 from benchmarks import (
     backend,
     cases,
+    code_maps,
     gpu,
     memory,
     operations,
@@ -460,3 +461,26 @@ def test_without_torch_its_section_says_so(monkeypatch):
     monkeypatch.setattr(against_torch.importlib.util, "find_spec", lambda name: None)
     (row,) = against_torch.rows(settings.Settings(toy=True))
     assert row.ratio is None and "not installed" in row.beside
+
+
+# What a VAE hands on
+
+
+def test_readings_of_code_maps_at_toy_size(tmp_path, capsys):
+    command = [f"--rows={tmp_path / 'rows.jsonl'}", "--datasets=sprites", "--toy", "--part=1/18"]
+    assert code_maps.main(command) == 0
+    rows = (tmp_path / "rows.jsonl").read_text().splitlines()
+    assert [json.loads(row)["code_maps"] for row in rows] == ["sample", "sample"]
+    assert "| vae | sprites | 10 | 4 | – | 0." in capsys.readouterr().out
+    assert code_maps.main(command) == 0
+    assert (tmp_path / "rows.jsonl").read_text().splitlines() == rows  # nothing is trained twice
+
+
+def test_table_of_readings_is_that_of_the_readme():
+    rows = (ROOT / "benchmarks" / "code_maps.jsonl").read_text().splitlines()
+    lines = code_maps.table([json.loads(row) for row in rows]).splitlines()
+    found = [line.split("|")[5:-1] for line in lines if line.startswith("| vae")]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    start = next(i for i, line in enumerate(readme) if line.startswith("| Fashion-MNIST, 4×4, 10"))
+    assert [line.split("|")[2:-1] for line in readme[start : start + 8]] == found
+    assert len(rows) == len({row for row in rows}) and len(found) == 8

@@ -394,11 +394,15 @@ def test_other_layers_may_be_quantised():
             "encode as this package's do.*OwnCode",
         ),
         (
+            lambda: keras.Sequential([keras.Input((8, 8, 1)), make_lea("vae", code_maps="sample")]),
+            'the same codes at every call, not code_maps="sample". Received: model="LEA \'lea\'',
+        ),
+        (
             quantized,
             "whose LEAs are not quantised. Export it before it is quantised. Received: model=\"quantised LEA 'l",
         ),
     ],
-    ids=["subclassed", "unbuilt", "layer", "wrapped", "nested subclassed", "own code", "quantised"],
+    ids=["subclassed", "unbuilt", "layer", "wrapped", "nested subclassed", "own code", "random", "quantised"],
 )
 def test_errors_name_what_to_do(make, message):
     with pytest.raises(ValueError, match=message) as caught:

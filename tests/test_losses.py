@@ -2,10 +2,12 @@
 
 import math
 
+import keras
 import numpy as np
 import pytest
 from backends import needs_tensorflow
 from compiling import compiled
+from gradients import value_and_gradients
 from keras import ops
 
 from lea_keras import losses
@@ -165,3 +167,77 @@ def test_float64_stays():
     assert kl.dtype == "float64" and float(kl[0]) == step**2
     assert float(losses.capacity_penalty(ops.array(step, "float64"), ops.array(0.0), 1.0)) == step
     assert float(losses.ramp(ops.array(1), step, 1, "float64")) == float(losses.ramp(0, step, 0, "float64")) == step
+
+
+# Log loss (Eq. 2.21)
+
+
+def by_hand(labels, logits):
+    """Of each sample, in NumPy's extended precision."""
+    powers = np.exp(np.longdouble(logits) - np.max(logits, axis=-1, keepdims=True))
+    p = powers / powers.sum(axis=-1, keepdims=True)
+    others = (powers.sum(axis=-1, keepdims=True) - powers) / powers.sum(axis=-1, keepdims=True)
+    return np.float64(-np.mean(labels * np.log(p) + (1 - labels) * np.log(others), axis=-1))
+
+
+@pytest.mark.parametrize(("classes", "at_chance", "crossentropy"), [(3, 0.6365, 1.0986), (10, 0.3251, 2.3026)])
+def test_log_loss_at_chance(classes, at_chance, crossentropy):
+    labels = np.eye(classes, dtype="float32")
+    loss = float(losses.LogLoss()(labels, np.full((classes, classes), 4.0, "float32")))
+    assert loss == pytest.approx(at_chance, abs=5e-5)
+    probabilities = np.full((classes, classes), 1 / classes, "float32")
+    assert float(losses.LogLoss(from_logits=False)(labels, probabilities)) == pytest.approx(at_chance, abs=5e-5)
+    assert loss != pytest.approx(crossentropy, rel=0.1)  # another loss
+    assert at_chance == pytest.approx(
+        -(np.log(1 / classes) + (classes - 1) * np.log(1 - 1 / classes)) / classes, abs=5e-5
+    )
+
+
+def test_log_loss_equals_the_formula():
+    logits = RNG.normal(0, 3, (50, 4)).astype("float32")
+    logits[0] = [2, 2, 2, 2]
+    logits[1] = [7, 7, 0, 0]
+    labels = np.eye(4, dtype="float32")[RNG.integers(0, 4, 50)]
+    found = losses.LogLoss(reduction="none")(labels, logits)
+    np.testing.assert_allclose(found, by_hand(labels, logits), rtol=1e-5)
+    mixed = RNG.dirichlet(np.ones(4), 50).astype("float32")  # labels need not be one-hot
+    np.testing.assert_allclose(losses.LogLoss(reduction="none")(mixed, logits), by_hand(mixed, logits), rtol=1e-5)
+
+
+def test_log_loss_of_logits_of_any_size():
+    """Where probabilities are 0 and 1 to all their digits."""
+    logits = np.array([[1e4, 0, -1e4], [1e4, 0, -1e4], [-1e4, 1e4, 1e4], [0, 40, 0]], "float32")
+    labels = np.eye(3, dtype="float32")[[0, 2, 0, 1]]
+    expected = [0, (2e4 + 1e4) / 3, (2e4 + 3 * np.log(2)) / 3, 0]
+    expected[3] = (2 * np.exp(-40) + 2 * np.exp(-40)) / 3  # log(1 + x) = x, of the right class and of both others
+
+    def loss(logits):
+        return keras.ops.sum(losses.LogLoss(reduction="none")(labels, logits)), ()
+
+    np.testing.assert_allclose(losses.LogLoss(reduction="none")(labels, logits), expected, rtol=1e-5, atol=1e-30)
+    (gradient,) = value_and_gradients(loss, [logits], [])[2]
+    assert np.all(np.isfinite(gradient))
+    halves = losses.LogLoss(reduction="none")(labels, keras.ops.cast(logits, "float16"))
+    np.testing.assert_allclose(halves, expected, rtol=1e-3, atol=1e-10)
+
+
+def test_gradient_of_log_loss_equals_the_numerical_one():
+    logits = RNG.normal(size=(3, 4)).astype("float32")
+    labels = np.eye(4, dtype="float32")[[0, 3, 1]]
+
+    def loss(logits):
+        return losses.LogLoss()(labels, logits), ()
+
+    (gradient,) = value_and_gradients(loss, [logits], [])[2]
+    for place in np.ndindex(logits.shape):
+        step = np.zeros(logits.shape)
+        step[place] = 1e-4
+        slope = (np.mean(by_hand(labels, logits + step)) - np.mean(by_hand(labels, logits - step))) / 2e-4
+        assert float(gradient[place]) == pytest.approx(slope, rel=1e-3, abs=1e-5)
+
+
+def test_log_loss_is_saved_and_refuses_a_single_class():
+    loss = keras.losses.deserialize(keras.losses.serialize(losses.LogLoss(from_logits=False, name="mine")))
+    assert isinstance(loss, losses.LogLoss) and not loss.from_logits and loss.name == "mine"
+    with pytest.raises(ValueError, match=r"`y_pred` must be .* of at least two classes. Received: y_pred=\(4, 1\)"):
+        losses.LogLoss()(np.ones((4, 1)), np.ones((4, 1)))

@@ -131,6 +131,7 @@ BAD_FIELDS = [
     ("seed", -1, "integer from 0 to"),
     ("seed", 2**32, "integer from 0 to"),
     ("chunk_windows", 0, "integer of at least 1"),
+    ("code_maps", "z", "one of"),
     ("jit_compile", "auto", "True or False"),
     ("mixed_precision", "float8", "Did you mean"),
     ("backend", "torch", "one of"),
@@ -139,8 +140,8 @@ BAD_FIELDS = [
 
 def test_runs_of_earlier_versions_are_read():
     values = json.loads(RunConfig(chunk_windows=3, backend="jax", validation=0.1).to_json())
-    del values["chunk_windows"], values["backend"], values["validation"]
-    assert RunConfig.from_json(json.dumps(values)) == RunConfig()
+    del values["chunk_windows"], values["backend"], values["validation"], values["code_maps"]
+    assert RunConfig.from_json(json.dumps(values)) == RunConfig(code_maps="sample_in_training")
 
 
 @pytest.mark.parametrize(("name", "value", "allowed"), BAD_FIELDS, ids=lambda value: repr(value)[:20])
@@ -220,7 +221,7 @@ def test_every_hyperparameter_reaches_the_layer(autoencoder):
     changes = {
         "window_size": (4, 6), "strides": (2, 3), "code_length": 6, "encoder": "conv", "decoder": "sb", "kernels": 3,
         "kernel_size": 2, "k": 4, "a": 1.5, "beta": 2.0, "gamma": 3.0, "capacity": 4.0, "capacity_epochs": 5,
-        "optimization": "independent", "lea_weight": 0.25, "chunk_windows": 64,
+        "optimization": "independent", "lea_weight": 0.25, "chunk_windows": 64, "code_maps": "sample",
     }  # fmt: skip
     model, _ = build("lea_fc", autoencoder=autoencoder, **changes)
     layer = model.lea_layers[0]
@@ -229,8 +230,8 @@ def test_every_hyperparameter_reaches_the_layer(autoencoder):
     expected |= {
         "standard": {},
         "k_sparse": {"k": 4, "a": 1.5},
-        "vae": {"beta": 2.0},
-        "capacity_vae": {"gamma": 3.0, "capacity": 4.0, "capacity_steps": 5 * STEPS},
+        "vae": {"beta": 2.0, "code_maps": "sample"},
+        "capacity_vae": {"code_maps": "sample", "gamma": 3.0, "capacity": 4.0, "capacity_steps": 5 * STEPS},
     }[autoencoder]
     assert {name: config[name] for name in expected} == expected
     assert (layer.window_size, layer.strides, layer.loss_weight) == ((4, 6), (2, 3), 0.25)

@@ -160,7 +160,7 @@ def test_zero_loss_weight_is_the_decoder_free_baseline(kind, optimization):
 
         def call(self, images, training=False):
             cut = windows.extract_windows(images, self.lea.window_size, self.lea.strides)
-            codes = self.lea.autoencoder.encode(tf.reshape(cut, (-1, *cut.shape[3:])), training)
+            codes = self.lea.autoencoder.encode(tf.reshape(cut, (-1, *cut.shape[3:])), training)  # of VAEs the mean
             return tf.reshape(codes, (-1, *cut.shape[1:3], self.lea.code_length))
 
     free = make_model(optimization, kind, leas=1, loss_weight=0.0)

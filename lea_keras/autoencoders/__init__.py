@@ -7,6 +7,7 @@ types of the thesis. ``get`` makes one from its name.
 from lea_keras.autoencoders.base import Autoencoder
 from lea_keras.autoencoders.types import (
     AUTOENCODERS,
+    CODE_MAPS,
     CapacityControlledAutoencoder,
     KSparseAutoencoder,
     StandardAutoencoder,
@@ -16,6 +17,7 @@ from lea_keras.autoencoders.types import (
 
 __all__ = [
     "AUTOENCODERS",
+    "CODE_MAPS",
     "Autoencoder",
     "CapacityControlledAutoencoder",
     "KSparseAutoencoder",

@@ -150,6 +150,12 @@ class Autoencoder(layers.Layer):
         del noise, training
         return self.code(features), {}
 
+    def codes_of(self, features: Any, noise: Any, training: bool) -> tuple[Any, Any, dict[str, Any]]:
+        """Returns the codes that are handed on, those that are decoded, both [n, code_length], and what is measured of
+        each window. Where a type does not say otherwise they are the same."""
+        codes, measures = self.encode_features(features, noise, training)
+        return codes, codes, measures
+
     def extra_measures(self, windows: Any, features: Any, codes: Any) -> dict[str, Any]:
         """Returns what else is measured of each window, [n] by name.
 
@@ -214,12 +220,12 @@ class Autoencoder(layers.Layer):
             decode: whether to reconstruct the windows.
         """
         features = self.features(windows, training) if features is None else features
-        codes, measures = self.encode_features(features, noise, training)
-        encoded, codes_to_decode = windows, codes
+        codes, codes_to_decode, measures = self.codes_of(features, noise, training)
+        encoded = windows
         if noise is not None and type(self).corrupt is not Autoencoder.corrupt:
             encoded = self.corrupt(windows, noise)
             features = self.features(encoded, training)
-            codes_to_decode, measures = self.encode_features(features, noise, training)
+            _, codes_to_decode, measures = self.codes_of(features, noise, training)
         measures = measures | self.extra_measures(encoded, features, codes_to_decode)
         codes, reconstructions = ops.cast(codes, self.compute_dtype), None
         if decode:

@@ -16,6 +16,8 @@ from lea_keras.checks import check_choice, check_number, check_positive_int, fai
 from lea_keras.saving import check_format
 from lea_keras.version import PACKAGE
 
+CODE_MAPS = ("mean", "sample", "sample_in_training")
+
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class StandardAutoencoder(Autoencoder):
@@ -69,7 +71,8 @@ class KSparseAutoencoder(Autoencoder):
 class VariationalAutoencoder(Autoencoder):
     """The variational autoencoder: two linear heads, mean μ and logarithmic standard deviation (2.4.4).
 
-    z = μ + σ ⊙ ε while training (Eq. 2.23), z = μ otherwise **(chosen)**. Loss `beta`·KL + RL with KL of Eq. 2.24,
+    z = μ + σ ⊙ ε (Eq. 2.23) is what the decoder sees while training; otherwise it sees μ **(chosen)**. What the codes
+    handed on are, the thesis does not say: ``code_maps``. Loss `beta`·KL + RL with KL of Eq. 2.24,
     which has no ½ inside: the default 0.5 is Eq. 2.25, and β of the literature is 2·`beta` (Eq. 2.26).
 
     Args:
@@ -77,11 +80,15 @@ class VariationalAutoencoder(Autoencoder):
         beta: weight of KL, at least 0.
         warmup_steps: optimisation steps over which beta rises linearly from 0; 0: none. Outside training beta is the
             final one **(chosen)**, so that test losses of different epochs compare.
+        code_maps: what is handed on to what follows, and what ``encode`` returns: "mean": μ **(chosen)**, with which
+            classifiers on code maps are best by far (README); "sample": z, also outside training; "sample_in_training":
+            z while training and μ otherwise, so that codes which carry nothing are noise while what follows is trained,
+            and nothing when it is tested.
         seed: int for the noise ε, or None.
         **kwargs: those of ``Autoencoder``.
 
     Raises:
-        ValueError: for a negative beta or warmup_steps, or as in ``Autoencoder``.
+        ValueError: for a negative beta or warmup_steps, an unknown code_maps, or as in ``Autoencoder``.
     """
 
     measure_names = ("rl", "rln", "kl")
@@ -92,10 +99,12 @@ class VariationalAutoencoder(Autoencoder):
         code_length: int = 10,
         beta: float = 0.5,
         warmup_steps: int = 0,
+        code_maps: str = "mean",
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(code_length=code_length, **kwargs)
+        self.code_maps = check_choice("code_maps", code_maps, CODE_MAPS)
         self.beta = check_number("beta", beta)
         self.warmup_steps = check_positive_int("warmup_steps", warmup_steps, minimum=0)
         self.seed = seed
@@ -129,17 +138,27 @@ class VariationalAutoencoder(Autoencoder):
         return halves[0], halves[1]
 
     def draw_noise(self, count: Any, training: bool) -> Any:
-        if not training:
+        if not training and self.code_maps != "sample":
             return None
         return keras.random.normal((count, self.code_length), dtype="float32", seed=self.noise)
 
     def encode_features(self, features: Any, noise: Any, training: bool) -> tuple[Any, dict[str, Any]]:
+        codes, _, measures = self._codes(features, noise, training)
+        return codes, measures
+
+    def codes_of(self, features: Any, noise: Any, training: bool) -> tuple[Any, Any, dict[str, Any]]:
+        if type(self).encode_features is not VariationalAutoencoder.encode_features:
+            return super().codes_of(features, noise, training)
+        return self._codes(features, noise, training)
+
+    def _codes(self, features: Any, noise: Any, training: bool) -> tuple[Any, Any, dict[str, Any]]:
         mean, log_std = self.posterior(features)
         measures = {"kl": losses.window_divergences(mean, log_std)}
         if noise is None:
-            return mean, measures
+            return mean, mean, measures
         wide_mean, log_std, noise = losses.widen(mean, log_std, noise)  # exp overflows float16 early
-        return ops.cast(wide_mean + ops.exp(log_std) * noise, mean.dtype), measures
+        sample = ops.cast(wide_mean + ops.exp(log_std) * noise, mean.dtype)
+        return mean if self.code_maps == "mean" else sample, sample if training else mean, measures
 
     def loss(self, means: dict[str, Any], step: Any) -> tuple[Any, dict[str, Any]]:
         penalty, measures = self.penalty(means["kl"], step)
@@ -167,7 +186,18 @@ class VariationalAutoencoder(Autoencoder):
 
     def get_config(self) -> dict[str, Any]:
         check_format("the state of its noise and the number of its steps")
-        return super().get_config() | {"beta": self.beta, "warmup_steps": self.warmup_steps, "seed": self.seed}
+        return super().get_config() | {
+            "beta": self.beta,
+            "warmup_steps": self.warmup_steps,
+            "code_maps": self.code_maps,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Autoencoder":
+        return super().from_config(
+            {"code_maps": "sample_in_training"} | config
+        )  # what there was before it was a choice
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -183,6 +213,7 @@ class CapacityControlledAutoencoder(VariationalAutoencoder):
         capacity: C at the end, at least 0, in units of KL as Eq. 2.24 defines it.
         capacity_steps: optimisation steps until C is there; 0: from the start. The default is about the 25 epochs of
             CIFAR-10 that appendix A.1 takes most often **(chosen)**.
+        code_maps: as in ``VariationalAutoencoder``.
         seed: int for the noise ε, or None.
         **kwargs: those of ``Autoencoder``.
 
@@ -199,13 +230,14 @@ class CapacityControlledAutoencoder(VariationalAutoencoder):
         gamma: float = 10.0,
         capacity: float = 25.0,
         capacity_steps: int = 10_000,
+        code_maps: str = "mean",
         seed: int | None = None,
         **kwargs: Any,
     ) -> None:
         for name in ("beta", "warmup_steps"):
             if name in kwargs:
                 raise fail(name, "left out: gamma and capacity take its place in training", kwargs[name])
-        super().__init__(code_length=code_length, seed=seed, **kwargs)
+        super().__init__(code_length=code_length, code_maps=code_maps, seed=seed, **kwargs)
         self.gamma = check_number("gamma", gamma)
         self.capacity = check_number("capacity", capacity)
         self.capacity_steps = check_positive_int("capacity_steps", capacity_steps, minimum=0)

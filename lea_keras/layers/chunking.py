@@ -106,6 +106,7 @@ class Chunked:
         chunk_windows: how many of them a chunk has; if that is no number: see ``automatic``.
         training: as in Keras.
         variables: of the autoencoder, those that gradients are wanted for.
+        noisy: whether codes may be random.
     """
 
     def __init__(
@@ -115,6 +116,7 @@ class Chunked:
         chunk_windows: int | str | None,
         training: bool,
         variables: Sequence[keras.Variable] = (),
+        noisy: bool = True,
     ) -> None:
         self.autoencoder, self.windows, self.training = autoencoder, windows, training
         size = chunk_windows if isinstance(chunk_windows, int) else automatic(autoencoder)
@@ -125,7 +127,7 @@ class Chunked:
         wanted = {id(variable) for variable in self.variables}
         constants = (variable for variable in autoencoder.weights if id(variable) not in wanted)
         self.constants = [(variable, ops.stop_gradient(_read(variable))) for variable in constants]
-        noise = autoencoder.draw_noise(strips.count * strips.columns, training)
+        noise = autoencoder.draw_noise(strips.count * strips.columns, training) if noisy else None
         if noise is not None:  # [n, …] -> [count, columns, …]
             noise = ops.reshape(noise, (strips.count, strips.columns, *noise.shape[1:]))
         self.noise = noise

@@ -124,11 +124,14 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
         if self.loss_weight:
             current.counted()
         autoencoder = self.autoencoder
+        noisy = bool(self.loss_weight)  # without a decoder it is a part of the network like any other
         if chunking.encodes_in_chunks(autoencoder, windows, self.chunk_windows):
             of_decoder = {id(variable) for variable in autoencoder.decoder.variables}
             mine = [variable for variable in self.trainable_variables if id(variable) not in of_decoder]
             # Where a training step only encodes, encoders stay fixed.
-            return self._chunked(windows, training, mine if current.decode else ()).codes()
+            return self._chunked(windows, training, mine if current.decode else (), noisy).codes()
+        if not noisy:
+            return autoencoder.encode_features(autoencoder.features(windows.flat, training), None, training)[0]
         if id(self) not in current.kept:
             return autoencoder.encode(windows.flat, training)
         features = autoencoder.features(windows.flat, training)
@@ -160,11 +163,13 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
         features = None if encoded is None else encoded.features
         return self.autoencoder.objective(windows.flat, training, first, features=features, limits=windows.limits)
 
-    def _chunked(self, windows: Windows, training: bool, variables: Sequence[keras.Variable]) -> chunking.Chunked:
+    def _chunked(
+        self, windows: Windows, training: bool, variables: Sequence[keras.Variable], noisy: bool = True
+    ) -> chunking.Chunked:
         if training and any(variable.overwrite_with_gradient for variable in variables):
             # Scales that training in float8 hands on as gradients, which must not be summed over chunks.
             raise fail("chunk_windows", "None to train an autoencoder quantised to float8", self.chunk_windows)
-        return chunking.Chunked(self.autoencoder, windows, self.chunk_windows, training, variables)
+        return chunking.Chunked(self.autoencoder, windows, self.chunk_windows, training, variables, noisy)
 
     def _is_first(self) -> bool:
         """Whether this is the layer's first use in a forward pass outside any scope, at the start of which Keras clears
