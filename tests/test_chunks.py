@@ -76,6 +76,20 @@ def test_other_coders_and_no_decoder(arguments):
     assert_same(train(20, "joint", "vae", **arguments), train(None, "joint", "vae", **arguments))
 
 
+@once
+@pytest.mark.parametrize("loss_weight", [1.0, 0.0])
+def test_codes_that_are_samples_are_the_same_samples(loss_weight):
+    """And none where there is no decoder: then a LEA is a layer like any other."""
+    codes = []
+    for chunk_windows in (None, 12):
+        keras.utils.set_random_seed(0)
+        lea = make_lea("vae", code_maps="sample", loss_weight=loss_weight, chunk_windows=chunk_windows)
+        codes.append(np.array(lea(IMAGES, training=bool(loss_weight))))
+        np.testing.assert_array_equal(np.array_equal(lea(IMAGES, training=True), codes[-1]), not loss_weight)
+        np.testing.assert_array_equal(np.array_equal(lea(IMAGES), codes[-1]), not loss_weight)
+    np.testing.assert_allclose(*codes, **CLOSE)
+
+
 @needs_tensorflow  # JAX always runs under XLA
 def test_under_xla():
     """Its random numbers are others than in a graph."""
