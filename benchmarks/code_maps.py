@@ -19,8 +19,8 @@ if __name__ == "__main__":
     sys.path[0] = str(ROOT)  # in this folder there is a module `profile`, as in Python itself
 
 from benchmarks.settings import to_stderr  # noqa: E402
+from experiments.config import CODE_MAPS  # noqa: E402
 
-READINGS = ("mean", "sample", "sample_in_training")
 DATASETS = {"fashion_mnist": (5_000, 10_000), "sprites": (20_000, 5_000)}  # training and test images
 EPOCHS, BATCH_SIZE, LEARNING_RATE = 8, 64, 1e-3
 CASE = ("autoencoder", "dataset", "code_length", "window_size")
@@ -28,7 +28,7 @@ CASE = ("autoencoder", "dataset", "code_length", "window_size")
 
 def runs(autoencoder: str, datasets: list[str]) -> Iterator[dict[str, Any]]:
     """What is to be trained, the three readings of a case together."""
-    for dataset, length, window, seed, reading in itertools.product(datasets, (10, 1), (4, 16), range(3), READINGS):
+    for dataset, length, window, seed, reading in itertools.product(datasets, (10, 1), (4, 16), range(3), CODE_MAPS):
         yield dict(zip(CASE, (autoencoder, dataset, length, window), strict=True)) | {
             "seed": seed,
             "code_maps": reading,
@@ -88,9 +88,9 @@ def table(rows: list[dict[str, Any]]) -> str:
     found = collections.defaultdict(list)
     for row in rows:
         found[(*(row[name] for name in CASE), row["code_maps"])].append(row["accuracy"])
-    lines = [f"| {' | '.join((*CASE, *READINGS))} |", f"|{'---|' * (len(CASE) + len(READINGS))}"]
+    lines = [f"| {' | '.join((*CASE, *CODE_MAPS))} |", f"|{'---|' * (len(CASE) + len(CODE_MAPS))}"]
     for case in dict.fromkeys(key[:-1] for key in found):
-        cells = [found[(*case, reading)] for reading in READINGS]
+        cells = [found[(*case, reading)] for reading in CODE_MAPS]
         texts = [f"{np.median(v):.3f} [{min(v):.3f}, {max(v):.3f}]" if v else "–" for v in cells]
         lines.append(f"| {' | '.join((*map(str, case), *texts))} |")
     return "\n".join(lines)
@@ -107,11 +107,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--part", default="0/1", help="which of how many parts of the work")
     parser.add_argument("--toy", action="store_true", help="64 images and one epoch, to see that it works")
     options = parser.parse_args(arguments)
-    data = arrays(options.arrays or options.rows.with_suffix(".npz"), options.datasets, options.data_dir, options.toy)
     rows = [json.loads(line) for line in options.rows.read_text().splitlines()] if options.rows.exists() else []
     done = [{name: row[name] for name in (*CASE, "seed", "code_maps")} for row in rows]
     part, parts = map(int, options.part.split("/"))
     todo = [run for run in list(runs(options.autoencoder, options.datasets))[part::parts] if run not in done]
+    data = {}
+    if todo:
+        path = options.arrays or options.rows.with_suffix(".npz")
+        data = arrays(path, options.datasets, options.data_dir, options.toy)
     for i, run in enumerate(todo):
         to_stderr(f"{i + 1} of {len(todo)}: {run}")
         rows.append(train(run, data, 1 if options.toy else EPOCHS))

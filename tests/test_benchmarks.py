@@ -5,6 +5,7 @@ import itertools
 import json
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -476,9 +477,13 @@ def test_readings_of_code_maps_at_toy_size(tmp_path, capsys):
     assert (tmp_path / "rows.jsonl").read_text().splitlines() == rows  # nothing is trained twice
 
 
-def test_table_of_readings_is_that_of_the_readme():
+def test_table_of_readings_is_that_of_the_readme(tmp_path, capsys):
     rows = (ROOT / "benchmarks" / "code_maps.jsonl").read_text().splitlines()
     lines = code_maps.table([json.loads(row) for row in rows]).splitlines()
+    shutil.copy(ROOT / "benchmarks" / "code_maps.jsonl", tmp_path)
+    assert code_maps.main([f"--rows={tmp_path / 'code_maps.jsonl'}"]) == 0
+    assert capsys.readouterr().out.splitlines() == lines
+    assert [path.name for path in tmp_path.iterdir()] == ["code_maps.jsonl"]  # all is stored: no data are looked for
     found = [line.split("|")[5:-1] for line in lines if line.startswith("| vae")]
     readme = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     start = next(i for i, line in enumerate(readme) if line.startswith("| Fashion-MNIST, 4×4, 10"))
