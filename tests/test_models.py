@@ -50,6 +50,7 @@ def test_names_are_those_of_the_registries():
     registries = {
         names.DATASETS: data.NAMES,
         names.AUTOENCODERS: autoencoders.AUTOENCODERS,
+        names.CODE_MAPS: autoencoders.CODE_MAPS,
         names.ENCODERS: coders.ENCODERS,
         names.DECODERS: coders.DECODERS,
         names.OPTIMIZATIONS: schedule.OPTIMIZATIONS,
