@@ -20,8 +20,9 @@ usage: python evaluate.py --run_dir=FOLDER [--flag=value ...]
        python evaluate.py --compare=FOLDER,FOLDER,... [--output_dir=FOLDER]
        python evaluate.py --run_dir=FOLDER,FOLDER,... --attacks=all [--baseline=FOLDER] [--flag=value ...]
 
-Restores model and data of runs that train.py made and measures log loss, accuracy and every LEA over whole splits, puts
-runs side by side, or attacks them. Prints a table and writes it as JSON and CSV, with pictures, to a folder of results.
+Restores model and data of runs that train.py made and measures log loss, cross-entropy, accuracy and every LEA over
+whole splits, puts runs side by side, or attacks them. Prints a table and writes it as JSON and CSV, with pictures, to a
+folder of results.
 """
 IMAGES = 4
 PROBE_EPOCHS = 20

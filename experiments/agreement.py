@@ -15,6 +15,7 @@ _TYPES = {
     "VariationalAutoencoder": "vae",
     "CapacityControlledAutoencoder": "capacity_vae",
 }
+_LOSSES = {"LogLoss": "log_loss", "CategoricalCrossentropy": "crossentropy"}
 _POLICIES = {"float32": "none", "mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 _OF_AUTOENCODERS = (
     "encoder",
@@ -65,10 +66,11 @@ def check_run(run_dir: pathlib.Path, config: RunConfig) -> None:
 
 def _wanted(config: RunConfig) -> dict[str, Any]:
     """The fields that a model has something of, in the forms in which it has them."""
-    names = ("model", "autoencoder", "optimization", "lea_weight", "learning_rate", "mixed_precision", "chunk_windows")
+    names = ("model", "autoencoder", "optimization", "loss", "lea_weight", "learning_rate", "adam_epsilon")
+    names += ("mixed_precision", "chunk_windows")
     fields = {name: getattr(config, name) for name in (*names, *_OF_AUTOENCODERS)}
-    strides = config.window_size if config.strides is None else config.strides
-    sizes = {"window_size": config.window_size, "strides": strides}
+    strides = config.window_shape if config.strides is None else config.strides
+    sizes = {"window_size": config.window_shape, "strides": strides}
     return fields | {name: _pair(size) for name, size in sizes.items()} | {"filters": config.filters}
 
 
@@ -78,11 +80,7 @@ def _hyperparameters(stored: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     yield "model", config["name"]
     if "optimization" in config:
         yield "optimization", config["optimization"]
-    rate = ((stored.get("compile_config") or {}).get("optimizer") or {}).get("config", {})
-    while isinstance(rate, Mapping) and "inner_optimizer" in rate:  # of what scales losses in half precision
-        rate = rate["inner_optimizer"]["config"]
-    if isinstance(rate, Mapping) and isinstance(rate.get("learning_rate"), float):
-        yield "learning_rate", rate["learning_rate"]
+    yield from _of_compilation(stored.get("compile_config") or {})
     filters = []
     for layer in config["layers"]:
         kind, of_layer = layer["class_name"], layer["config"]
@@ -100,6 +98,18 @@ def _hyperparameters(stored: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
                 yield "mixed_precision", _POLICIES[name]
     if filters:
         yield "filters", tuple(filters)
+
+
+def _of_compilation(compiled: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    loss = compiled.get("loss")
+    if isinstance(loss, Mapping) and loss.get("class_name") in _LOSSES:
+        yield "loss", _LOSSES[loss["class_name"]]
+    optimizer = (compiled.get("optimizer") or {}).get("config", {})
+    while isinstance(optimizer, Mapping) and "inner_optimizer" in optimizer:  # of what scales losses in half precision
+        optimizer = optimizer["inner_optimizer"]["config"]
+    for field, name in (("learning_rate", "learning_rate"), ("adam_epsilon", "epsilon")):
+        if isinstance(optimizer, Mapping) and isinstance(optimizer.get(name), float):
+            yield field, optimizer[name]
 
 
 def _of_lea(layer: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

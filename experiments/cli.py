@@ -56,8 +56,8 @@ def _integers(text: str) -> int | tuple[int, ...]:
     return numbers[0] if len(numbers) == 1 else numbers
 
 
-def _integer_or_auto(text: str) -> int | str:
-    return text if text == "auto" else int(text)
+def _integer_or(word: str) -> Callable[[str], int | str]:
+    return lambda text: text if text == word else int(text)
 
 
 # How the value of a flag that looks so is read, and what to call it where it cannot be.
@@ -65,7 +65,8 @@ CONVERTERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "N": (int, "an integer"),
     "X": (float, "a number"),
     "N,N": (_integers, "two integers with a comma between them"),
-    "N or auto": (_integer_or_auto, "an integer or auto"),
+    "N or auto": (_integer_or("auto"), "an integer or auto"),
+    "N or all": (_integer_or("all"), "an integer or all"),
     "N or N,N": (_integers, "an integer, or two with a comma between them"),
 }
 

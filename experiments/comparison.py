@@ -38,7 +38,7 @@ class Run(NamedTuple):
 
     def of_row(self) -> dict[str, dict[str, float]]:
         """The measures of the epoch in ``metrics.csv``, by split."""
-        return tables.of_row(self.rows[self.epoch - 1], self.config.validates_on)
+        return tables.of_row(self.rows[self.epoch - 1], self.config)
 
 
 class Group(NamedTuple):
@@ -103,11 +103,11 @@ def _of_epochs(groups: Sequence[Group], epoch: epochs.Choice) -> list[str]:
     if epoch != epochs.BEST:
         return []
     numbers = [f"{group.name} {', '.join(str(run.epoch) for run in group.runs)}" for group in groups]
-    return [f"Best epochs: {'; '.join(numbers)}", *epochs.notes(epoch, _validate_on(groups))]
+    return [f"Best epochs: {'; '.join(numbers)}", *epochs.notes(epoch, _configs(groups))]
 
 
-def _validate_on(groups: Sequence[Group]) -> set[str]:
-    return {group.config.validates_on for group in groups}
+def _configs(groups: Sequence[Group]) -> list[RunConfig]:
+    return [group.config for group in groups]
 
 
 def _csv_row(item: Aggregate, differs: Mapping[str, Any], epoch: epochs.Choice) -> dict[str, Any]:
@@ -121,9 +121,11 @@ def _draw(groups: Sequence[Group], results: Results) -> None:
     datasets = [f", {group.config.dataset}" if several else "" for group in groups]
     # Folders are often called after the data already.
     names = [g.name if data[2:] in g.name else g.name + data for g, data in zip(groups, datasets, strict=True)]
-    rows = [[run.rows for run in group.runs] for group in groups]
-    validate_on = [group.config.validates_on for group in groups]
-    pictures.of_comparison(dict(zip(names, rows, strict=True)), results, dict(zip(names, validate_on, strict=True)))
+    curves = {
+        name: pictures.Curves(group.config, [run.rows for run in group.runs])
+        for name, group in zip(names, groups, strict=True)
+    }
+    pictures.of_comparison(curves, results)
 
 
 def read_runs(folders: Sequence[pathlib.Path], epoch: epochs.Choice = epochs.LAST) -> tuple[list[Run], list[str]]:
@@ -141,16 +143,28 @@ def read_runs(folders: Sequence[pathlib.Path], epoch: epochs.Choice = epochs.LAS
             agreement.check_run(path, config)
         except ValueError as error:
             raise RunError(str(error)) from None
-        number = epochs.choose(rows, epoch, config.validates_on)
+        number = epochs.choose(rows, epoch, config)
         if len(rows) < (config.epochs if whole else epoch):
             notes.append(f"left out: {path}, {len(rows)} of {config.epochs} epochs finished")
         elif number is None:
-            notes.append(f"left out: {path}, no {config.validates_on} {tables.MAIN['main_loss']} in its metrics")
+            notes.append(f"left out: {path}, no {config.validates_on} {_judged_by(config)} in its metrics")
         else:
             compared.append(Run(path, config, rows, _evaluated(path, config, number), number))
     if not compared:
         raise RunError(f"None of the runs {'is finished' if whole else f'has epoch {epoch}'}; {'; '.join(notes)}")
     return compared, notes
+
+
+def _named(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Measures by their names of today; "main_loss" was the only loss once, and RLN that of the split."""
+    if "main_loss" not in values:
+        return dict(values)
+    renamed = {name: f"{name}_split" if name.endswith("_rln") else name for name in values}
+    return {(renamed | {"main_loss": "crossentropy"})[name]: value for name, value in values.items()}
+
+
+def _judged_by(config: RunConfig) -> str:
+    return tables.label(epochs.judged_by(config))
 
 
 def _evaluated(path: pathlib.Path, config: RunConfig, epoch: int) -> dict[str, dict[str, float]] | None:
@@ -159,7 +173,8 @@ def _evaluated(path: pathlib.Path, config: RunConfig, epoch: int) -> dict[str, d
     try:
         stored = json.loads(file.read_text(encoding="utf-8"))
         splits = {
-            split: {name: float(value) for name, value in stored["splits"][split].items()} for split in config.splits
+            split: {name: float(value) for name, value in _named(stored["splits"][split]).items()}
+            for split in config.splits
         }
         return splits if stored["epochs"] == epoch else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
@@ -224,7 +239,7 @@ def aggregate(groups: Sequence[Group], epoch: epochs.Choice = epochs.LAST) -> tu
                 values = [of_run[name] for of_run in of_runs if name in of_run]
                 about = (group.name, len(values), split, name)
                 found.append(Aggregate(*about, float(np.median(values)), min(values), max(values)))
-    chosen = epochs.described(epoch, _validate_on(groups))
+    chosen = epochs.described(epoch, _configs(groups))
     if evaluated:
         return found, f"Values: what evaluate.py --run_dir found of every run, whole splits after {chosen}."
     return found, (
@@ -243,7 +258,7 @@ def _described(groups: Sequence[Group], aggregates: Sequence[Aggregate]) -> list
                 "seed": run.config.seed,
                 "epoch": run.epoch,
                 "of_epoch": run.of_row(),
-                "last_epoch": tables.of_row(run.rows[-1], run.config.validates_on),
+                "last_epoch": tables.of_row(run.rows[-1], run.config),
                 "evaluated": run.evaluated,
             }
             for run in group.runs

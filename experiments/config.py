@@ -35,16 +35,19 @@ IMAGE_SIZES: dict[str, tuple[int, int]] = {
     "fashion_mnist": (28, 28),
     "cifar10": (32, 32),
 }
-# Names that the library's registries have, too, which cannot be asked without Keras; tests compare them.
+# Names and sizes that the library has, too, which cannot be asked without Keras; tests compare them.
+SMALLEST_SPRITES = 16
 DATASETS = tuple(IMAGE_SIZES)
-MODELS = ("classic", "cnn_lea", "pool_fc", "lea_fc", "lea_only", "decoder_free")
+MODELS = ("classic", "cnn_lea", "pool_fc", "lea_fc", "lea_only", "decoder_free", "autoencoder")
 AUTOENCODERS = ("standard", "k_sparse", "vae", "capacity_vae")
 CODE_MAPS = ("mean", "sample", "sample_in_training")
 ENCODERS = ("fc", "conv")
 DECODERS = ("fc", "conv", "sb")
+LOSSES = ("log_loss", "crossentropy")
 OPTIMIZATIONS = ("alternate", "joint", "independent")
 PRECISIONS = ("none", "float16", "bfloat16")
 BACKENDS = ("tensorflow", "jax")
+ALL = "all"
 
 
 class _Kind(NamedTuple):
@@ -110,6 +113,10 @@ def _chunk_windows(name: str, value: Any) -> int | str:
     return value if value == "auto" else checks.check_positive_int(name, value)
 
 
+def _capacity_epochs(name: str, value: Any) -> int | str:
+    return value if value == ALL else checks.check_positive_int(name, value, 0)
+
+
 _BOOL = _Kind("", _bool)
 _FRACTION = _Kind("X", checks.check_fraction)
 _ABOVE_ZERO = _Kind("X", _above_zero)
@@ -118,6 +125,7 @@ _FILTERS = _Kind("N,N", _filters)
 _FOLDER = _Kind("FOLDER", _folder, urls=True)
 _SEED = _Kind("N", lambda name, value: checks.check_seed(value, name))
 _CHUNK_WINDOWS = _Kind("N or auto", _chunk_windows)
+_CAPACITY_EPOCHS = _Kind("N or all", _capacity_epochs)
 
 
 def _hyperparameter(group: str, default: Any, kind: _Kind, text: str, none: str = "") -> Any:
@@ -161,6 +169,18 @@ class RunConfig:
         "set this fraction of the training samples aside, 0.1 for a tenth, and validate on them after each epoch; "
         "0: validate on the test data, which then are no measure of what was chosen by them",
     )
+    test_limit: int | None = _hyperparameter("Data", None, _optional(_int()), "use N test samples only", "all")
+    image_size: int | None = _hyperparameter(
+        "Data",
+        None,
+        _optional(_int()),
+        "rows and columns of the images; sprites are drawn so, others resized",
+        "theirs",
+    )
+    # (4.8): "one fixed seed" for all preprocessing.
+    data_seed: int = _hyperparameter(
+        "Data", 0, _SEED, "of the data's order, and of the choice of samples and of the validation part"
+    )
     batch_size: int | None = _hyperparameter(
         "Data", None, _optional(_int()), "samples per step", "mnist 256, fashion_mnist and cifar10 128, sprites 64"
     )
@@ -168,7 +188,9 @@ class RunConfig:
     filters: tuple[int, int] = _hyperparameter(
         "Model", (32, 64), _FILTERS, "filters of the two convolutions of classic and cnn_lea"
     )
-    window_size: int | tuple[int, int] = _hyperparameter("Model", 4, _SIZE, "rows, columns of LEA or pool windows")
+    window_size: int | tuple[int, int] | None = _hyperparameter(
+        "Model", 4, _optional(_SIZE), "rows, columns of LEA or pool windows", "the whole image"
+    )
     strides: int | tuple[int, int] | None = _hyperparameter(
         "Model", None, _optional(_SIZE), "pixels from window to window", "the window size"
     )
@@ -189,18 +211,36 @@ class RunConfig:
         f"vae, capacity_vae: what is handed on, {', '.join(CODE_MAPS)}",
     )
     beta: float = _hyperparameter("Autoencoder", 0.5, _number(), "vae: weight of the KL divergence")
+    warmup_epochs: int = _hyperparameter("Autoencoder", 0, _int(0), "vae: epochs over which beta rises from 0")
     gamma: float = _hyperparameter("Autoencoder", 10.0, _number(), "capacity_vae: weight of the capacity penalty")
     # In nats as Eq. 2.24 counts them; with 0 epochs it is there from the start.
     capacity: float = _hyperparameter("Autoencoder", 25.0, _number(), "capacity_vae: capacity at the end")
     capacity_epochs: int = _hyperparameter(
-        "Autoencoder", 25, _int(0), "capacity_vae: epochs over which it rises from 0"
+        "Autoencoder", 25, _CAPACITY_EPOCHS, "capacity_vae: epochs over which it rises from 0; all: the whole training"
     )
     optimization: str = _hyperparameter("Training", "alternate", _choice(*OPTIMIZATIONS), ", ".join(OPTIMIZATIONS))
+    # Of the main task; log_loss is Eq. 2.21.
+    loss: str = _hyperparameter(
+        "Training",
+        "log_loss",
+        _choice(*LOSSES),
+        "log_loss, the mean binary cross-entropy of all classes, or crossentropy, the categorical one",
+    )
     # λ of Eq. 5.3.
     lea_weight: float = _hyperparameter("Training", 1.0, _number(), "weight of the LEAs' losses")
     epochs: int = _hyperparameter("Training", 4, _int(), "passes over the training data")
+    steps_per_epoch: int | None = _hyperparameter(
+        "Training",
+        None,
+        _optional(_int()),
+        "let an epoch have N steps, however often that repeats the training data",
+        "one pass",
+    )
+    validate_every: int = _hyperparameter("Training", 1, _int(), "validate after every Nth epoch, and the last one")
     learning_rate: float = _hyperparameter("Training", 1e-4, _ABOVE_ZERO, "of Adam")
-    seed: int = _hyperparameter("Training", 0, _SEED, "of weights, noise, data order and the choice of samples")
+    # TensorFlow 1's; Keras' own is 1e-7.
+    adam_epsilon: float = _hyperparameter("Training", 1e-8, _ABOVE_ZERO, "of Adam, against division by zero")
+    seed: int = _hyperparameter("Training", 0, _SEED, "of weights and noise")
     # "auto": as many as fit the cache.
     chunk_windows: int | str | None = _hyperparameter(
         "Training", None, _optional(_CHUNK_WINDOWS), "windows that a LEA works on at once, for less memory", "all"
@@ -226,14 +266,35 @@ class RunConfig:
         for field in dataclasses.fields(self):
             checked = field.metadata["check"](field.name, getattr(self, field.name))
             object.__setattr__(self, field.name, checked)
-        image_size = IMAGE_SIZES[self.dataset]
-        if any(window > side for window, side in zip(_pair(self.window_size), image_size, strict=True)):
-            allowed = f"at most the {image_size[0]}x{image_size[1]} pixels of {self.dataset}"
+        if self.capacity_epochs == ALL:
+            object.__setattr__(self, "capacity_epochs", self.epochs)
+        if self.dataset == "sprites" and self.image_size is not None and self.image_size < SMALLEST_SPRITES:
+            raise checks.fail("image_size", f"at least {SMALLEST_SPRITES} for sprites", self.image_size)
+        if self.window_size is None and self.model != "autoencoder":
+            raise checks.fail("window_size", "given; the whole image is for the model autoencoder alone", None)
+        rows, columns = self.image_shape
+        if any(window > side for window, side in zip(self.window_shape, (rows, columns), strict=True)):
+            allowed = f"at most the {rows}x{columns} pixels of {self.dataset}"
             raise checks.fail("window_size", allowed, self.window_size)
         if self.autoencoder == "k_sparse" and self.k > self.code_length:
             raise checks.fail("k", f"at most the code length, {self.code_length}", self.k)
         if self.model == "decoder_free" and self.lea_weight != 0:
             raise checks.fail("lea_weight", "0 for decoder_free", self.lea_weight, "With a weight it is lea_only.")
+
+    @property
+    def image_shape(self) -> tuple[int, int]:
+        """(rows, columns) of the images."""
+        return IMAGE_SIZES[self.dataset] if self.image_size is None else (self.image_size, self.image_size)
+
+    @property
+    def window_shape(self) -> tuple[int, int]:
+        """(rows, columns) of the windows."""
+        return self.image_shape if self.window_size is None else _pair(self.window_size)
+
+    @property
+    def main_loss(self) -> str | None:
+        """The main task's loss by its name in files and tables; None where there is no main task."""
+        return None if self.model == "autoencoder" else self.loss
 
     @property
     def validates_on(self) -> str:
@@ -265,7 +326,7 @@ class RunConfig:
         names = [field.name for field in dataclasses.fields(cls)]
         for name in values:
             checks.check_choice("field", name, names)
-        values = _ADDED_LATER | values
+        values = _ADDED_LATER | ({"data_seed": values["seed"]} if "seed" in values else {}) | values
         missing = [name for name in names if name not in values]
         if missing:
             raise ValueError(f"The run configuration lacks the fields: {', '.join(missing)}")
@@ -280,8 +341,20 @@ def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else value
 
 
-# Fields that runs of earlier versions lack, with what those runs did.
-_ADDED_LATER = {"chunk_windows": None, "backend": "tensorflow", "validation": 0.0, "code_maps": "sample_in_training"}
+# Fields that runs of earlier versions lack, with what those runs did; their ``seed`` was also that of the data.
+_ADDED_LATER = {
+    "chunk_windows": None,
+    "backend": "tensorflow",
+    "validation": 0.0,
+    "code_maps": "sample_in_training",
+    "loss": "crossentropy",
+    "adam_epsilon": 1e-7,
+    "image_size": None,
+    "steps_per_epoch": None,
+    "test_limit": None,
+    "validate_every": 1,
+    "warmup_epochs": 0,
+}
 
 # One per reference model (thesis sections 4.7 and A.1). Chosen here for ``lea_fc`` and ``pool_fc``, which the thesis
 # trains for 100 epochs on every window size: windows of 8x8, and ten times its learning rate, with which the few epochs
@@ -301,4 +374,6 @@ CONFIGS: dict[str, RunConfig] = {
     "lea_fc": RunConfig(model="lea_fc", **_FC),
     "lea_only": RunConfig(model="lea_only", **_LEA_ONLY),
     "decoder_free": RunConfig(model="decoder_free", **_LEA_ONLY, lea_weight=0.0),
+    # Sections 3.3.3 and 5.1: one window, and no other objective, to which the optimisations would make a difference.
+    "autoencoder": RunConfig(model="autoencoder", window_size=None, optimization="joint"),
 }

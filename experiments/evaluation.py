@@ -15,6 +15,7 @@ import lea_keras
 import lea_keras.data
 from experiments import agreement, compiling, epochs, failures, networks, pictures, probing, runs, tables, training
 from experiments.config import RunConfig, checks
+from experiments.distributions import Distribution
 from experiments.results import Results
 from experiments.runs import RunError
 from lea_keras import callbacks, losses, metrics
@@ -66,7 +67,7 @@ def evaluate(
         except ValueError as error:
             raise RunError(str(error)) from error
         with failures.in_one_line():
-            values = {split: measure(model, data[split], split) for split in splits}
+            values = {split: measure(model, data[split], split, config.main_loss is not None) for split in splits}
         store(results, run_dir, number, epoch, values)
         largest = {
             lea.name: values["test"][f"{lea.name}_rl_max"]
@@ -74,7 +75,7 @@ def evaluate(
             if "test" in values and lea.loss_weight
         }
         shown = lea_keras.data.take(data["test"], images)[0]
-        pictures.of_run(model, shown, rows, results, config.validates_on, largest)
+        pictures.of_run(model, shown, rows, results, config, largest)
         text = "\n".join([tables.of_splits(values), *_of_epoch(epoch, number, len(rows), config)])
         if probes:
             print(text, flush=True)  # the probes take much longer
@@ -90,7 +91,7 @@ def choose_epoch(run_dir: pathlib.Path, config: RunConfig, epoch: epochs.Choice)
         RunError: one line, if no epoch has finished.
     """
     rows = read_rows(run_dir)
-    number = epochs.choose(rows, epoch, config.validates_on)
+    number = epochs.choose(rows, epoch, config)
     every = range(1, len(rows) + 1)
     there = [n for n in every if n == len(rows) or callbacks.checkpoint_path(run_dir, n).is_file()]
     if number not in there:
@@ -105,8 +106,8 @@ def _of_epoch(epoch: epochs.Choice, number: int, count: int, config: RunConfig) 
     """Lines about an epoch that is not just the last one."""
     if epoch == epochs.LAST:
         return []
-    chosen = f", {epochs.described(epoch, [config.validates_on])}" if epoch == epochs.BEST else ""
-    return [f"After epoch {number} of {count}{chosen}.", *epochs.notes(epoch, [config.validates_on])]
+    chosen = f", {epochs.described(epoch, [config])}" if epoch == epochs.BEST else ""
+    return [f"After epoch {number} of {count}{chosen}.", *epochs.notes(epoch, [config])]
 
 
 def read_rows(run_dir: pathlib.Path) -> list[dict[str, float]]:
@@ -154,17 +155,21 @@ def load_model(run_dir: pathlib.Path, config: RunConfig, number: int) -> keras.M
     except Exception as error:  # a damaged file fails in whatever library meets the damage first
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise RunError(f"The model {path} cannot be loaded: {reason}") from error
-    details = lea_keras.data.info(config.dataset)
-    shapes = (None, *details.image_shape), (None, details.classes)
-    found = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
-    if found != shapes:
-        wanted = f"{shapes[0]} → {shapes[1]}, as the data set {config.dataset} of the run's configuration needs"
-        raise RunError(f"The model {path} must map {wanted}. Received: {found[0]} → {found[1]}")
+    details = lea_keras.data.info(config.dataset, image_size=config.image_size)
+    wanted = [(None, *details.image_shape)] + [(None, details.classes)] * (config.main_loss is not None)
+    shapes = [getattr(model, "input_shape", None), getattr(model, "output_shape", None)][: len(wanted)]
+    if shapes != wanted:
+        needed = f"{_maps(wanted)}, as the data set {config.dataset} of the run's configuration needs"
+        raise RunError(f"The model {path} must map {needed}. Received: {_maps(shapes)}")
     try:
         agreement.check(path, config, run_dir / runs.CONFIG_FILE)
     except ValueError as error:
         raise RunError(str(error)) from None
     return model
+
+
+def _maps(shapes: Sequence[Any]) -> str:
+    return " → ".join(map(str, shapes))
 
 
 def load_splits(config: RunConfig, splits: Sequence[str]) -> dict[str, lea_keras.data.Dataset]:
@@ -179,27 +184,30 @@ def load_splits(config: RunConfig, splits: Sequence[str]) -> dict[str, lea_keras
         raise RunError(str(error)) from error
 
 
-def measure(model: keras.Model, data: lea_keras.data.Dataset, split: str = "test") -> dict[str, float]:
+def measure(
+    model: keras.Model, data: lea_keras.data.Dataset, split: str = "test", classifies: bool = True
+) -> dict[str, float]:
     """Runs a whole split through a model, once, and measures the main task and every LEA that was trained.
 
-    The names are those of ``metrics.csv``. Of every LEA:
+    The main task's ``log_loss`` (Eq. 2.21) and ``crossentropy``, whichever it was trained on, its ``accuracy``, and
+    that of the majority class. Of every LEA, under the names of ``metrics.csv``:
 
     - ``<name>_loss``, ``_rl`` and, where there is one, ``_kl`` and ``_capacity``: means over all windows of the split,
       the loss and codes as outside training. Where a model uses a LEA twice, its losses are summed.
     - ``<name>_rl_max``: the error of the split's worst window, to which confidence is relative.
-    - ``<name>_rln``: in units of the range of values of *all* windows of the split (Eq. 4.1; section 4.1 takes each
-      batch's own range).
+    - ``<name>_rln``: the mean of the batches, each in units of the range of its own values (Eq. 4.1, section 4.1); and
+      ``<name>_rln_split``: in units of the range of *all* windows of the split.
     - ``<name>_confidence_min``, ``_25``, ``_50``, ``_75``: the minimum, which is 0, and the quartiles of the windows'
       confidence, 1 − RLᵢ / max RL, the maximum being taken over all windows of the split ("with respect to all
       reconstruction losses of all batches", section 4.4).
 
-    The split is never in memory as windows: what grows with it is one float32 per window and LEA, and a copy of that at
-    the end. That makes 15 MB for 59 972 images of 64 windows each.
+    Memory does not grow with the split.
 
     Args:
-        model: maps images [b, h, w, c] to logits [b, classes].
+        model: maps images [b, h, w, c] to logits [b, classes], or to anything if it does not classify.
         data: finite batches of (images, one-hot labels [b, classes]).
         split: its name, for messages.
+        classifies: whether there is a main task.
 
     Raises:
         RunError: if a value is not finite.
@@ -209,50 +217,52 @@ def measure(model: keras.Model, data: lea_keras.data.Dataset, split: str = "test
 
     def step(images: Any, labels: Any) -> dict[str, Any]:
         with forward_pass("objectives") as current:
-            logits = model(images, training=False)
-        loss = keras.losses.categorical_crossentropy(labels, logits, from_logits=True)
-        right = ops.argmax(logits, axis=-1) == ops.argmax(labels, axis=-1)
-        found = {"loss": ops.sum(loss), "right": ops.count_nonzero(right), "labels": ops.sum(labels, axis=0)}
+            outputs = model(images, training=False)
+        found: dict[str, Any] = {"task": _of_task(labels, outputs)} if classifies else {}
         for lea in leas:
             found[lea.name] = _of_lea([report for report in current.reports if report.layer is lea], rln[lea.name])
         return found
 
     step = compiling.compiled(step, [*model.variables, *(v for metric in rln.values() for v in metric.variables)], data)
-    sums: dict[str, Any] = collections.defaultdict(float)
-    errors: dict[str, list[np.ndarray]] = {lea.name: [] for lea in leas}
+    samples, sums = 0, collections.defaultdict[str, Any](float)
+    errors = {lea.name: Distribution() for lea in leas}
     progress = Progress(f"{split} data", len(data), "batches measured", begins_slowly=True)
     with progress.meanwhile():
         for batch, (images, labels) in enumerate(data, 1):
             found = step(images, labels)
             progress.update(batch)
             size = len(images)
-            sums["samples"] += size
-            for name in ("loss", "right", "labels"):
-                sums[name] += found[name].astype(np.float64)
-            for lea in leas:
-                of_lea = found[lea.name]
-                errors[lea.name].append(of_lea.pop("errors"))
+            samples += size
+            for name, value in found.pop("task", {}).items():
+                sums[name] += value.astype(np.float64)
+            for layer, of_lea in found.items():
+                errors[layer].update(of_lea.pop("errors"))
                 for name, value in of_lea.items():
-                    sums[f"{lea.name}_{name}"] += float(value) * size
+                    sums[f"{layer}_{name}"] += float(value) * size
     progress.end()
-    samples = sums.pop("samples")
-    values = {
-        "samples": int(samples),
-        "main_loss": sums.pop("loss") / samples,
-        "accuracy": sums.pop("right") / samples,
-        "majority_accuracy": np.max(sums.pop("labels")) / samples,
-    }
-    values |= {name: total / samples for name, total in sums.items()}
+    values = {name: total / samples for name, total in sums.items()}
+    if classifies:
+        values["majority_accuracy"] = np.max(values.pop("labels"))
     for name, of_lea in errors.items():
-        every = np.concatenate(of_lea)
-        values |= {f"{name}_rl": np.mean(every, dtype=np.float64), f"{name}_rln": rln[name].result()}
-        values[f"{name}_rl_max"] = every.max()
-        values |= {f"{name}_confidence_{part}": value for part, value in confidence_quartiles(every).items()}
-    values = {name: values[name] if name == "samples" else float(values[name]) for name in tables.in_order(values)}
+        values |= {f"{name}_rl": of_lea.mean, f"{name}_rl_max": of_lea.maximum}
+        values[f"{name}_rln_split"] = rln[name].result()
+        values |= {f"{name}_confidence_{part}": value for part, value in confidence_quartiles(of_lea).items()}
+    values = {name: float(values[name]) for name in tables.in_order(values)}
     wrong = [name for name, value in values.items() if not math.isfinite(value)]
     if wrong:
         raise RunError(f"The model is of no use: {wrong[0]} is {values[wrong[0]]} on the {split} split")
-    return values
+    return {"samples": samples} | values
+
+
+def _of_task(labels: Any, logits: Any) -> dict[str, Any]:
+    """Sums over a batch: of both losses, of right answers, and of the labels [classes]."""
+    right = ops.argmax(logits, axis=-1) == ops.argmax(labels, axis=-1)
+    return {
+        "log_loss": ops.sum(losses.LogLoss(reduction="none")(labels, logits)),
+        "crossentropy": ops.sum(keras.losses.categorical_crossentropy(labels, logits, from_logits=True)),
+        "accuracy": ops.count_nonzero(right),
+        "labels": ops.sum(labels, axis=0),
+    }
 
 
 def _of_lea(reports: list[Report], rln: metrics.NormalizedReconstructionLoss) -> dict[str, Any]:
@@ -265,16 +275,18 @@ def _of_lea(reports: list[Report], rln: metrics.NormalizedReconstructionLoss) ->
     of_batch = {
         name: sum(report.measures[name] for report in reports) / len(reports)
         for name in reports[0].measures
-        if name not in ("rl", "rln")
+        if name != "rl"
     }
     return {"errors": ops.concatenate(errors), "loss": sum(report.loss for report in reports)} | of_batch
 
 
-def confidence_quartiles(errors: np.ndarray) -> dict[str, float]:
-    """Minimum and quartiles of the confidence of windows (Eq. 4.4), from the errors [n] of all of them."""
-    worst = errors.max()
-    confidence = 1.0 - errors / (worst if worst > 0 else 1.0)
-    return dict(zip(QUARTILES, np.percentile(confidence, list(QUARTILES.values()), overwrite_input=True), strict=True))
+def confidence_quartiles(errors: Distribution) -> dict[str, float]:
+    """Minimum and quartiles of the confidence of windows (Eq. 4.4), from the errors of all of them."""
+    if not math.isfinite(errors.maximum):
+        return dict.fromkeys(QUARTILES, math.nan)
+    confidence = 1.0 - errors.percentiles(100 - np.array(list(QUARTILES.values()))) / (errors.maximum or 1.0)
+    confidence[0] = 1.0 - errors.maximum / (errors.maximum or 1.0)  # of the worst window, whose error is known exactly
+    return dict(zip(QUARTILES, confidence.tolist(), strict=True))
 
 
 def store(

@@ -9,7 +9,7 @@ from experiments import tables
 from experiments.config import RunConfig
 
 # What may differ between runs of which medians are taken. Runs of different lengths, or on different data, may not.
-OF_NO_MATTER = ("seed", "data_dir", "download")
+OF_NO_MATTER = ("seed", "data_seed", "data_dir", "download")
 NAMES = tuple(field.name for field in dataclasses.fields(RunConfig) if field.name not in OF_NO_MATTER)
 
 Values = dict[str, Any]
@@ -21,10 +21,14 @@ def of_run(config: RunConfig) -> RunConfig:
     So a run with the data set's batch size is the same as one that was given this number, and columns are numbers.
     """
     details = lea_keras.data.info(config.dataset)
+    window_size = config.window_size or config.image_shape
     return config.replace(
         batch_size=config.batch_size or details.batch_size,
         limit=config.limit or details.train_size,
-        strides=config.strides or config.window_size,
+        test_limit=config.test_limit or details.test_size,
+        image_size=config.image_size or details.image_shape[0],
+        window_size=window_size,
+        strides=config.strides or window_size,
         **{name: getattr(RunConfig, name) for name in OF_NO_MATTER},
     )
 

@@ -1,6 +1,7 @@
 """Networks of runs: from a configuration to its model, compiled as the thesis trains it."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,6 +9,7 @@ import keras
 
 import models
 from experiments.config import RunConfig
+from lea_keras.losses import LogLoss
 
 #: By the name of a model: its builder, from (image_shape, classes, **options), and the options that runs give it.
 BUILDERS: dict[str, tuple[Callable[..., keras.Model], tuple[str, ...]]] = {
@@ -17,6 +19,7 @@ BUILDERS: dict[str, tuple[Callable[..., keras.Model], tuple[str, ...]]] = {
     "lea_fc": (models.lea_fc, ("window_size", "strides", "optimization")),
     "lea_only": (models.lea_only, ("window_size", "strides", "optimization")),
     "decoder_free": (models.decoder_free, ("window_size", "strides", "optimization")),
+    "autoencoder": (models.autoencoder, ("window_size", "strides", "optimization")),
 }
 _OF_AUTOENCODERS = {
     "standard": (),
@@ -27,6 +30,13 @@ _OF_AUTOENCODERS = {
 _OF_ALL_AUTOENCODERS = ("code_length", "encoder", "decoder", "kernels", "kernel_size")
 
 
+#: By the name of a main loss: its maker.
+LOSSES: dict[str, Callable[[], keras.losses.Loss]] = {
+    "log_loss": LogLoss,
+    "crossentropy": functools.partial(keras.losses.CategoricalCrossentropy, from_logits=True),
+}
+
+
 def build(config: RunConfig, image_shape: tuple[int, int, int], classes: int, steps_per_epoch: int) -> keras.Model:
     """Builds the model of a run, not compiled.
 
@@ -34,17 +44,18 @@ def build(config: RunConfig, image_shape: tuple[int, int, int], classes: int, st
         config: names the model and holds its hyperparameters.
         image_shape: (rows, columns, channels).
         classes: number of outputs.
-        steps_per_epoch: of the training: turns ``capacity_epochs`` into optimisation steps.
+        steps_per_epoch: of the training: turns ``capacity_epochs`` and ``warmup_epochs`` into optimisation steps.
 
     Returns:
-        A functional model from images [b, rows, columns, channels] to logits [b, classes]: a ``lea_keras.LEAModel`` if
-        it has LEAs, otherwise a ``keras.Model``.
+        A functional model from images [b, rows, columns, channels] to logits [b, classes], or to code maps where there
+        is no main task: a ``lea_keras.LEAModel`` if it has LEAs, otherwise a ``keras.Model``.
     """
     builder, names = BUILDERS[config.model]
     options = {name: getattr(config, name) for name in names}
     if "optimization" in names:
         options |= _lea_options(config, steps_per_epoch)
-    return builder(image_shape, classes, name=config.model, **options)
+    outputs = {} if config.main_loss is None else {"classes": classes}
+    return builder(image_shape, **outputs, name=config.model, **options)
 
 
 def _lea_options(config: RunConfig, steps_per_epoch: int) -> dict[str, Any]:
@@ -52,17 +63,21 @@ def _lea_options(config: RunConfig, steps_per_epoch: int) -> dict[str, Any]:
     options = {name: getattr(config, name) for name in names}
     if config.autoencoder == "capacity_vae":
         options["capacity_steps"] = config.capacity_epochs * steps_per_epoch
+    if config.autoencoder == "vae":
+        options["warmup_steps"] = config.warmup_epochs * steps_per_epoch
     shared = {"loss_weight": config.lea_weight, "chunk_windows": config.chunk_windows}
     return {"autoencoder": config.autoencoder, **shared, **options}
 
 
 def compile_model(model: keras.Model, config: RunConfig) -> None:
-    """Compiles a model for its main task: log loss on logits, accuracy, Adam (thesis section A.1)."""
+    """Compiles a model for its main task, if it has one: loss on logits, accuracy, Adam (thesis section A.1)."""
+    task = {}
+    if config.main_loss is not None:
+        task = {"loss": LOSSES[config.main_loss](), "metrics": [keras.metrics.CategoricalAccuracy(name="accuracy")]}
     model.compile(
-        optimizer=keras.optimizers.Adam(config.learning_rate),
-        loss=keras.losses.CategoricalCrossentropy(from_logits=True),
-        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
+        optimizer=keras.optimizers.Adam(config.learning_rate, epsilon=config.adam_epsilon),
         jit_compile="auto" if config.jit_compile is None else config.jit_compile,
+        **task,
     )
 
 

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 
 import lea_keras
 from experiments import tables
+from experiments.config import RunConfig
 from experiments.results import Results
 from lea_keras import plots
 
@@ -33,7 +34,7 @@ def of_run(
     images: Any,
     rows: Rows,
     results: Results,
-    validates_on: str = "test",
+    config: RunConfig,
     largest: Mapping[str, float] | None = None,
 ) -> None:
     """Draws the metrics of a run, what its LEAs make of a few images, and what the codes of a VAE stand for.
@@ -43,10 +44,11 @@ def of_run(
         images: a few.
         rows: of its ``metrics.csv``.
         results: where the pictures go.
-        validates_on: the split that the run's "val_" metrics are of.
+        config: of the run.
         largest: by LEA, the error of the worst window of the whole split, to which confidence is then relative.
     """
-    results.write_picture(CURVES, plots.metric_curves([_curves(rows)], held_out=_HELD_OUT[validates_on]))
+    curves = plots.metric_curves([_curves(rows, config)], held_out=_HELD_OUT[config.validates_on])
+    results.write_picture(CURVES, curves)
     views = lea_keras.inspect(model, images, largest=largest)
     shown = {"max_images": len(images)}
     if views:
@@ -66,26 +68,35 @@ def of_run(
             results.write_picture(_traversal(view.layer), figure)
 
 
-def of_comparison(groups: Mapping[str, Sequence[Rows]], results: Results, validate_on: Mapping[str, str]) -> None:
-    """Draws the metrics of groups of runs; ``validate_on`` has the split behind the columns "val_" of each group."""
-    curves = {name: [_curves(rows) for rows in of_runs] for name, of_runs in groups.items()}
-    found = tables.in_order(name for of_runs in groups.values() for name in tables.of_row(of_runs[0][-1])["train"])
-    runs = curves if len(curves) > 1 else next(iter(curves.values()))
-    held_out = {name: _HELD_OUT[split] for name, split in validate_on.items()}
-    held_out = held_out if len(curves) > 1 else next(iter(held_out.values()))
-    results.write_picture(CURVES, plots.metric_curves(runs, [_title(name) for name in found], held_out=held_out))
+class Curves(NamedTuple):
+    """Runs that differ in their seeds alone: the configuration of one, and the rows of each."""
+
+    config: RunConfig
+    runs: Sequence[Rows]
 
 
-def _curves(rows: Rows) -> list[dict[str, float]]:
+def of_comparison(groups: Mapping[str, Curves], results: Results) -> None:
+    """Draws the metrics of groups of runs."""
+    curves = {name: [_curves(rows, group.config) for rows in group.runs] for name, group in groups.items()}
+    lasts = [tables.of_row(group.runs[0][-1], group.config)["train"] for group in groups.values()]
+    names = [_title(name) for name in tables.in_order(name for measures in lasts for name in measures)]
+    held_out = {name: _HELD_OUT[group.config.validates_on] for name, group in groups.items()}
+    if len(groups) == 1:
+        figure = plots.metric_curves(*curves.values(), names, held_out=next(iter(held_out.values())))
+    else:
+        figure = plots.metric_curves(curves, names, held_out=held_out)
+    results.write_picture(CURVES, figure)
+
+
+def _curves(rows: Rows, config: RunConfig) -> list[dict[str, float]]:
     """Rows with the measures of tables, under the names of curves: the same for models with and without LEAs."""
-    found = []
+    curves = []
     for row in rows:
-        values = tables.of_row(row)
-        both = [(name, values["train"][name], values["test"][name]) for name in tables.in_order(values["train"])]
-        found.append({"epoch": row["epoch"]})
-        for name, training, test in both:
-            found[-1] |= {_title(name): training, f"val_{_title(name)}": test}
-    return found
+        values = tables.of_row(row, config)
+        training, held_out = values["train"], values[config.validates_on]
+        curves.append({"epoch": row["epoch"]} | {_title(name): training[name] for name in tables.in_order(training)})
+        curves[-1] |= {f"val_{_title(name)}": value for name, value in held_out.items()}
+    return curves
 
 
 def _title(name: str) -> str:

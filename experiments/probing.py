@@ -50,13 +50,14 @@ def load(config: RunConfig, settings: Settings) -> dict[str, Any]:
     if settings.limit:  # of so many samples, the run trains on as many as are wanted
         counts = itertools.count(settings.limit)
         limit = next(n for n in counts if n - splits.validation_size(n, config.validation) == settings.limit)
-    shared = {"seed": config.seed, "name": config.dataset, "data_dir": config.data_dir}
+    shared = {"seed": config.data_seed, "name": config.dataset, "image_size": config.image_size}
+    shared["data_dir"] = config.data_dir
     some = splits.validation_size(limit or every, config.validation)
     part = {"limit": limit, "validation": config.validation if some else 0.0}
     try:
         return {
             "train": probes.sprites_data("train", **part, **shared),
-            "test": probes.sprites_data("test", None, **shared),
+            "test": probes.sprites_data("test", config.test_limit, **shared),
         }
     except (ValueError, OSError, ImportError) as error:
         raise RunError(str(error)) from error

@@ -3,11 +3,15 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from experiments.config import RunConfig
+
 SPLITS = ("train", "validation", "test")
+NOT_MEASURES = ("epoch", "seconds", "learning_rate")  # in a row of metrics.csv
 # What is measured of the main task, by its name in files, with its name in tables.
 MAIN = {
     "samples": "samples",
-    "main_loss": "log loss",
+    "log_loss": "log loss",
+    "crossentropy": "cross-entropy",
     "accuracy": "accuracy",
     "majority_accuracy": "  of the majority class",
 }
@@ -17,6 +21,7 @@ OF_LEAS = {
     "rl": "RL",
     "rl_max": "RL max",
     "rln": "RLN",
+    "rln_split": "RLN split",
     "kl": "KL",
     "capacity": "capacity",
     "confidence_min": "confidence min",
@@ -29,17 +34,21 @@ Values = Mapping[str, Mapping[str, float]]  # split → name → value
 Blocks = Mapping[str, Sequence[tuple[str, Sequence[str]]]]  # name → group and cells of each line
 
 
-def of_row(row: Mapping[str, float], validates_on: str = "test") -> dict[str, dict[str, float]]:
+def of_row(row: Mapping[str, float], config: RunConfig) -> dict[str, dict[str, float]]:
     """The measures in a row of ``metrics.csv``, by split: of "train" and of the one that the run validates on.
 
-    The main task's loss is "main_loss" here, as ``LEAModel`` calls it; of a model without LEAs it is the only loss,
-    which Keras calls "loss". With LEAs, that is the weighted sum of them all and not taken over.
+    The main task's loss has the name of what it is here, "log_loss" or "crossentropy". ``LEAModel`` calls it
+    "main_loss", and its "loss" is the weighted sum of all, which is not taken over; Keras calls the only loss of a
+    model without LEAs "loss". In an epoch that was not validated, the second split has no measures.
     """
-    has_leas = "main_loss" in row
-    found = {}
-    for split, prefix in (("train", ""), (validates_on, "val_")):
-        names = [name for name in row if f"val_{name}" in row and not (has_leas and name == "loss")]
-        found[split] = {"main_loss" if name == "loss" else name: row[prefix + name] for name in names}
+    renamed = {"main_loss": config.main_loss}
+    renamed["loss"] = None if "main_loss" in row else config.main_loss
+    measures = {name: value for name, value in row.items() if name not in NOT_MEASURES}
+    found: dict[str, dict[str, float]] = {"train": {}, config.validates_on: {}}
+    for column, value in measures.items():
+        name = column.removeprefix("val_")
+        if (name := renamed.get(name, name)) is not None:
+            found[config.validates_on if column.startswith("val_") else "train"][name] = value
     return found
 
 
@@ -128,21 +137,21 @@ def of_splits(values: Values) -> str:
 
 def of_epoch(
     row: Mapping[str, float],
+    config: RunConfig,
     majorities: Mapping[str, float],
-    validates_on: str = "test",
     test: Mapping[str, float] | None = None,
 ) -> str:
     """The results of an epoch of training.
 
     Args:
         row: of ``metrics.csv``.
+        config: of the run.
         majorities: accuracy of the most frequent class, by split.
-        validates_on: the split whose metrics begin with "val_" in ``row``.
         test: what ``evaluate`` returned for the test data, where the run validates on others.
     """
-    values = of_row(row, validates_on)
+    values = of_row(row, config)
     if test:
-        values["test"] = of_row({**test, **{f"val_{name}": value for name, value in test.items()}})["test"]
+        values["test"] = of_row(test, config)["train"]
     for split, majority in majorities.items():
         values[split]["majority_accuracy"] = majority
     return f"{of_splits(values)}\ntrain: mean over the last epoch's batches, while the weights changed"

@@ -74,8 +74,8 @@ def train(config: RunConfig, run_dir: pathlib.Path, resume: bool = False, job: J
                 _draw(shown, splits["test"], run_dir)
                 test = _test(shown, splits["test"], config) if config.validation else None
             row = callbacks.read_metrics(run_dir)[-1]
-            majorities = {split: majority_accuracy(splits[split]) for split in config.splits[1:]}
-            return tables.of_epoch(row, majorities, config.validates_on, test)
+            named = config.splits[1:] if config.main_loss else ()
+            return tables.of_epoch(row, config, {split: majority_accuracy(splits[split]) for split in named}, test)
         except callbacks.NaNLossError as error:
             raise DivergedError(f"{error}. {_kept(run_dir)}") from error
 
@@ -105,7 +105,7 @@ def _prepare(config: RunConfig, resumed: pathlib.Path | None) -> tuple[int, kera
 
 
 def _build(config: RunConfig, splits: dict[str, Dataset]) -> keras.Model:
-    details = lea_keras.data.info(config.dataset)
+    details = lea_keras.data.info(config.dataset, image_size=config.image_size)
     return networks.build(config, details.image_shape, details.classes, steps_per_epoch=len(splits["train"]))
 
 
@@ -126,10 +126,11 @@ def load_splits(config: RunConfig, first_epoch: int = 0, splits: Sequence[str] |
     The training data begin with an epoch, ``first_epoch``.
     """
     batch_size = config.batch_size or lea_keras.data.info(config.dataset).batch_size
-    shared = {"batch_size": batch_size, "seed": config.seed}
+    shared = {"batch_size": batch_size, "seed": config.data_seed, "image_size": config.image_size}
     shared |= {"data_dir": config.data_dir, "download": config.download}
     part = {"limit": config.limit, "validation": config.validation}
-    particular = {"train": part | {"first_epoch": first_epoch}, "validation": part, "test": {}}
+    epochs = {"first_epoch": first_epoch, "steps_per_epoch": config.steps_per_epoch}
+    particular = {"train": part | epochs, "validation": part, "test": {"limit": config.test_limit}}
     names = config.splits if splits is None else splits
     return {split: lea_keras.data.load(config.dataset, split, **particular[split], **shared) for split in names}
 
@@ -166,12 +167,19 @@ def _fit(
         model.fit(
             splits["train"],
             validation_data=splits[config.validates_on],
+            validation_freq=_validated(config),
             epochs=config.epochs,
             initial_epoch=finished,
             shuffle=False,  # the data does that
             verbose=0 if time_left is None else verbose,
             callbacks=[callbacks.StopOnNaN(), *writers, *([] if time_left is None else [time_left])],
         )
+
+
+def _validated(config: RunConfig) -> list[int]:
+    """The numbers of the epochs that are followed by validation."""
+    every = range(1, config.epochs + 1)
+    return [epoch for epoch in every if epoch % config.validate_every == 0 or epoch == config.epochs]
 
 
 def _writers(

@@ -3,6 +3,6 @@
 Each file is one paper and opens with its citation and the departures from it.
 """
 
-from models.thesis import classic, cnn_lea, decoder_free, lea_fc, lea_only, pool_fc
+from models.thesis import autoencoder, classic, cnn_lea, decoder_free, lea_fc, lea_only, pool_fc
 
-__all__ = ["classic", "cnn_lea", "decoder_free", "lea_fc", "lea_only", "pool_fc"]
+__all__ = ["autoencoder", "classic", "cnn_lea", "decoder_free", "lea_fc", "lea_only", "pool_fc"]

@@ -1,4 +1,4 @@
-"""The six networks of the thesis that introduces LEAs: three pairs, each with and without what it is compared by.
+"""The networks of the thesis that introduces LEAs: three pairs, each with and without its subject, and a LEA alone.
 
 S. Penhouët, "Semi-supervised Learning with Locally Embedded Autoencoder", master's thesis, Tübingen 2019, section 4.7,
 with sections 5.3 and 5.6 and appendix A.1:
@@ -10,6 +10,8 @@ with sections 5.3 and 5.6 and appendix A.1:
   window sizes; 8×8 and noise-free codes are the defaults here **(chosen)**.
 - ``lea_only`` and ``decoder_free``: one LEA with windows of 8×8 and stride 4, then fc – fc, trained jointly; with λ = 0
   in the second, whose decoder is neither run nor trained.
+- ``autoencoder``: one LEA and no main task (sections 3.3.3, 5.1 and 5.2), the whole image being its only window unless
+  another size is given.
 
 Departures: the thesis does not say how many filters the convolutions have; they are 32 and 64 here **(chosen)**. The
 last layer returns logits, the softmax being left to the loss: logits are numerically better there, and attacks on the
@@ -161,6 +163,44 @@ def decoder_free(
     if loss_weight:
         raise ValueError(f"Argument `loss_weight` must be 0 for decoder_free. Received: loss_weight={loss_weight!r}")
     return lea_only(image_shape, classes, loss_weight=0.0, name=name, **options)
+
+
+def autoencoder(
+    image_shape: tuple[int, int, int],
+    *,
+    autoencoder: Any = "vae",
+    window_size: Size | None = None,
+    strides: Size | None = None,
+    loss_weight: float = 1.0,
+    chunk_windows: int | str | None = None,
+    optimization: str = "joint",
+    name: str = "autoencoder",
+    **arguments: Any,
+) -> lea_keras.LEAModel:
+    """Builds one LEA without a network around it, to be compiled without a loss.
+
+    Args:
+        image_shape: (rows, columns, channels).
+        autoencoder: as in ``cnn_lea``.
+        window_size: in pixels: int or (rows, columns); None: the whole image.
+        strides: as in ``cnn_lea``.
+        loss_weight: as in ``cnn_lea``.
+        chunk_windows: as in ``cnn_lea``.
+        optimization: as in ``cnn_lea``; without a main task, all of them are the same.
+        name: of the model.
+        **arguments: as in ``cnn_lea``.
+
+    Returns:
+        A model from images [b, rows, columns, channels] to code maps [b, r, c, code_length].
+
+    Raises:
+        ValueError: as in ``cnn_lea``.
+    """
+    images = _image_input(image_shape)
+    options = {"strides": strides, "loss_weight": loss_weight, "chunk_windows": chunk_windows}
+    size = image_shape[:2] if window_size is None else window_size
+    codes = _lea(size, autoencoder, arguments, name="lea", **options)(images)
+    return lea_keras.LEAModel(images, codes, optimization=optimization, name=name)
 
 
 def _image_input(image_shape: tuple[int, int, int]) -> Any:

@@ -78,6 +78,8 @@ def models(tmp_path_factory):
         ("lea_fc", {"optimization": "joint"}, "optimization is joint, and alternate in the model"),
         ("lea_fc", {"lea_weight": 0.5}, "lea_weight is 0.5, and 1 in the model"),
         ("lea_fc", {"learning_rate": 0.002}, "learning_rate is 0.002, and 0.001 in the model"),
+        ("lea_fc", {"loss": "crossentropy"}, "loss is crossentropy, and log_loss in the model"),
+        ("lea_fc", {"adam_epsilon": 1e-7}, "adam_epsilon is 1e-07, and 1e-08 in the model"),
         ("lea_fc", {"mixed_precision": "float16"}, "mixed_precision is float16, and none in the model"),
         ("lea_fc", {"chunk_windows": 9}, "chunk_windows is 9, and None in the model"),
         ("lea_fc", {"model": "lea_only"}, "model is lea_only, and lea_fc in the model"),
@@ -101,7 +103,8 @@ def test_every_disagreement_is_named_with_both_values(model, change, message, mo
 
 def test_every_hyperparameter_is_compared():
     of_the_training = {"dataset", "data_dir", "download", "limit", "batch_size", "epochs", "seed", "backend"}
-    of_the_training |= {"jit_compile", "capacity_epochs", "validation"}
+    of_the_training |= {"jit_compile", "capacity_epochs", "warmup_epochs", "validation", "validate_every", "test_limit"}
+    of_the_training |= {"data_seed", "image_size", "steps_per_epoch"}
     names = {field.name for field in dataclasses.fields(RunConfig)}
     assert set(agreement._wanted(RunConfig())) == names - of_the_training
 

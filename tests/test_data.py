@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from lea_keras import data, probes
-from lea_keras.data import pipelines, sources, sprites
+from lea_keras.data import pipelines, sources, splits, sprites
 
 DATA = pathlib.Path(
     os.environ.get("LEA_KERAS_TEST_DATA") or pathlib.Path(__file__).parents[2].joinpath("shared", "data")
@@ -82,6 +82,53 @@ def test_sprites_are_batches_of_binary_images_and_one_hot_labels():
     assert labels.shape == (100, 3) and (labels.sum(axis=1) == 1.0).all() and set(np.unique(labels)) == {0.0, 1.0}
 
 
+def test_an_image_size_is_that_of_what_is_drawn():
+    drawn, _ = arrays(data.load("sprites", "test", batch_size=4, limit=8, image_size=32, seed=1))
+    chosen = data.selection("test")[splits.choose("test", 10_006, 8, seed=1)]
+    np.testing.assert_array_equal(drawn, sprites.draw(chosen, 32))
+    assert data.info("cifar10", image_size=16).image_shape == (16, 16, 3)
+    assert data.info("dsprites", "x", image_size=16)[:2] == ((16, 16, 1), 32)
+    images, labels = probes.sprites_data("test", 8, 1, image_size=32)
+    np.testing.assert_array_equal(images, drawn)
+    assert labels["shape"].shape == (8,)
+
+
+def test_an_image_size_is_that_of_what_is_read(fake_dsprites):
+    options = dict(split="test", batch_size=20)
+    whole, half = (arrays(data.load("dsprites", image_size=size, **options))[0] for size in (64, 32))
+    np.testing.assert_array_equal(whole, arrays(data.load("dsprites", **options))[0])
+    assert half.shape == (20, 32, 32, 1) and len(np.unique(half)) > 2  # greys between 0 and 1
+    means = whole.reshape(20, 32, 2, 32, 2, 1).mean(axis=(2, 4))
+    assert np.abs(half - means).mean() < 0.02 and half.max() == 1.0
+    probed, _ = probes.sprites_data("test", name="dsprites", image_size=32)
+    np.testing.assert_allclose(probed, half, rtol=1e-6)
+
+
+def test_resizing_is_bilinear_at_half_pixel_centres_and_rounded():
+    images = np.array([[0, 100], [200, 255]], np.uint8)[None, ..., None]
+    # In each direction the shares of the second value are 0, ¼, ¾ and 1; corner pixels' centres would have 0, ⅓, ⅔, 1.
+    shares = np.array([[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]])
+    larger = sources.resize(images, 4)[0, ..., 0]
+    np.testing.assert_array_equal(larger, np.floor(shares @ images[0, ..., 0] @ shares.T + 0.5))
+    assert larger.dtype == np.uint8
+    assert sources.resize(images, 2) is images and sources.resize(images, None) is images
+    np.testing.assert_array_equal(sources.resize(images // 255, 1, 255), [[[[64]]]])  # of all four pixels, 255 / 4
+
+
+def test_an_epoch_of_so_many_steps_goes_through_pass_after_pass():
+    options = dict(batch_size=4, limit=10, seed=5)
+    passes = data.load("sprites", **options)
+    stream = np.concatenate([arrays(passes)[0] for _ in range(6)])  # 60 images
+    repeating = data.load("sprites", steps_per_epoch=7, **options)
+    assert len(repeating) == 7
+    for epoch in range(2):
+        batches = [images for images, _ in data.batches(repeating)]
+        assert [len(images) for images in batches] == [4] * 7
+        np.testing.assert_array_equal(np.concatenate(batches), stream[28 * epoch : 28 * (epoch + 1)])
+    short = data.load("sprites", steps_per_epoch=2, first_epoch=2, **options)
+    np.testing.assert_array_equal(arrays(short)[0], stream[16:24])  # and not the beginning of a pass again
+
+
 def test_single_samples_equal_batches():
     single = data.load("sprites", limit=300, label="x")
     assert single.cardinality() == 300
@@ -112,7 +159,7 @@ def test_every_factor_can_be_the_label(label):
 def test_limit_takes_seeded_nested_samples_of_the_split(monkeypatch):
     drawn = []
     draw = sources.draw_sprites
-    monkeypatch.setattr(sources, "draw_sprites", lambda indices: drawn.append(indices) or draw(indices))
+    monkeypatch.setattr(sources, "draw_sprites", lambda indices, size: drawn.append(indices) or draw(indices, size))
     for limit, seed in ((20, 0), (50, 0), (20, 1), (20, 0)):
         data.load("sprites", "train", limit=limit, seed=seed)
     twenty, fifty, other, again = drawn
@@ -130,7 +177,7 @@ def test_validation_is_a_part_of_the_training_samples(limit, container, use_nump
         use_numpy()
     monkeypatch.setitem(sources.DATASETS, "sprites", data.info("sprites")._replace(train_size=80, test_size=20))
     stored = sprites.labels_from_indices(data.selection("train")[:80])
-    monkeypatch.setattr(sources, "all_sprites", lambda split: pipelines.keep(sprites.draw(stored), stored))
+    monkeypatch.setattr(sources, "all_sprites", lambda split, size: pipelines.keep(sprites.draw(stored), stored))
     options = dict(batch_size=16, limit=limit, seed=5, validation=0.25)
     count = limit or 80
 
@@ -150,7 +197,8 @@ def test_validation_is_a_part_of_the_training_samples(limit, container, use_nump
     ]
     assert sorted(train[0] + validation[0]) == sorted(whole)
     test = {"split": "test", "limit": None}
-    monkeypatch.setattr(sources, "all_sprites", lambda split: pipelines.keep(sprites.draw(stored[:20]), stored[:20]))
+    tested = pipelines.keep(sprites.draw(stored[:20]), stored[:20])
+    monkeypatch.setattr(sources, "all_sprites", lambda split, size: tested)
     check_same_batches(*([*data.batches(data.load(**options | test | {"validation": v}))] for v in (0.0, 0.25)))
 
 
@@ -435,6 +483,9 @@ def test_a_home_folder_is_expanded(tmp_path, monkeypatch):
         (dict(seed=2**32), "Argument `seed` must be an integer from 0 to 2"),
         (dict(first_epoch=-1), "Argument `first_epoch` must be an integer of at least 0"),
         (dict(first_epoch=0.5), "Argument `first_epoch` must be"),
+        (dict(image_size=8), "Argument `image_size` must be an integer of at least 16. Received: image_size=8"),
+        (dict(steps_per_epoch=0), "Argument `steps_per_epoch` must be an integer of at least 1"),
+        (dict(steps_per_epoch=2), "Argument `steps_per_epoch` must be left out without a batch_size"),
         (dict(data_dir=3), "Argument `data_dir` must be a path"),
     ],
     ids=repr,

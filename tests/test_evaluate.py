@@ -20,6 +20,7 @@ import lea_keras.data
 import train
 from experiments import evaluation, tables
 from experiments.config import RunConfig
+from experiments.distributions import Distribution
 from experiments.results import Results
 from experiments.runs import RunError
 from lea_keras import callbacks, probes, utils
@@ -94,7 +95,7 @@ def by_hand(run_dir, split):
     """All measures of a split in NumPy, float64, from the stored weights and images; windows one at a time."""
     model = keras.models.load_model(run_dir / "model.keras", compile=False)
     limit = {"limit": 60} if split == "train" else {}
-    images, labels = next(iter(lea_keras.data.load("sprites", split, batch_size=100, seed=3, **limit)))
+    images, labels = next(iter(lea_keras.data.load("sprites", split, batch_size=100, seed=0, **limit)))
     images, labels = np.asarray(images, np.float64), np.asarray(labels, np.float64)
     # ceil(64 / 12) = 6 windows a side reach over 5·12 + 16 = 76 pixels, 12 more than there are.
     padded = np.pad(images, ((0, 0), (6, 6), (6, 6), (0, 0)))
@@ -113,15 +114,20 @@ def by_hand(run_dir, split):
     log_probabilities = logits - np.log(np.sum(np.exp(logits), axis=1, keepdims=True))
     confidence = 1 - errors / errors.max()
     quartiles = np.percentile(confidence, [0, 25, 50, 75])
+    ends = range(16 * 36, len(errors), 16 * 36)
+    batches = list(zip(np.split(errors, ends), np.split(flat, ends), strict=True))
+    sizes = [len(own) for own, _ in batches]
     return {
         "samples": len(images),
-        "main_loss": -np.mean(np.sum(labels * log_probabilities, axis=1)),
+        "log_loss": -np.mean(labels * log_probabilities + (1 - labels) * np.log1p(-np.exp(log_probabilities))),
+        "crossentropy": -np.mean(np.sum(labels * log_probabilities, axis=1)),
         "accuracy": np.mean(np.argmax(logits, axis=1) == np.argmax(labels, axis=1)),
         "majority_accuracy": labels.sum(axis=0).max() / len(labels),
         "lea_loss": errors.mean() + 0.5 * kl,
         "lea_rl": errors.mean(),
         "lea_rl_max": errors.max(),
-        "lea_rln": errors.mean() / 256 / (flat.max() - flat.min()) ** 2,
+        "lea_rln": np.average([own.mean() / np.ptp(values) ** 2 for own, values in batches], weights=sizes) / 256,
+        "lea_rln_split": errors.mean() / 256 / np.ptp(flat) ** 2,
         "lea_kl": kl,
         "lea_capacity": 25 * 2 / 25,
         **{f"lea_confidence_{name}": q for name, q in zip(("min", "25", "50", "75"), quartiles, strict=True)},
@@ -141,9 +147,8 @@ def test_values_against_numpy(run_dir, output, split):
 
 
 def test_test_values_are_those_of_the_last_epoch(run_dir, output):
-    row = tables.of_row(callbacks.read_metrics(run_dir)[-1])["test"]
+    row = tables.of_row(callbacks.read_metrics(run_dir)[-1], RunConfig())["test"]
     found = stored(output)["test"]
-    del row["lea_rln"]  # of each batch's own range of values there
     assert {name: found[name] for name in row} == pytest.approx(row, rel=1e-5)
 
 
@@ -155,7 +160,9 @@ def test_test_values_are_those_of_the_last_epoch(run_dir, output):
     ],
 )
 def test_confidence_quartiles(errors, quartiles):
-    assert evaluation.confidence_quartiles(np.array(errors, "float32")) == quartiles
+    distribution = Distribution()
+    distribution.update(np.array(errors, "float32"))
+    assert evaluation.confidence_quartiles(distribution) == quartiles
 
 
 def test_csv_and_json_hold_the_same_in_full_precision(run_dir, output):
@@ -173,15 +180,15 @@ def test_table(run_dir, tmp_path, capsys, texts):
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"Run folder: {run_dir}" and lines[-1] == f"Results: {tmp_path}"
     assert [line[:24].rstrip() for line in lines[1:-1]] == [
-        "", "samples", "log loss", "accuracy", "  of the majority class", "lea loss", "lea RL", "lea RL max", "lea RLN",
-        "lea KL", "lea capacity", "lea confidence min", "lea confidence 25 %", "lea confidence 50 %",
-        "lea confidence 75 %",
+        "", "samples", "log loss", "cross-entropy", "accuracy", "  of the majority class", "lea loss", "lea RL",
+        "lea RL max", "lea RLN", "lea RLN split", "lea KL", "lea capacity", "lea confidence min",
+        "lea confidence 25 %", "lea confidence 50 %", "lea confidence 75 %",
     ]  # fmt: skip
     assert lines[1].split() == ["test"]
     values = stored(tmp_path)
     assert list(values) == ["test"]
-    assert [line.split()[-1] for line in lines[2:5]] == ["100", *(
-        f"{values['test'][name]:.4f}" for name in ("main_loss", "accuracy")
+    assert [line.split()[-1] for line in lines[2:6]] == ["100", *(
+        f"{values['test'][name]:.4f}" for name in ("log_loss", "crossentropy", "accuracy")
     )]  # fmt: skip
     largest = f"{values['test']['lea_rl_max']:.3g}"
     relative = f"confidence: relative to the split's worst window, whose squared error is {largest}"
@@ -204,8 +211,8 @@ def test_a_run_without_leas(tmp_path, capsys):
     assert train.main(["train.py", f"--run_dir={tmp_path}", "--model=pool_fc", "--limit=32", "--epochs=1"]) == 0
     assert main(f"--run_dir={tmp_path}") == 0
     values = stored(tmp_path / "evaluation")
-    assert list(values["train"]) == ["samples", "main_loss", "accuracy", "majority_accuracy"]
-    assert values["test"]["main_loss"] == pytest.approx(callbacks.read_metrics(tmp_path)[-1]["val_loss"], rel=1e-5)
+    assert list(values["train"]) == ["samples", "log_loss", "crossentropy", "accuracy", "majority_accuracy"]
+    assert values["test"]["log_loss"] == pytest.approx(callbacks.read_metrics(tmp_path)[-1]["val_loss"], rel=1e-5)
 
 
 def test_mixed_precision_and_an_untrained_decoder(tmp_path):
@@ -214,9 +221,9 @@ def test_mixed_precision_and_an_untrained_decoder(tmp_path):
     assert train.main(["train.py", f"--run_dir={tmp_path}", *flags]) == 0
     assert main(f"--run_dir={tmp_path}") == 0
     values = stored(tmp_path / "evaluation")
-    assert list(values["test"]) == ["samples", "main_loss", "accuracy", "majority_accuracy"]
+    assert list(values["test"]) == ["samples", "log_loss", "crossentropy", "accuracy", "majority_accuracy"]
     expected = callbacks.read_metrics(tmp_path)[-1]["val_main_loss"]
-    assert values["test"]["main_loss"] == pytest.approx(expected, rel=1e-3)
+    assert values["test"]["log_loss"] == pytest.approx(expected, rel=1e-3)
     assert keras.config.dtype_policy().name == "float32"
 
 
@@ -404,8 +411,8 @@ def test_the_checkpoint_before_a_damaged_one_is_measured(run_dir, tmp_path, caps
     line = f"{last} is damaged (File is not a zip file): epoch 1 is used"
     assert capsys.readouterr().out.splitlines()[1] == line
     results = json.loads((tmp_path / "run/evaluation/results.json").read_text())
-    expected = tables.of_row(callbacks.read_metrics(run_dir)[0])["test"]["main_loss"]
-    assert results["epochs"] == 1 and results["splits"]["test"]["main_loss"] == pytest.approx(expected, rel=1e-5)
+    expected = callbacks.read_metrics(run_dir)[0]["val_main_loss"]
+    assert results["epochs"] == 1 and results["splits"]["test"]["log_loss"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_run_that_goes_on_meanwhile(run_dir, tmp_path):
@@ -464,7 +471,7 @@ def test_model_that_computes_no_numbers(copy, capsys):
     model.layers[-1].bias.assign(model.layers[-1].bias * np.nan)
     model.save(copy / "model.keras")
     assert main(f"--run_dir={copy}", "--splits=test") == 1
-    assert "The model is of no use: main_loss is nan on the test split" in the_line(capsys)
+    assert "The model is of no use: log_loss is nan on the test split" in the_line(capsys)
 
 
 WRONG = [

@@ -79,6 +79,20 @@ def test_a_configuration_has_one_form():
     assert (config.window_size, config.strides, config.learning_rate, config.filters) == (4, (2, 3), 0.5, (8, 16))
     with pytest.raises(dataclasses.FrozenInstanceError):
         config.epochs = 3
+    whole = RunConfig(capacity_epochs="all", epochs=7)  # of a run that is trained for longer, it stays what it was
+    assert whole.capacity_epochs == whole.replace(epochs=9).capacity_epochs == 7
+
+
+def test_the_window_of_an_autoencoder_alone_is_the_image():
+    config = CONFIGS["autoencoder"].replace(dataset="cifar10")
+    assert (config.image_shape, config.window_shape) == ((32, 32), (32, 32))
+    assert config.replace(image_size=16).window_shape == (16, 16)
+    assert config.replace(window_size=4).window_shape == (4, 4)
+    with pytest.raises(ValueError, match="`window_size` must be at most the 16x16 pixels of cifar10"):
+        config.replace(image_size=16, window_size=17)
+    model, _ = build("autoencoder", (12, 10, 2), window_size=None, code_length=3)
+    assert model.output_shape == (None, 1, 1, 3) and model.lea_layers[0].window_size == (12, 10)
+    assert not [layer for layer in model.layers if isinstance(layer, keras.layers.Dense)]  # no head
 
 
 @pytest.mark.parametrize(
@@ -102,12 +116,16 @@ BAD_FIELDS = [
     ("data_dir", 3, "path of a folder"),
     ("download", 1, "True or False"),
     ("limit", 0, "integer of at least 1"),
+    ("test_limit", 0, "integer of at least 1"),
+    ("image_size", 15, "at least 16 for sprites"),
+    ("data_seed", -1, "integer from 0 to"),
     ("batch_size", -1, "integer of at least 1"),
     ("model", "lea_cf", "Did you mean 'lea_fc'"),
     ("filters", 32, "a pair of positive integers"),
     ("filters", (32, 0), "a pair"),
     ("filters", (32, 64, 128), "a pair"),
     ("window_size", 0, "a positive integer or a pair"),
+    ("window_size", None, "given; the whole image is for the model autoencoder alone"),
     ("window_size", (4, 65), "at most the 64x64 pixels of sprites"),
     ("strides", -2, "a positive integer or a pair"),
     ("strides", (1, 2, 3), "a positive integer or a pair"),
@@ -122,10 +140,15 @@ BAD_FIELDS = [
     ("beta", -0.1, "number of at least 0"),
     ("gamma", float("nan"), "number of at least 0"),
     ("capacity", float("inf"), "number of at least 0"),
+    ("warmup_epochs", -1, "integer of at least 0"),
     ("capacity_epochs", -1, "integer of at least 0"),
+    ("loss", "logloss", "Did you mean 'log_loss'"),
     ("optimization", "alternative", "Did you mean 'alternate'"),
     ("lea_weight", -1, "number of at least 0"),
     ("epochs", 0, "integer of at least 1"),
+    ("steps_per_epoch", 0, "integer of at least 1"),
+    ("validate_every", 0, "integer of at least 1"),
+    ("adam_epsilon", 0, "number above 0"),
     ("validation", 1, "number of at least 0 and below 1"),
     ("learning_rate", 0, "number above 0"),
     ("learning_rate", "fast", "number of at least 0"),
@@ -141,8 +164,13 @@ BAD_FIELDS = [
 
 def test_runs_of_earlier_versions_are_read():
     values = json.loads(RunConfig(chunk_windows=3, backend="jax", validation=0.1).to_json())
-    del values["chunk_windows"], values["backend"], values["validation"], values["code_maps"]
-    assert RunConfig.from_json(json.dumps(values)) == RunConfig(code_maps="sample_in_training")
+    for name in ("chunk_windows", "backend", "validation", "code_maps", "loss", "adam_epsilon", "data_seed"):
+        del values[name]
+    for name in ("image_size", "steps_per_epoch", "test_limit", "validate_every", "warmup_epochs"):
+        del values[name]
+    before = {"loss": "crossentropy", "adam_epsilon": 1e-7, "code_maps": "sample_in_training"}
+    assert RunConfig.from_json(json.dumps(values)) == RunConfig(**before)
+    assert RunConfig.from_json(json.dumps(values | {"seed": 7})) == RunConfig(seed=7, data_seed=7, **before)
 
 
 @pytest.mark.parametrize(("name", "value", "allowed"), BAD_FIELDS, ids=lambda value: repr(value)[:20])
@@ -214,6 +242,7 @@ def test_thesis_windows():
         "lea_fc": (8, None, 1.0),
         "lea_only": (8, 4, 1.0),
         "decoder_free": (8, 4, 0.0),
+        "autoencoder": (None, None, 1.0),
     }
 
 
@@ -221,8 +250,9 @@ def test_thesis_windows():
 def test_every_hyperparameter_reaches_the_layer(autoencoder):
     changes = {
         "window_size": (4, 6), "strides": (2, 3), "code_length": 6, "encoder": "conv", "decoder": "sb", "kernels": 3,
-        "kernel_size": 2, "k": 4, "a": 1.5, "beta": 2.0, "gamma": 3.0, "capacity": 4.0, "capacity_epochs": 5,
-        "optimization": "independent", "lea_weight": 0.25, "chunk_windows": 64, "code_maps": "sample",
+        "kernel_size": 2, "k": 4, "a": 1.5, "beta": 2.0, "warmup_epochs": 3, "gamma": 3.0, "capacity": 4.0,
+        "capacity_epochs": 5, "optimization": "independent", "lea_weight": 0.25, "chunk_windows": 64,
+        "code_maps": "sample",
     }  # fmt: skip
     model, _ = build("lea_fc", autoencoder=autoencoder, **changes)
     layer = model.lea_layers[0]
@@ -231,7 +261,7 @@ def test_every_hyperparameter_reaches_the_layer(autoencoder):
     expected |= {
         "standard": {},
         "k_sparse": {"k": 4, "a": 1.5},
-        "vae": {"beta": 2.0, "code_maps": "sample"},
+        "vae": {"beta": 2.0, "warmup_steps": 3 * STEPS, "code_maps": "sample"},
         "capacity_vae": {"code_maps": "sample", "gamma": 3.0, "capacity": 4.0, "capacity_steps": 5 * STEPS},
     }[autoencoder]
     assert {name: config[name] for name in expected} == expected
@@ -250,11 +280,13 @@ def test_one_training_step(name):
     labels = np.eye(3, dtype="float32")[rng.integers(0, 3, 6)]
     before = [np.array(variable) for variable in model.trainable_variables]
     logs = model.train_on_batch(images, labels, return_dict=True)
-    assert {"loss", "accuracy"} <= set(logs) and all(np.isfinite(value) for value in logs.values())
+    assert {"loss", "accuracy" if config.main_loss else "lea_rl"} <= set(logs) and all(
+        np.isfinite(value) for value in logs.values()
+    )
     moved = [not np.array_equal(old, new) for old, new in zip(before, model.trainable_variables, strict=True)]
     assert np.mean(moved) > 0.7  # all but what a dead ReLU holds back
     logits = model.predict(images, verbose=0)
-    assert logits.shape == (6, 3) and not np.allclose(logits.sum(axis=1), 1.0)  # no softmax
+    assert config.main_loss is None or logits.shape == (6, 3) and not np.allclose(logits.sum(axis=1), 1.0)  # no softmax
 
 
 @pytest.mark.parametrize("mixed_precision", ["float16", "bfloat16"])
@@ -279,7 +311,8 @@ def test_networks_are_functions_of_plain_arguments():
     assert model(np.zeros((2, 16, 16, 1))).shape == (2, 3)
     for name in MODELS:  # one default each, that of the thesis, here and on the command line
         config = CONFIGS[name].replace(dataset="mnist")
-        plain, built = getattr(models, name)((28, 28, 1), 10), networks.build(config, (28, 28, 1), 10, STEPS)
+        outputs = {} if name == "autoencoder" else {"classes": 10}
+        plain, built = getattr(models, name)((28, 28, 1), **outputs), networks.build(config, (28, 28, 1), 10, STEPS)
         assert [layer.name for layer in plain.layers] == [layer.name for layer in built.layers]
         assert plain.output_shape == built.output_shape and plain.count_params() == built.count_params()
         assert getattr(plain, "optimization", None) == getattr(built, "optimization", None)

@@ -223,15 +223,15 @@ def test_comparison_against_hand_worked_numbers(tmp_path, capsys):
         rows = {(row["group"], row["split"], row["measure"]): row for row in csv.DictReader(file)}
     # Columns: loss, accuracy, main_loss, lea_rl, then the same of the test data; 0.2 in the second epoch.
     expected = {
-        ("lea", "train", "main_loss"): (3, 3.2, 2.2, 12.2),
+        ("lea", "train", "log_loss"): (3, 3.2, 2.2, 12.2),
         ("lea", "train", "accuracy"): (3, 2.2, 1.2, 11.2),
         ("lea", "train", "lea_rl"): (3, 4.2, 3.2, 13.2),
-        ("lea", "test", "main_loss"): (3, 7.2, 6.2, 16.2),
+        ("lea", "test", "log_loss"): (3, 7.2, 6.2, 16.2),
         ("lea", "test", "accuracy"): (3, 6.2, 5.2, 15.2),
         ("lea", "test", "lea_rl"): (3, 8.2, 7.2, 17.2),
-        ("pool", "train", "main_loss"): (1, 5.2, 5.2, 5.2),
+        ("pool", "train", "log_loss"): (1, 5.2, 5.2, 5.2),
         ("pool", "train", "accuracy"): (1, 6.2, 6.2, 6.2),
-        ("pool", "test", "main_loss"): (1, 7.2, 7.2, 7.2),
+        ("pool", "test", "log_loss"): (1, 7.2, 7.2, 7.2),
         ("pool", "test", "accuracy"): (1, 8.2, 8.2, 8.2),
     }
     assert set(rows) == set(expected)
@@ -359,14 +359,14 @@ def test_median_of_an_even_number_of_runs(tmp_path):
     found = [make_run(tmp_path / str(seed), seed, offset=offset) for seed, offset in enumerate((4.0, 1.0, 2.0, 9.0))]
     found, notes = comparison.read_runs(found)
     (first, *_), _ = comparison.aggregate(comparison.group_runs(found))
-    assert (first.measure, first.runs) == ("main_loss", 4) and not notes
+    assert (first.measure, first.runs) == ("log_loss", 4) and not notes
     assert (first.median, first.minimum, first.maximum) == pytest.approx((5.2, 3.2, 11.2))
 
 
 def test_evaluations_are_compared_where_all_runs_have_one(tmp_path):
     run_dirs = [make_run(tmp_path / name, seed) for seed, name in enumerate("ab")]
     for value, run_dir in enumerate(run_dirs):
-        splits = {split: {"main_loss": float(value), "lea_confidence_25": 0.5} for split in tables.SPLITS}
+        splits = {split: {"crossentropy": float(value), "lea_confidence_25": 0.5} for split in tables.SPLITS}
         assert "last epoch" in comparison.aggregate(comparison.group_runs(comparison.read_runs(run_dirs)[0]))[1]
         (run_dir / "evaluation").mkdir()
         (run_dir / "evaluation/results.json").write_text(json.dumps({"epochs": 2, "splits": splits}))
@@ -380,10 +380,20 @@ def test_evaluations_are_compared_where_all_runs_have_one(tmp_path):
     )
     found, source = comparison.aggregate(comparison.group_runs(comparison.read_runs(run_dirs)[0]))
     assert "what evaluate.py --run_dir found" in source
-    assert [item.median for item in found if item.measure == "main_loss"] == [0.5, 0.5]
+    assert [item.median for item in found if item.measure == "crossentropy"] == [0.5, 0.5]
     # Of an earlier epoch: no longer what the run is worth.
     (run_dirs[0] / "evaluation/results.json").write_text(json.dumps({"epochs": 1, "splits": splits}))
     assert "last epoch" in comparison.aggregate(comparison.group_runs(comparison.read_runs(run_dirs)[0]))[1]
+
+
+def test_evaluations_of_earlier_versions_have_the_names_of_today(tmp_path):
+    """Their only loss was the cross-entropy, and their RLN that of the whole split."""
+    run_dir = make_run(tmp_path / "a", 0)
+    (run_dir / "evaluation").mkdir()
+    splits = {split: {"main_loss": 1.0, "lea_rl": 2.0, "lea_rln": 3.0} for split in tables.SPLITS}
+    (run_dir / "evaluation/results.json").write_text(json.dumps({"epochs": 2, "splits": splits}))
+    ((run,), _) = comparison.read_runs([run_dir])
+    assert run.evaluated["test"] == {"crossentropy": 1.0, "lea_rl": 2.0, "lea_rln_split": 3.0}
 
 
 @pytest.mark.parametrize(

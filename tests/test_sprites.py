@@ -25,14 +25,15 @@ def heart_by_even_odd(u, v):
     return crossings % 2 == 1
 
 
-def draw_slowly(shape, scale, orientation, x, y):
+def draw_slowly(shape, scale, orientation, x, y, pixels=64):
     """One image, one pixel at a time, from the formulas of the data set's description."""
-    image = np.zeros((64, 64), np.uint8)
+    image = np.zeros((pixels, pixels), np.uint8)
     size, turn = 0.5 + 0.1 * scale, 2.0 * math.pi * orientation / 39
     centre_x, centre_y = 16.0 + 32.0 * x / 31, 16.0 + 32.0 * y / 31
-    for row in range(64):
-        for column in range(64):
-            dx, dy = (column + 0.5 - centre_x) / size, (row + 0.5 - centre_y) / size
+    for row in range(pixels):
+        for column in range(pixels):
+            dx = ((column + 0.5) * 64 / pixels - centre_x) / size
+            dy = ((row + 0.5) * 64 / pixels - centre_y) / size
             u = dx * math.cos(turn) - dy * math.sin(turn)
             v = dx * math.sin(turn) + dy * math.cos(turn)
             if shape == 0:
@@ -69,11 +70,15 @@ def test_labels_and_indices_are_inverse_and_y_varies_fastest():
 
 
 @pytest.mark.parametrize("shape", range(3), ids=sprites.SHAPES)
-def test_draw_equals_loop_over_pixels(shape):
+@pytest.mark.parametrize("pixels", [16, 64, 80])
+def test_draw_equals_loop_over_pixels(shape, pixels):
     random = np.random.RandomState(shape)
-    labels = np.array([[shape, *(random.randint(0, n) for n in (6, 40, 32, 32))] for _ in range(6)])
-    expected = np.stack([draw_slowly(*label) for label in labels.tolist()])
-    np.testing.assert_array_equal(sprites.draw(labels)[..., 0], expected)
+    labels = np.array(
+        [[shape, *(random.randint(0, n) for n in (6, 40, 32, 32))] for _ in range(4)] + [[shape, 5, 5, 31, 31]]
+    )
+    expected = np.stack([draw_slowly(*label, pixels) for label in labels.tolist()])
+    np.testing.assert_array_equal(sprites.draw(labels, pixels)[..., 0], expected)
+    assert expected.any(axis=(1, 2)).all()
 
 
 def test_draw_equals_originals_up_to_the_fit():

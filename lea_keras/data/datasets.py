@@ -13,10 +13,9 @@ import keras
 import numpy as np
 
 from lea_keras import checks
-from lea_keras.data import pipelines, sources, sprites
+from lea_keras.data import orders, pipelines, sources, sprites
 from lea_keras.data.sources import DATASETS, NAMES, WITH_FACTORS, DatasetInfo
 from lea_keras.data.splits import SPLITS, choose
-from lea_keras.utils import permutation
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -25,26 +24,31 @@ if TYPE_CHECKING:
 Dataset: TypeAlias = "tf.data.Dataset | keras.utils.PyDataset"
 
 
-def info(name: str, label: str = "shape") -> DatasetInfo:
+def info(name: str, label: str = "shape", image_size: int | None = None) -> DatasetInfo:
     """Returns the sizes of a data set, without loading anything.
 
     Args:
         name: "mnist", "fashion_mnist", "cifar10", "dsprites" or "sprites".
         label: as in `load`; it decides the number of classes.
+        image_size: as in `load`; it decides `image_shape`.
 
     Returns:
         `image_shape`, `classes`, `train_size`, `test_size` and the thesis' `batch_size` (256 for MNIST, 128 for
         Fashion-MNIST and CIFAR-10, 64 for dSprites and sprites).
 
     Raises:
-        ValueError: for an unknown name, or a label that the data set does not have.
+        ValueError: for an unknown name, a label that the data set does not have, or a size out of range.
     """
-    checks.check_choice("name", name, NAMES)
+    details = DATASETS[checks.check_choice("name", name, NAMES)]
+    if image_size is not None:
+        smallest = sprites.SMALLEST if name == "sprites" else 1
+        image_size = checks.check_positive_int("image_size", image_size, smallest)
+        details = details._replace(image_shape=(image_size, image_size, details.image_shape[2]))
     if name in WITH_FACTORS:
-        return DATASETS[name]._replace(classes=sprites.FACTORS[checks.check_choice("label", label, sprites.FACTORS)])
+        return details._replace(classes=sprites.FACTORS[checks.check_choice("label", label, sprites.FACTORS)])
     if label != "shape":
         raise checks.fail("label", f"left out for {name!r}, whose only label is the class", label)
-    return DATASETS[name]
+    return details
 
 
 def load(
@@ -55,6 +59,8 @@ def load(
     label: str = "shape",
     limit: int | None = None,
     validation: float = 0.0,
+    image_size: int | None = None,
+    steps_per_epoch: int | None = None,
     shuffle: bool | None = None,
     seed: int = 0,
     first_epoch: int = 0,
@@ -88,6 +94,11 @@ def load(
         validation: the fraction of the training samples, chosen by `seed`, that the split "validation" has and "train"
             has not; see `splits.choose`. With a `limit`, it is a part of the limited samples and not of the others
             **(chosen)**: a run that may know so many labels chooses by no further ones. "test" is the same with any.
+        image_size: rows and columns of the images, of `sprites` at least 16; `None`: those of the data set. `sprites`
+            are drawn at that size, the others resized as 8-bit images: bilinear, to fewer pixels by averaging, rounded.
+        steps_per_epoch: how many batches make an epoch, all of them full: pass follows upon pass over the samples, each
+            in its own order, so that small sets repeat and large ones go on where the last epoch ended **(chosen)**: as
+            TensorFlow's `repeat().batch()`. Needs a `batch_size`. `None`: an epoch is one pass.
         shuffle: whether to shuffle every epoch anew. `None` shuffles "train" and no other.
         seed: decides the samples under `limit`, those of "validation", and every epoch's order; from 0 to 2³² - 1.
         first_epoch: the number of the first iteration's epoch.
@@ -105,11 +116,18 @@ def load(
         ConnectionError: if it cannot be downloaded, after half a minute at most where nobody answers.
         ImportError: for any data set but `sprites` where TensorFlow or TensorFlow Datasets is not installed.
     """
-    details = info(name, label)
+    details = info(name, label, image_size)
+    resized = details.image_shape != DATASETS[name].image_shape
+    rows = details.image_shape[0]
     stored = "test" if checks.check_choice("split", split, SPLITS) == "test" else "train"
     size = details.train_size if stored == "train" else details.test_size
     if batch_size is not None:
         batch_size = checks.check_positive_int("batch_size", batch_size)
+    samples = None  # of an epoch that is no pass
+    if steps_per_epoch is not None:
+        samples = checks.check_positive_int("steps_per_epoch", steps_per_epoch) * (batch_size or 0)
+        if not samples:
+            raise checks.fail("steps_per_epoch", "left out without a batch_size", steps_per_epoch)
     if limit is not None and checks.check_positive_int("limit", limit) > size:
         raise checks.fail("limit", f"at most {size}, the size of {name!r}, {stored!r}", limit)
     if shuffle is not None and not isinstance(shuffle, (bool, np.bool_)):
@@ -121,22 +139,22 @@ def load(
     chosen = choose(split, size, limit, validation, seed)  # positions in what is stored
 
     if name == "sprites" and limit is not None:
-        images, labels = sources.draw_sprites(sources.selection(stored)[chosen])  # only what is needed
+        images, labels = sources.draw_sprites(sources.selection(stored)[chosen], rows)  # only what is needed
         chosen = np.arange(len(chosen))
     elif name == "sprites":
-        images, labels = sources.all_sprites(stored)
+        images, labels = sources.all_sprites(stored, rows)
     else:
         if download:
             sources.prepare(name, data_dir)
-        images, labels = sources.read(name, stored, data_dir)
+        images, labels = sources.read(name, stored, data_dir, rows if resized else None)
     column = list(sprites.FACTORS).index(label) if name in WITH_FACTORS else 0
-    scale = 1.0 if name in WITH_FACTORS else 255.0  # both kinds of sprites come as 0 and 1
-
-    def order(epoch: int) -> np.ndarray:
-        return chosen[permutation(len(chosen), seed, epoch)] if shuffle else chosen
-
+    # Both kinds of sprites come as 0 and 1; resizing makes greys of them.
+    scale = 1.0 if name == "sprites" or name == "dsprites" and not resized else 255.0
+    order, size = orders.of_passes(chosen, seed, shuffle), len(chosen)
+    if samples is not None:
+        order, size = orders.of_steps(order, size, samples), samples
     make = pipelines.tf_dataset if pipelines.on_tensorflow() else pipelines.Batches
-    return make(images, labels[:, column], order, len(chosen), first_epoch, batch_size, details.classes, scale)
+    return make(images, labels[:, column], order, size, first_epoch, batch_size, details.classes, scale)
 
 
 def batches(dataset: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:

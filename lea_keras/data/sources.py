@@ -85,16 +85,40 @@ def to_channels_last(images: np.ndarray, data_format: str | None = None) -> np.n
     return np.moveaxis(images, 1, -1)  # [n, c, h, w] → [n, h, w, c]
 
 
-def draw_sprites(indices: np.ndarray) -> tuple[Any, Any]:
-    """Returns sprites as uint8 [n, 64, 64, 1] and their factor labels [n, 5], both as `pipelines.keep` has them."""
+def resize(images: np.ndarray, image_size: int | None, factor: int = 1) -> np.ndarray:
+    """Returns 8-bit images of another size: bilinear at half-pixel centres, of fewer pixels by averaging, rounded.
+
+    Args:
+        images: [n, h, w, c] uint8.
+        image_size: rows and columns; None, or that of the images: they are returned as they are.
+        factor: what resized images are multiplied by before: 255 for those of 0 and 1.
+
+    Returns:
+        [n, image_size, image_size, c] uint8.
+    """
+    if image_size is None or images.shape[1:3] == (image_size, image_size):
+        return images
+    from PIL import Image
+
+    resized = np.empty((len(images), image_size, image_size, images.shape[3]), np.uint8)
+    for i, image in enumerate(images):
+        for channel in range(images.shape[3]):
+            picture = Image.fromarray(image[..., channel] * np.uint8(factor))
+            picture = picture.resize((image_size, image_size), Image.Resampling.BILINEAR)
+            resized[i, ..., channel] = np.asarray(picture)
+    return resized
+
+
+def draw_sprites(indices: np.ndarray, image_size: int) -> tuple[Any, Any]:
+    """Returns sprites as uint8 [n, h, w, 1] and their factor labels [n, 5], both as `pipelines.keep` has them."""
     labels = sprites.labels_from_indices(indices)
-    return pipelines.keep(sprites.draw(labels), labels)
+    return pipelines.keep(sprites.draw(labels, image_size), labels)
 
 
 @functools.lru_cache(maxsize=2)
-def all_sprites(split: str) -> tuple[Any, Any]:
-    """Returns all training or test images of `sprites`; drawn once per process (246 MB to train, 41 MB to test)."""
-    return draw_sprites(selection(split))
+def all_sprites(split: str, image_size: int) -> tuple[Any, Any]:
+    """Returns all images of a split of `sprites`; drawn once per process (at 64x64, 246 MB to train, 41 MB to test)."""
+    return draw_sprites(selection(split), image_size)
 
 
 def _import(library: str, name: str) -> Any:
@@ -159,12 +183,13 @@ def prepare(name: str, data_dir: str | None) -> None:
 
 
 @functools.lru_cache(maxsize=8)
-def read(name: str, split: str, data_dir: str | None) -> tuple[Any, Any]:
+def read(name: str, split: str, data_dir: str | None, image_size: int | None = None) -> tuple[Any, Any]:
     """Returns a split from TensorFlow Datasets as uint8 images [n, h, w, c] and labels [n, k]; read once per process.
 
-    Both come as `pipelines.keep` has them. `dsprites` has one split of its own, from which the images of
-    `selection(split)` are taken by position, and k = 5 labels, in the order of `sprites.FACTORS`. The others have
-    k = 1.
+    Both come as `pipelines.keep` has them, the images from 0 to 255, but `dsprites` of its own size 0 and 1; with an
+    `image_size`, they are resized to so many rows and columns. `dsprites` has one split of its own, from which the
+    images of `selection(split)` are taken by position, and k = 5 labels, in the order of `sprites.FACTORS`. The others
+    have k = 1.
     """
     details, tf = DATASETS[name], _tensorflow(name)
     if name == "dsprites":
@@ -189,4 +214,4 @@ def read(name: str, split: str, data_dir: str | None) -> tuple[Any, Any]:
             count += len(place)
     if count != len(wanted):
         raise ValueError(f"{name!r}, {split!r} must hold {len(wanted)} images. Received: {count} from {data_dir!r}")
-    return pipelines.keep(images, labels)
+    return pipelines.keep(resize(images, image_size, 255 if name == "dsprites" else 1), labels)

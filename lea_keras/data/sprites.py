@@ -1,4 +1,4 @@
-"""The generated data set: binary 64x64 sprites that vary in five known factors, drawn on demand.
+"""The generated data set: binary sprites, 64x64 or of another size, that vary in five known factors, drawn on demand.
 
 The factors, their order and their values are those of dSprites (L. Matthey, I. Higgins, D. Hassabis, A. Lerchner:
 "dSprites: Disentanglement testing Sprites dataset", 2017). The images are drawn from closed formulas fitted to the
@@ -17,6 +17,10 @@ import numpy as np
 from lea_keras import checks
 
 IMAGE_SHAPE = (64, 64, 1)
+
+#: The fewest rows and columns at which sprites are drawn: with 8, some would have no pixel.
+SMALLEST = 16
+
 SHAPES = ("square", "ellipse", "heart")
 
 #: The factors and how many values each has, in the order of the grid: the last one varies fastest.
@@ -108,25 +112,28 @@ def indices_from_labels(labels: Any) -> np.ndarray:
     return np.asarray(np.ravel_multi_index(tuple(labels.T), tuple(FACTORS.values())), np.int64)  # [n]
 
 
-def draw(factors: Any) -> np.ndarray:
+def draw(factors: Any, image_size: int = IMAGE_SHAPE[0]) -> np.ndarray:
     """Draws the images of any part of the grid.
 
     Args:
         factors: [n] indices into the grid, or [n, 5] labels, as `labels_from_indices` returns them.
+        image_size: rows and columns of the images, at least `SMALLEST`. The scene is the same at any: a pixel of a
+            smaller image is a larger part of it.
 
     Returns:
-        [n, 64, 64, 1] uint8 with the values 0 and 1. The same factors always give the same image.
+        [n, image_size, image_size, 1] uint8 with the values 0 and 1. The same factors always give the same image.
 
     Raises:
-        ValueError: for values that are no integers or outside the grid, or for another shape.
+        ValueError: for values that are no integers or outside the grid, for another shape, or for a size out of range.
     """
     factors = np.asarray(factors)
     labels = _check_labels(factors) if factors.ndim == 2 else labels_from_indices(factors)
-    images = np.zeros((len(labels), *IMAGE_SHAPE[:2]), np.uint8)
+    image_size = checks.check_positive_int("image_size", image_size, SMALLEST)
+    images = np.zeros((len(labels), image_size, image_size), np.uint8)
     # All sprites of a chunk share shape and scale, hence the formula and the size of the box that encloses them.
     for shape, scale, chunk in _chunks(labels):
         _draw_chunk(images, chunk, labels[chunk], SHAPES[shape], VALUES["scale"][scale])
-    return images[..., np.newaxis]  # [n, 64, 64] → [n, 64, 64, 1]
+    return images[..., np.newaxis]  # [n, rows, columns] → [n, rows, columns, 1]
 
 
 def examples(indices: Any) -> dict[str, np.ndarray]:
@@ -187,17 +194,20 @@ def _chunks(labels: np.ndarray) -> Iterator[tuple[int, int, np.ndarray]]:
 def _draw_chunk(images: np.ndarray, rows: np.ndarray, labels: np.ndarray, shape: str, scale: float) -> None:
     """Draws sprites of one shape and scale into `images[rows]`, computing only the box around each.
 
-    Centres are (16 + 32 x, 16 + 32 y) and lie within [16, 48], so that a box never leaves the image.
+    All lengths are in pixels of an image of 64x64, but for the places of pixels, which are the image's own. Centres are
+    (16 + 32 x, 16 + 32 y) and lie within [16, 48], so that no sprite leaves the image; a box that would is moved back.
     """
-    radius = _RADIUS * scale
-    box = np.arange(int(np.ceil(2.0 * radius)) + 1)  # [side]
+    size, radius = images.shape[1], _RADIUS * scale
+    zoom = size / IMAGE_SHAPE[0]
+    box = np.arange(int(np.ceil(2.0 * radius * zoom)) + 1)  # [side]
+    last = size - len(box)
     turn = VALUES["orientation"][labels[:, 2], np.newaxis]  # [n, 1]
     centre_x = 16.0 + 32.0 * VALUES["x"][labels[:, 3], np.newaxis]
     centre_y = 16.0 + 32.0 * VALUES["y"][labels[:, 4], np.newaxis]
-    columns = np.floor(centre_x - radius).astype(np.int64) + box  # [n, side]
-    lines = np.floor(centre_y - radius).astype(np.int64) + box
-    dx = (columns + 0.5 - centre_x) / scale
-    dy = (lines + 0.5 - centre_y) / scale
+    columns = np.minimum(np.floor((centre_x - radius) * zoom).astype(np.int64), last) + box  # [n, side]
+    lines = np.minimum(np.floor((centre_y - radius) * zoom).astype(np.int64), last) + box
+    dx = ((columns + 0.5) / zoom - centre_x) / scale
+    dy = ((lines + 0.5) / zoom - centre_y) / scale
     # Each coordinate is a sum of a term per column and a term per line: [n, 1, side] and [n, side, 1].
     u = (dx * np.cos(turn))[:, np.newaxis, :] - (dy * np.sin(turn))[:, :, np.newaxis]  # [n, side, side]
     v = (dx * np.sin(turn))[:, np.newaxis, :] + (dy * np.cos(turn))[:, :, np.newaxis]

@@ -19,6 +19,7 @@ def sprites_data(
     *,
     validation: float = 0.0,
     name: str = "sprites",
+    image_size: int | None = None,
     data_dir: Any = None,
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Returns the images of a run with all five factors; the same images as of ``data.load`` with these arguments.
@@ -29,11 +30,12 @@ def sprites_data(
         seed: as in ``data.load``.
         validation: as in ``data.load``.
         name: "sprites" or "dsprites".
+        image_size: as in ``data.load``.
         data_dir: as in ``data.load``.
 
     Returns:
-        Images [n, 64, 64, 1], uint8 with the values 0 and 1 (models are trained on the same as floats), and the labels
-        of each factor, [n] int64.
+        Images [n, rows, columns, 1], uint8 with the values 0 and 1 (models are trained on the same as floats), or
+        float32 from 0 to 1 where they are resized; and the labels of each factor, [n] int64.
 
     Raises:
         ValueError: for a data set without known factors, or an argument out of range.
@@ -47,11 +49,15 @@ def sprites_data(
     if limit is not None and check_positive_int("limit", limit) > size:
         raise fail("limit", f"at most {size}, the size of {name!r}, {stored!r}", limit)
     chosen = splits.choose(split, size, limit, validation, seed)
+    rows = data.info(name, image_size=image_size).image_shape[0]
     if name == "sprites":
         labels = sprites.labels_from_indices(data.selection(stored)[chosen])  # [n, 5]
-        images = sprites.draw(labels)
+        images = sprites.draw(labels, rows)
     else:
-        images, labels = (np.asarray(part)[chosen] for part in sources.read(name, stored, sources.folder(data_dir)))
+        resized = rows if rows != sprites.IMAGE_SHAPE[0] else None
+        pair = sources.read(name, stored, sources.folder(data_dir), resized)
+        images, labels = (np.asarray(part)[chosen] for part in pair)
+        images = images / np.float32(255) if resized else images
     return images, {factor: labels[:, i].astype(np.int64) for i, factor in enumerate(FACTORS)}
 
 
