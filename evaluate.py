@@ -223,6 +223,9 @@ def _attack(given: dict[str, Any]) -> Callable[[], str]:
     if len(datasets) > 1:
         allowed = f"runs on one data set where they are attacked, and not {' and '.join(datasets)}"
         raise checks.fail("run_dir", allowed, given["run_dir"])
+    for folder, config in members:
+        if config.main_loss is None:
+            raise checks.fail("attacks", "left out for a run that has no classes to mistake", str(folder))
     own = folders[0] / OUTPUT if len(folders) == 1 else _beside(named, ROBUSTNESS)
     results = Results(pathlib.Path(given.get("output_dir", own)), folders if len(folders) == 1 else named)
     settings = {"attacks": given["attacks"], "baseline": given.get("baseline"), "samples": samples, "seed": seed}

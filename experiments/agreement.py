@@ -25,6 +25,7 @@ _OF_AUTOENCODERS = (
     "kernel_size",
     "k",
     "a",
+    "k_start",
     "beta",
     "gamma",
     "capacity",

@@ -66,7 +66,8 @@ def attack(members: Sequence[Member], settings: Settings, results: Results) -> s
         baseline = _baseline(groups, settings.baseline)
         first = baseline.config if baseline else found[0].config
         batch_size = first.batch_size or lea_keras.data.info(first.dataset).batch_size
-        images, labels = first_samples(evaluation.load_splits(first, ["test"])["test"], settings.samples)
+        whole = first.replace(test_limit=None)  # runs of any limit are attacked on the same samples
+        images, labels = first_samples(evaluation.load_splits(whole, ["test"])["test"], settings.samples)
         for run in found[1:]:  # before the first is attacked for hours
             with networks.precision(run.config), series.nothing_kept():
                 evaluation.load_model(run.path, run.config, len(run.rows))

@@ -204,6 +204,10 @@ class RunConfig:
     kernel_size: int = _hyperparameter("Autoencoder", 4, _int(), "kernel size of conv and sb")
     k: int = _hyperparameter("Autoencoder", 5, _int(), "k_sparse: values kept while training")
     a: float = _hyperparameter("Autoencoder", 1.3, _number(1.0), "k_sparse: factor on k while testing, at least 1")
+    k_start: int | None = _hyperparameter(
+        "Autoencoder", None, _optional(_int()), "k_sparse: values kept at first, from which they fall to k", "k"
+    )
+    k_epochs: int = _hyperparameter("Autoencoder", 0, _int(0), "k_sparse: epochs over which they fall")
     code_maps: str = _hyperparameter(
         "Autoencoder",
         "mean",
@@ -278,6 +282,10 @@ class RunConfig:
             raise checks.fail("window_size", allowed, self.window_size)
         if self.autoencoder == "k_sparse" and self.k > self.code_length:
             raise checks.fail("k", f"at most the code length, {self.code_length}", self.k)
+        if self.k_start is not None and not self.k <= self.k_start <= self.code_length:
+            raise checks.fail("k_start", f"from k, {self.k}, to the code length, {self.code_length}", self.k_start)
+        if (self.k_start is None) != (not self.k_epochs):
+            raise checks.fail("k_epochs", "above 0 with k_start, and left out without it", self.k_epochs)
         if self.model == "decoder_free" and self.lea_weight != 0:
             raise checks.fail("lea_weight", "0 for decoder_free", self.lea_weight, "With a weight it is lea_only.")
 
@@ -354,6 +362,8 @@ _ADDED_LATER = {
     "test_limit": None,
     "validate_every": 1,
     "warmup_epochs": 0,
+    "k_start": None,
+    "k_epochs": 0,
 }
 
 # One per reference model (thesis sections 4.7 and A.1). Chosen here for ``lea_fc`` and ``pool_fc``, which the thesis

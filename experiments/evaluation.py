@@ -179,7 +179,7 @@ def load_splits(config: RunConfig, splits: Sequence[str]) -> dict[str, lea_keras
         RunError: one line, if it is not there, or what reads it is not installed.
     """
     try:
-        return training.load_splits(config, splits=splits)
+        return training.load_splits(config.replace(steps_per_epoch=None), splits=splits)  # each sample once
     except (ValueError, OSError, ImportError) as error:
         raise RunError(str(error)) from error
 
@@ -197,6 +197,7 @@ def measure(
     - ``<name>_rl_max``: the error of the split's worst window, to which confidence is relative.
     - ``<name>_rln``: the mean of the batches, each in units of the range of its own values (Eq. 4.1, section 4.1); and
       ``<name>_rln_split``: in units of the range of *all* windows of the split.
+    - ``<name>_dead_codes``, where codes are sparse: how many of their variables are 0 in all of them.
     - ``<name>_confidence_min``, ``_25``, ``_50``, ``_75``: the minimum, which is 0, and the quartiles of the windows'
       confidence, 1 − RLᵢ / max RL, the maximum being taken over all windows of the split ("with respect to all
       reconstruction losses of all batches", section 4.4).
@@ -214,16 +215,21 @@ def measure(
     """
     leas = [lea for lea in find_leas(model) if lea.loss_weight]
     rln = {lea.name: metrics.NormalizedReconstructionLoss() for lea in leas}
+    dead = {lea.name: metrics.DeadCodes(lea.code_length) for lea in leas if lea.autoencoder.sparse}
 
     def step(images: Any, labels: Any) -> dict[str, Any]:
         with forward_pass("objectives") as current:
             outputs = model(images, training=False)
         found: dict[str, Any] = {"task": _of_task(labels, outputs)} if classifies else {}
         for lea in leas:
-            found[lea.name] = _of_lea([report for report in current.reports if report.layer is lea], rln[lea.name])
+            reports = [report for report in current.reports if report.layer is lea]
+            found[lea.name] = _of_lea(reports, rln[lea.name])
+            for report in reports if lea.name in dead else ():
+                dead[lea.name].update_state(report.codes)
         return found
 
-    step = compiling.compiled(step, [*model.variables, *(v for metric in rln.values() for v in metric.variables)], data)
+    counters = [variable for metric in (*rln.values(), *dead.values()) for variable in metric.variables]
+    step = compiling.compiled(step, [*model.variables, *counters], data)
     samples, sums = 0, collections.defaultdict[str, Any](float)
     errors = {lea.name: Distribution() for lea in leas}
     progress = Progress(f"{split} data", len(data), "batches measured", begins_slowly=True)
@@ -246,6 +252,7 @@ def measure(
     for name, of_lea in errors.items():
         values |= {f"{name}_rl": of_lea.mean, f"{name}_rl_max": of_lea.maximum}
         values[f"{name}_rln_split"] = rln[name].result()
+        values |= {f"{name}_dead_codes": dead[name].result()} if name in dead else {}
         values |= {f"{name}_confidence_{part}": value for part, value in confidence_quartiles(of_lea).items()}
     values = {name: float(values[name]) for name in tables.in_order(values)}
     wrong = [name for name, value in values.items() if not math.isfinite(value)]

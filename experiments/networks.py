@@ -44,7 +44,7 @@ def build(config: RunConfig, image_shape: tuple[int, int, int], classes: int, st
         config: names the model and holds its hyperparameters.
         image_shape: (rows, columns, channels).
         classes: number of outputs.
-        steps_per_epoch: of the training: turns ``capacity_epochs`` and ``warmup_epochs`` into optimisation steps.
+        steps_per_epoch: of the training: turns numbers of epochs into numbers of optimisation steps.
 
     Returns:
         A functional model from images [b, rows, columns, channels] to logits [b, classes], or to code maps where there
@@ -63,6 +63,8 @@ def _lea_options(config: RunConfig, steps_per_epoch: int) -> dict[str, Any]:
     options = {name: getattr(config, name) for name in names}
     if config.autoencoder == "capacity_vae":
         options["capacity_steps"] = config.capacity_epochs * steps_per_epoch
+    if config.autoencoder == "k_sparse" and config.k_start is not None:
+        options |= {"k_start": config.k_start, "k_steps": config.k_epochs * steps_per_epoch}
     if config.autoencoder == "vae":
         options["warmup_steps"] = config.warmup_epochs * steps_per_epoch
     shared = {"loss_weight": config.lea_weight, "chunk_windows": config.chunk_windows}

@@ -24,6 +24,7 @@ OF_LEAS = {
     "rln_split": "RLN split",
     "kl": "KL",
     "capacity": "capacity",
+    "dead_codes": "dead codes",
     "confidence_min": "confidence min",
     "confidence_25": "confidence 25 %",
     "confidence_50": "confidence 50 %",

@@ -15,6 +15,7 @@ from lea_keras.version import PACKAGE
 from lea_keras.windows import extremes
 
 __all__ = [
+    "DeadCodes",
     "KLDivergence",
     "NormalizedReconstructionLoss",
     "ReconstructionLoss",
@@ -183,3 +184,32 @@ class KLDivergence(_Accumulated):
 
 def _constant(value: float) -> keras.initializers.Initializer:
     return keras.initializers.Constant(value)
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class DeadCodes(keras.metrics.Metric):
+    """The number of code variables that were 0 in every code so far, as those that a k-sparse code never selects.
+
+    Before the first code, all of them.
+
+    Args:
+        code_length: variables of a code.
+        name: as in ``keras.metrics.Metric``.
+        dtype: as in ``keras.metrics.Metric``.
+    """
+
+    def __init__(self, code_length: int, name: str = "dead_codes", dtype: Any = None) -> None:
+        super().__init__(name=name, dtype=dtype)
+        self.code_length = check_positive_int("code_length", code_length)
+        self.uses = self.add_weight(shape=(self.code_length,), initializer="zeros", name="uses", dtype="float32")
+
+    def update_state(self, codes: Any) -> None:
+        """Takes codes in: [n, code_length]."""
+        self.uses.assign_add(ops.cast(ops.count_nonzero(codes, axis=0), "float32"))
+
+    def result(self) -> Any:
+        """Returns the number, a scalar."""
+        return ops.cast(ops.sum(ops.cast(ops.equal(self.uses, 0.0), "int32")), self.dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"code_length": self.code_length}

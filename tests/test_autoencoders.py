@@ -241,11 +241,11 @@ def test_an_encoder_and_a_decoder_of_the_users_own():
 # k-sparse
 
 
-def k_sparse_of(codes, k, a=1.0):
+def k_sparse_of(codes, k, a=1.0, **schedule):
     """A k-sparse autoencoder whose codes, before any is set to zero, are its windows."""
     length = len(codes[0])
     identity = keras.Sequential([keras.layers.Flatten()])
-    autoencoder = autoencoders.KSparseAutoencoder(code_length=length, k=k, a=a, encoder=identity)
+    autoencoder = autoencoders.KSparseAutoencoder(code_length=length, k=k, a=a, encoder=identity, **schedule)
     autoencoder.build((None, 1, length, 1))
     autoencoder.code.set_weights([np.eye(length), np.zeros(length)])
     return autoencoder, np.array(codes, "float32").reshape(-1, 1, length, 1)
@@ -305,6 +305,25 @@ def test_in_binary_a_times_k_rounds_down_too_far():
     assert math.floor(Fraction(1.15) * 20) == 22  # what the nearest binary number gives, which is wrong
     assert math.floor(1.16 * 25) == 28  # and rounding after the product does not help everywhere
     assert autoencoders.KSparseAutoencoder(code_length=40, k=25, a=1.16).inference_k == 29
+
+
+def test_k_falls_linearly_over_its_steps_in_training_alone():
+    autoencoder, windows = k_sparse_of([[4.0, 3.0, 2.0, 1.0, 5.0]], k=2, k_start=5, k_steps=6)
+    kept = []
+    for _ in range(8):
+        before = float(autoencoder.current_k)
+        codes = autoencoder.objective(windows, training=True).codes
+        kept.append(int(np.count_nonzero(codes)))
+        assert before == kept[-1] and np.sum(codes) == sum([5, 4, 3, 2, 1][: kept[-1]])  # the largest
+        assert np.count_nonzero(autoencoder.encode(windows)) == 2  # ⌊a·k⌋, whatever training does
+    assert kept == [5, 5, 4, 4, 3, 3, 2, 2]  # 5 − 3·t/6, rounded up; rounded down it would be 5, 4, 4, 3, 3, 2, 2, 2
+
+
+def test_a_second_objective_of_a_step_is_no_step_of_k():
+    autoencoder, windows = k_sparse_of([[4.0, 3.0, 2.0]], k=1, k_start=3, k_steps=2)
+    for first in (True, False, False):
+        autoencoder.objective(windows, training=True, first=first)
+    assert float(autoencoder.current_k) == 2.0
 
 
 def test_k_sparse_gradient_reaches_only_what_was_kept():
@@ -557,7 +576,7 @@ def test_coders_with_a_dtype_policy_of_their_own(name, dtype, other):
 
 ARGUMENTS = {
     "standard": {},
-    "k_sparse": {"k": 2, "a": 1.5},
+    "k_sparse": {"k": 2, "a": 1.5, "k_start": 3, "k_steps": 7},
     "vae": {"beta": 2.0, "warmup_steps": 7, "seed": 3},
     "capacity_vae": {"gamma": 5.0, "capacity": 12.0, "capacity_steps": 70, "seed": 3},
 }
@@ -664,6 +683,8 @@ ERRORS = {
     "decoder": ("standard", "decoder", "fcc", "one of ('fc', 'conv', 'sb'). Did you mean 'fc'?"),
     "decoder_none": ("standard", "decoder", None, "one of ('fc', 'conv', 'sb'), a Keras layer or its config"),
     "k_above_code": ("k_sparse", "k", 11, "at most the code length, 10"),
+    "k_start_below_k": ("k_sparse", "k_start", 4, "from k, 5, to the code length, 10"),
+    "k_start_alone": ("k_sparse", "k_steps", 3, "above 0 with k_start, and left out without it"),
     "k_zero": ("k_sparse", "k", 0, "an integer of at least 1"),
     "a_below_one": ("k_sparse", "a", 0.99, "a finite number of at least 1"),
     "a_nan": ("k_sparse", "a", float("nan"), "a finite number of at least 1"),

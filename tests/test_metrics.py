@@ -234,3 +234,17 @@ def test_metrics_under_another_floatx(floatx):
         np.testing.assert_allclose(float(results[name]), value, rtol=1e-6, err_msg=name)
     confidence = metrics.reconstruction_confidence(windows, 0 * windows)
     np.testing.assert_allclose(confidence, [1, 0.75, 0], rtol=1e-6)
+
+
+def test_dead_codes_are_those_that_no_batch_uses():
+    metric = metrics.DeadCodes(4)
+    assert float(metric.result()) == 4
+    batches = [[[0.0, 1.0, 0.0, 0.0], [0.0, 2.0, 0.0, 0.0]], [[0.0, 0.0, -3.0, 0.0]]]
+    for codes, dead in zip(batches, (3, 2), strict=True):
+        metric.update_state(np.array(codes, "float32"))
+        assert float(metric.result()) == dead
+    metric.update_state(np.zeros((0, 4), "float32"))
+    assert float(metric.result()) == 2  # and not the mean of the batches' three and three
+    metric.reset_state()
+    assert float(metric.result()) == 4
+    assert metrics.DeadCodes.from_config(metric.get_config()).code_length == 4

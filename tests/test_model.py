@@ -30,7 +30,7 @@ if BACKEND == "tensorflow":
 
 MEASURES = {
     "standard": {"loss", "rl", "rln"},
-    "k_sparse": {"loss", "rl", "rln"},
+    "k_sparse": {"loss", "rl", "rln", "dead_codes"},
     "vae": {"loss", "rl", "rln", "kl"},
     "capacity_vae": {"loss", "rl", "rln", "kl", "capacity"},
 }
@@ -53,6 +53,19 @@ def test_reports_every_measure_of_every_lea_in_training_and_validation(optimizat
         assert [int(lea.autoencoder.step) for lea in model.lea_layers] == [4, 4]
         np.testing.assert_allclose(history["val_lea_1_capacity"], [25 * 0.2, 25 * 0.4], rtol=1e-6)
         np.testing.assert_allclose(history["lea_1_capacity"], [25 * 0.05, 25 * 0.25], rtol=1e-6)
+
+
+@pytest.mark.parametrize("chunk_windows", [None, 8])
+def test_codes_that_are_never_selected_are_counted_over_the_batches_of_an_epoch(chunk_windows):
+    autoencoder = lea_keras.KSparseAutoencoder(code_length=6, k=1, k_start=2, k_steps=4)
+    images = layers.Input((8, 8, 1))
+    lea = lea_keras.LocallyEmbeddedAutoencoder(4, autoencoder, chunk_windows=chunk_windows, name="lea")
+    model = lea_keras.LEAModel(images, lea(images))
+    compile_model(model, keras.optimizers.SGD(0.0), loss=None, metrics=[], run_eagerly=EAGERLY)
+    autoencoder.code.kernel.assign(np.zeros(autoencoder.code.kernel.shape))
+    autoencoder.code.bias.assign([1.0, 3.0, 0.0, 2.0, -1.0, -2.0])
+    history = fit(model, epochs=1, validation_data=make_data())  # two batches: of 2, and of ⌈1.75⌉ values
+    assert (history["lea_dead_codes"], history["val_lea_dead_codes"]) == ([4.0], [5.0])
 
 
 @once

@@ -78,6 +78,8 @@ class Autoencoder(layers.Layer):
     # All measures of an objective, and those that are means over windows.
     measure_names = ("rl", "rln")
     averaged = ("rl",)
+    # Whether codes have zeros, so that it is of interest which variables are never anything else.
+    sparse = False
     # Whether the loss is linear in those means, so that its slopes are known before them.
     linear = True
 

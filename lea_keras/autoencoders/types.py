@@ -34,37 +34,92 @@ class KSparseAutoencoder(Autoencoder):
     Largest, not largest in magnitude. Outside training ⌊a·k⌋ values are kept, at most all. Among equal values those
     with the smaller index stay **(chosen)**.
 
+    A variable that is never among the k in training learns nothing, and may be kept outside training all the same where
+    a > 1: one such can spoil a reconstruction. ``LEAModel`` therefore reports the number of ``dead_codes``. To begin
+    with a larger k, as A. Makhzani and B. Frey do ("k-Sparse Autoencoders", 2014), keeps variables alive.
+
     Args:
         code_length: variables of a code.
         k: values kept in training, 1 to code_length.
         a: at least 1.
+        k_start: values kept at the beginning of training, from k to code_length. None: k.
+        k_steps: optimisation steps over which they fall linearly to k, rounded up **(chosen)**; 0: none.
         **kwargs: those of ``Autoencoder``.
 
     Raises:
-        ValueError: for k larger than the code, a below 1, or as in ``Autoencoder``.
+        ValueError: for k larger than the code, a below 1, k_start without k_steps or outside its range, or as in
+            ``Autoencoder``.
     """
 
-    def __init__(self, code_length: int = 10, k: int = 5, a: float = 1.3, **kwargs: Any) -> None:
+    sparse = True
+
+    def __init__(
+        self,
+        code_length: int = 10,
+        k: int = 5,
+        a: float = 1.3,
+        k_start: int | None = None,
+        k_steps: int = 0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(code_length=code_length, **kwargs)
         self.k = check_positive_int("k", k)
         if self.k > self.code_length:
             raise fail("k", f"at most the code length, {self.code_length}", k)
         self.a = check_number("a", a, minimum=1.0)
+        self.k_start = None if k_start is None else check_positive_int("k_start", k_start)
+        self.k_steps = check_positive_int("k_steps", k_steps, minimum=0)
+        if self.k_start is not None and not self.k <= self.k_start <= self.code_length:
+            raise fail("k_start", f"from k, {self.k}, to the code length, {self.code_length}", k_start)
+        if (self.k_start is None) != (not self.k_steps):
+            raise fail("k_steps", "above 0 with k_start, and left out without it", k_steps)
+        self.clock = None if self.k_start is None else keras.random.SeedGenerator(0)  # as in VariationalAutoencoder
 
     @property
     def inference_k(self) -> int:
         """⌊a·k⌋, at most code_length, with a as the decimal number that was written: 1.16·25 is 29, not 28.99…"""
         return min(math.floor(Fraction(repr(self.a)) * self.k), self.code_length)
 
+    @property
+    def current_k(self) -> Any:
+        """How many values the next optimisation step keeps, float32 scalar tensor."""
+        if self.clock is None or self.k_start is None:
+            return ops.convert_to_tensor(self.k, "float32")
+        return ops.ceil(self.k_start - losses.ramp(self.clock.state[1], self.k_start - self.k, self.k_steps))
+
+    def draw_noise(self, count: Any, training: bool) -> Any:
+        """Returns how many values of each code are kept, [count, 1], while that changes; nothing is random."""
+        return ops.ones((count, 1)) * self.current_k if training and self.clock is not None else None
+
     def encode_features(self, features: Any, noise: Any, training: bool) -> tuple[Any, dict[str, Any]]:
         codes = self.code(features)
-        kept = self.k if training else self.inference_k
-        indices = ops.top_k(codes, kept)[1]  # [n, kept]
-        mask = ops.sum(ops.one_hot(indices, self.code_length, dtype=codes.dtype), axis=1)  # [n, code_length]
-        return codes * mask, {}
+        most = self.inference_k if not training else self.k if noise is None else self.k_start
+        indices = ops.top_k(codes, most)[1]  # [n, most], the largest first
+        places = ops.one_hot(indices, self.code_length, dtype=codes.dtype)  # [n, most, code_length]
+        if training and noise is not None:
+            are_kept = ops.arange(most, dtype=noise.dtype) < noise  # [n, most]
+            places = places * ops.cast(are_kept, codes.dtype)[..., None]
+        return codes * ops.sum(places, axis=1), {}  # [n, code_length]
+
+    def advance(self, training: bool, first: bool) -> Any:
+        if training and first and self.clock is not None:
+            self.clock.next()
+
+    def save_own_variables(self, store: Any) -> None:
+        super().save_own_variables(store)
+        if self.clock is not None:
+            store["clock"] = self.clock.state
+
+    def load_own_variables(self, store: Any) -> None:
+        if self.clock is not None:
+            self.clock.state.assign(store["clock"])
+        super().load_own_variables({key: store[key] for key in store.keys() if key != "clock"})
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"k": self.k, "a": self.a}
+        if self.clock is not None:
+            check_format("the number of its steps")
+        schedule = {} if self.k_start is None else {"k_start": self.k_start, "k_steps": self.k_steps}
+        return super().get_config() | {"k": self.k, "a": self.a} | schedule
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -73,7 +128,15 @@ class VariationalAutoencoder(Autoencoder):
 
     z = μ + σ ⊙ ε (Eq. 2.23) is what the decoder sees while training; otherwise it sees μ **(chosen)**. What the codes
     handed on are, the thesis does not say: ``code_maps``. Loss `beta`·KL + RL with KL of Eq. 2.24,
-    which has no ½ inside: the default 0.5 is Eq. 2.25, and β of the literature is 2·`beta` (Eq. 2.26).
+    which has no ½ inside. `beta` is the β of Eq. 2.26. The literature's KL has the ½, so that its β is twice as large:
+
+    ===============  ======  ==============
+    objective        `beta`  literature's β
+    ===============  ======  ==============
+    VAE (Eq. 2.25)   0.5     1
+    Eq. 2.26, β = 1  1       2
+    β-VAE with 4     2       4
+    ===============  ======  ==============
 
     Args:
         code_length: variables of a code.
@@ -204,8 +267,10 @@ class VariationalAutoencoder(Autoencoder):
 class CapacityControlledAutoencoder(VariationalAutoencoder):
     """The capacity-controlled VAE: γ·|KL − C| + RL while training, C rising linearly from 0 (2.4.6, Eq. 2.27).
 
-    Outside training its loss is that of the plain VAE, Eq. 2.25. C advances once per optimisation step and is saved
-    and restored with the weights.
+    KL is the mean over the batch, of whose distance from C the absolute value is taken **(chosen)**: Eq. 2.27 does not
+    say whether mean or absolute value comes first. Outside training its loss is that of the plain VAE, Eq. 2.25
+    **(chosen)**: section 3.3.2 names Eq. 2.24, which is no loss. C advances once per optimisation step and is saved and
+    restored with the weights. C counts KL as Eq. 2.24 does: it is twice the literature's.
 
     Args:
         code_length: variables of a code.

@@ -130,15 +130,14 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
             mine = [variable for variable in self.trainable_variables if id(variable) not in of_decoder]
             # Where a training step only encodes, encoders stay fixed.
             return self._chunked(windows, training, mine if current.decode else (), noisy).codes()
-        if not noisy:
-            return autoencoder.encode_features(autoencoder.features(windows.flat, training), None, training)[0]
-        if id(self) not in current.kept:
-            return autoencoder.encode(windows.flat, training)
         features = autoencoder.features(windows.flat, training)
+        noise = autoencoder.draw_noise(ops.shape(windows.flat)[0], training) if noisy else None
+        codes = autoencoder.encode_features(features, noise, training)[0]
+        if id(self) not in current.kept:
+            return codes
         current.kept[id(self)].append(Report(None, None, {}, features=features, windows=windows))
-        noise = autoencoder.draw_noise(ops.shape(windows.flat)[0], training)
         # Only the pass that goes on with the features asks for gradients of what is before them.
-        return ops.stop_gradient(autoencoder.encode_features(features, noise, training)[0])
+        return ops.stop_gradient(codes)
 
     def _report(self, windows: Windows, training: bool, current: scope.Scope) -> Any:
         """Codes [n, code_length]; all else goes to the scope."""

@@ -8,13 +8,15 @@ import keras
 from lea_keras.autoencoders.base import Report
 from lea_keras.layers.lea import LocallyEmbeddedAutoencoder
 from lea_keras.losses import wide_dtype
+from lea_keras.metrics import DeadCodes
 from lea_keras.training.schedule import total
 
 
 class Reports:
     """Means over batches, each weighted by its number of images; a batch of none counts nothing.
 
-    ``main_loss`` and, per LEA with a loss weight, ``<name>_loss`` and its measures. Of a LEA that is used several times
+    ``main_loss`` and, per LEA with a loss weight, ``<name>_loss``, its measures and, where codes are sparse,
+    ``<name>_dead_codes``, the number of code variables that were 0 in all batches. Of a LEA that is used several times
     in a pass ``<name>_loss`` is the *sum* over its uses, which is what it is trained on, and every other measure
     (``_rl``, ``_rln``, ``_kl``, …) their *mean*. ``<name>_loss`` is not weighted by λ.
 
@@ -37,10 +39,16 @@ class Reports:
             for lea in self._leas
         ]
 
+        self._dead_codes = {
+            lea.name: DeadCodes(lea.code_length, name=f"{lea.name}_dead_codes")
+            for lea in self._leas
+            if lea.autoencoder.sparse
+        }
+
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         of_leas = [metric for measures in self._measures for metric in measures.values()]
-        return ([self._main_loss] if self._main_loss is not None else []) + of_leas
+        return ([self._main_loss] if self._main_loss is not None else []) + of_leas + list(self._dead_codes.values())
 
     def update(self, main_loss: Any, reports: Sequence[Report], size: Any) -> None:
         """Takes a batch in.
@@ -58,5 +66,7 @@ class Reports:
                 continue  # the model has the layer and never calls it
             measures["loss"].update_state(total(report.loss for report in of_lea), sample_weight=size)
             for report in of_lea:
+                if lea.autoencoder.sparse:
+                    self._dead_codes[lea.name].update_state(report.codes)
                 for name, value in report.measures.items():
                     measures[name].update_state(value, sample_weight=size)

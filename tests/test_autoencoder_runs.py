@@ -1,0 +1,125 @@
+"""Runs of a LEA alone, and the data that runs see, by the command line."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+import evaluate
+import lea_keras.data
+import train
+from experiments import training
+from experiments.config import RunConfig
+from lea_keras import callbacks, plots
+
+SMALL = [
+    "--image_size=16",
+    "--limit=48",
+    "--test_limit=20",
+    "--batch_size=16",
+    "--model=autoencoder",
+    "--code_length=4",
+]
+
+pytestmark = pytest.mark.usefixtures("no_pictures_while_training")
+
+
+def run_training(*arguments):
+    return train.main(["train.py", *map(str, arguments)])
+
+
+def run_evaluation(*arguments):
+    return evaluate.main(["evaluate.py", *map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    """A run; not to be changed."""
+    run_dir = tmp_path_factory.mktemp("runs") / "run"
+    flags = ["--autoencoder=k_sparse", "--k=1", "--k_start=3", "--k_epochs=2", "--validate_every=2", "--epochs=3"]
+    assert run_training(f"--run_dir={run_dir}", "--learning_rate=0.01", *SMALL, *flags) == 0
+    return run_dir
+
+
+def test_an_autoencoder_is_trained_alone(run_dir):
+    model = keras.models.load_model(run_dir / "model.keras")
+    assert [type(layer).__name__ for layer in model.layers] == ["InputLayer", "LocallyEmbeddedAutoencoder"]
+    assert model.layers[1].window_size == (16, 16) and model.output_shape == (None, 1, 1, 4)
+    assert model.layers[1].autoencoder.k_steps == 2 * 3  # steps of an epoch
+    rows = callbacks.read_metrics(run_dir)
+    assert not [name for name in rows[0] if "accuracy" in name or "main" in name]
+    assert ["val_lea_rl" in row for row in rows] == [False, True, True]  # every second epoch, and the last
+    assert rows[2]["lea_rl"] < rows[0]["lea_rl"]
+    assert 0 <= rows[2]["val_lea_dead_codes"] <= 3
+
+
+def test_it_resumes(run_dir, tmp_path):
+    flags = json.loads((run_dir / "config.json").read_text())
+    given = [f"--{name}={flags[name]}" for name in ("autoencoder", "k", "k_start", "k_epochs", "validate_every")]
+    assert run_training(f"--run_dir={tmp_path}", "--learning_rate=0.01", *SMALL, *given, "--epochs=1") == 0
+    assert run_training(f"--run_dir={tmp_path}", "--resume", "--epochs=3") == 0
+    first, rows = (callbacks.read_metrics(folder) for folder in (run_dir, tmp_path))
+    assert "val_lea_rl" in rows[0]  # it was the last one then
+    for row, expected in zip(rows, first, strict=True):
+        names = expected.keys() - {"seconds"}
+        assert {name: row[name] for name in names} == pytest.approx({name: expected[name] for name in names}, rel=1e-5)
+
+
+def test_it_is_evaluated_and_compared(run_dir, tmp_path, monkeypatch, capsys):
+    curves, draw = [], plots.metric_curves
+    monkeypatch.setattr(plots, "metric_curves", lambda *given, **rest: curves.append(given[0]) or draw(*given, **rest))
+    assert run_evaluation(f"--run_dir={run_dir}", "--images=2", "--epoch=best", f"--output_dir={tmp_path / 'one'}") == 0
+    values = json.loads((tmp_path / "one/results.json").read_text())["splits"]
+    assert [values[split]["samples"] for split in ("train", "test")] == [48, 20]
+    last = callbacks.read_metrics(run_dir)[-1]
+    shared = {name: values["test"][name] for name in ("lea_loss", "lea_rl", "lea_rln", "lea_dead_codes")}
+    assert shared == pytest.approx({name: last[f"val_{name}"] for name in shared}, rel=1e-5)
+    assert not {"accuracy", "log_loss", "majority_accuracy"} & set(values["test"])
+    assert "test lea loss" in capsys.readouterr().out
+    assert run_evaluation(f"--compare={run_dir}", f"--output_dir={tmp_path / 'both'}") == 0
+    assert "lea dead codes" in capsys.readouterr().out
+    (rows,), _ = curves
+    assert ["val_lea_rl" in row for row in rows] == [False, True, True]
+    assert run_evaluation(f"--run_dir={run_dir}", "--attacks=all") == 1
+    assert "has no classes" in capsys.readouterr().err
+
+
+def test_an_epoch_of_many_steps_is_still_evaluated_image_by_image(tmp_path):
+    flags = ["--steps_per_epoch=5", "--epochs=1", "--autoencoder=standard", f"--run_dir={tmp_path}"]
+    assert run_training(*SMALL, *flags) == 0
+    assert int(keras.models.load_model(tmp_path / "model.keras").optimizer.iterations) == 5
+    assert run_evaluation(f"--run_dir={tmp_path}", "--splits=train", "--images=1") == 0
+    assert json.loads((tmp_path / "evaluation/results.json").read_text())["splits"]["train"]["samples"] == 48
+
+
+def batches(**fields):
+    """All that a run is trained and validated on, epoch by epoch."""
+    config = RunConfig(**{"limit": 10, "batch_size": 4, "image_size": 16, "validation": 0.2} | fields)
+    splits = training.load_splits(config, splits=("train", "validation"))
+    epochs = [splits["train"], splits["train"], splits["validation"]]
+    return [images.tobytes() for data in epochs for images, _ in lea_keras.data.batches(data)]
+
+
+def test_the_order_of_the_data_depends_on_their_own_seed_alone():
+    """Section 4.8: one fixed seed for all preprocessing, whatever the seed of a run."""
+    assert batches(seed=1) == batches(seed=2)
+    assert batches(data_seed=1) != batches(data_seed=2)
+    old = json.loads(RunConfig(seed=3, limit=10, batch_size=4, image_size=16, validation=0.2).to_json())
+    del old["data_seed"]
+    assert RunConfig.from_json(json.dumps(old)).data_seed == 3  # of a run that had one seed for everything
+
+
+def test_a_limited_set_is_the_same_whatever_the_seed():
+    images = [
+        sorted(image.tobytes() for batch, _ in lea_keras.data.batches(data) for image in np.asarray(batch))
+        for data in (training.load_splits(RunConfig(limit=10, seed=seed), splits=["train"])["train"] for seed in (1, 2))
+    ]
+    assert images[0] == images[1] and len(images[0]) == 10
+
+
+def test_series_have_one_order_of_the_data(monkeypatch, tmp_path):
+    members = []
+    monkeypatch.setattr("experiments.series.train", lambda found: members.extend(found) or "")
+    assert run_training(f"--run_dir={tmp_path}", "--runs=3", "--seed=5") == 0
+    assert [(config.seed, config.data_seed) for _, config in members] == [(5, 0), (6, 0), (7, 0)]
