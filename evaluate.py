@@ -25,11 +25,25 @@ whole splits, puts runs side by side, or attacks them. Prints a table and writes
 folder of results.
 """
 IMAGES = 4
-PROBE_EPOCHS = 20
-PROBE_FEATURES = 4096  # the input's 64×64 pixels as they are
+# Of probes, by preset: thrifty ones, and those of the thesis (sections 5.2 and A.1). 4096 are the input's 64×64 pixels.
+PROBE_PRESETS: dict[str, dict[str, Any]] = {
+    "thrifty": {
+        "epochs": 20, "features": 4096, "shared": False, "learning_rate": 1e-3, "batch_size": 128, "held_out": 0.1
+    },
+    "thesis": {
+        "epochs": 20, "features": None, "shared": True, "learning_rate": 1e-4, "batch_size": 64, "held_out": 0.0
+    },
+}  # fmt: skip
 WITH_FACTORS = ("sprites", "dsprites")
 ATTACK_SAMPLES = 400
 OUTPUT, COMPARISON, ROBUSTNESS = "evaluation", "comparison", "robustness"
+
+
+def _of_presets(name: str) -> str:
+    """ "[20]", or "[0.1; thesis: 0]" where the presets differ."""
+    thrifty, thesis = ("all" if preset[name] is None else f"{preset[name]:g}" for preset in PROBE_PRESETS.values())
+    return f"[{thrifty}]" if thrifty == thesis else f"[{thrifty}; thesis: {thesis}]"
+
 
 GROUPS: dict[str, tuple[Flag, ...]] = {
     "Runs": (
@@ -59,10 +73,31 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
         cli.flag_of("download"),
     ),
     "Probes": (
-        Flag("probes", "", "also probe every layer, and the input, for the factors of sprites or dsprites: minutes"),
+        Flag(
+            "probes",
+            "",
+            "also probe every layer, and the input, for the factors of sprites or dsprites: minutes; with --compare, "
+            "put the probes side by side that were measured so of every run",
+        ),
+        Flag(
+            "probe_preset",
+            "NAME",
+            "thrifty or thesis: what the flags below are where they are not given; the thesis' probes of a first "
+            "feature map have 134 million weights [thrifty]",
+        ),
         Flag("probe_limit", "N", "train the probes on N of the run's training images [all]"),
-        Flag("probe_epochs", "N", f"for N epochs at most [{PROBE_EPOCHS}]"),
-        Flag("probe_features", "N", f"average larger layers down to N values an image [{PROBE_FEATURES}]"),
+        Flag("probe_epochs", "N", f"for N epochs at most {_of_presets('epochs')}"),
+        Flag(
+            "probe_features", "N or all", f"average larger layers down to N values an image {_of_presets('features')}"
+        ),
+        Flag("probe_shared", "", f"let the factors of a layer share one hidden layer {_of_presets('shared')}"),
+        Flag("probe_learning_rate", "X", f"of Adam {_of_presets('learning_rate')}"),
+        Flag("probe_batch_size", "N", f"images per step {_of_presets('batch_size')}"),
+        Flag(
+            "probe_held_out",
+            "X",
+            f"share of the images that decides when to stop; 0: none, and all epochs {_of_presets('held_out')}",
+        ),
     ),
     "Attacks": (
         Flag(
@@ -169,14 +204,20 @@ def _configs(folders: Sequence[pathlib.Path], given: dict[str, Any]) -> list[tup
 
 def _probe_settings(given: dict[str, Any]) -> dict[str, Any] | None:
     """The arguments of ``probing.Settings``, or None where nothing is to be probed."""
-    settings = {name: given[f"probe_{name}"] for name in ("limit", "epochs", "features") if f"probe_{name}" in given}
-    for name, value in settings.items():
-        checks.check_positive_int(f"probe_{name}", value)
-    if not given.get("probes"):
-        if settings:
-            raise RunError("Add --probes to the flags that begin with --probe_, which are of no use without it")
-        return None
-    return {"epochs": PROBE_EPOCHS, "features": PROBE_FEATURES} | settings
+    settings = {name.removeprefix("probe_"): value for name, value in given.items() if name.startswith("probe_")}
+    if settings and not given.get("probes"):
+        raise RunError("Add --probes to the flags that begin with --probe_, which are of no use without it")
+    preset = checks.check_choice("probe_preset", settings.pop("preset", "thrifty"), PROBE_PRESETS)
+    for name in ("limit", "epochs", "features", "batch_size"):
+        if name in settings and settings[name] != "all":
+            checks.check_positive_int(f"probe_{name}", settings[name])
+    if "held_out" in settings:
+        checks.check_fraction("probe_held_out", settings["held_out"])
+    if "learning_rate" in settings:
+        checks.check_number("probe_learning_rate", settings["learning_rate"])
+    if settings.get("features") == "all":
+        settings["features"] = None
+    return PROBE_PRESETS[preset] | settings if given.get("probes") else None
 
 
 def _evaluate(
@@ -249,9 +290,11 @@ def _beside(named: Sequence[pathlib.Path], name: str) -> pathlib.Path:
 def _comparison(given: dict[str, Any]) -> Callable[[], str]:
     """Checks what can be checked before Keras is imported; returns what is to be done."""
     for name in given:
-        if name not in ("compare", "epoch", "output_dir"):
+        if name not in ("compare", "epoch", "output_dir", "probes"):
             raise checks.fail(name, "left out with --compare, which measures nothing anew", given[name])
     epoch = epochs.check(given.get("epoch", epochs.LAST))
+    if given.get("probes") and epoch != epochs.LAST:
+        raise checks.fail("epoch", "left out with --compare and --probes, which are of the last one", epoch)
     named, folders = _split("compare", given["compare"]), _folders("compare", given["compare"])
     output = pathlib.Path(given.get("output_dir", _beside(named, COMPARISON)))
     results = Results(output, named)
@@ -259,7 +302,10 @@ def _comparison(given: dict[str, Any]) -> Callable[[], str]:
 
     def work() -> str:
         with contextlib.closing(results):
-            text = quiet_import("experiments.comparison").compare(folders, results, epoch)
+            if given.get("probes"):
+                text = quiet_import("experiments.probe_comparison").compare(folders, results)
+            else:
+                text = quiet_import("experiments.comparison").compare(folders, results, epoch)
         return f"{text}\nResults: {output}"
 
     return work

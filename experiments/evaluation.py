@@ -79,7 +79,7 @@ def evaluate(
         text = "\n".join([tables.of_splits(values), *_of_epoch(epoch, number, len(rows), config)])
         if probes:
             print(text, flush=True)  # the probes take much longer
-            text = probing.probe(model, factors, config.seed, probes, results)
+            text = probing.probe(model, factors, config.seed, probes, results, number)
     return text
 
 

@@ -18,7 +18,7 @@ from backends import needs_tensorflow
 import evaluate
 import lea_keras.data
 import train
-from experiments import evaluation, tables
+from experiments import evaluation, probing, tables
 from experiments.config import RunConfig
 from experiments.distributions import Distribution
 from experiments.results import Results
@@ -249,14 +249,87 @@ def test_probes(run_dir, tmp_path, monkeypatch, capsys, texts):
         assert [row["accuracy"] for row in csv.DictReader(file)] == [repr(row["accuracy"]) for row in rows]
     assert [row["layer"] for row in rows[::5]] == ["input", "logits"]
     assert rows[0]["features"] == 22 * 22  # 64×64 averaged over 3×3, the smallest squares that leave at most 500
-    lines = capsys.readouterr().out.splitlines()[-5:-1]
-    assert lines[0].split() == ["accuracy", "of", "probes", "shape", "scale", "orientation", "x", "y"]
+    lines = capsys.readouterr().out.splitlines()[-8:-1]
+    assert lines[0].split() == ["probes,", "test", "shape", "scale", "orientation", "x", "y"]
     assert lines[1].split() == ["input", *(f"{row['accuracy']:.4f}" for row in rows[:5])]
-    assert lines[-1].split() == ["chance", *(f"{row['chance']:.4f}" for row in rows[:5])]
+    assert lines[3].split() == ["chance", *(f"{row['chance']:.4f}" for row in rows[:5])]
+    assert lines[4].split()[:2] == ["probes,", "training"]
+    assert lines[5].split() == ["input", *(f"{row['train_accuracy']:.4f}" for row in rows[:5])]
     assert (tmp_path / "probes.png").read_bytes().startswith(b"\x89PNG")
     assert texts["probes.png"] == [
         "trained on 50 images for 1 of at most 1 epochs, tested on 80\nlayers averaged down to at most 500 values"
     ]
+
+
+def test_the_thesis_probes_are_a_preset(run_dir, monkeypatch):
+    asked = []
+    monkeypatch.setattr(evaluate, "_evaluate", lambda tasks, splits, images, probes, epoch: asked.append(probes) or "")
+    assert main(f"--run_dir={run_dir}", "--probes") == 0
+    assert main(f"--run_dir={run_dir}", "--probes", "--probe_preset=thesis", "--probe_epochs=3") == 0
+    assert main(f"--run_dir={run_dir}", "--probes", "--probe_features=all", "--probe_shared") == 0
+    thrifty, thesis, own = asked
+    assert probing.Settings(**thrifty) == probing.Settings()
+    # Sections 5.2 and A.1.
+    assert thesis == {
+        "shared": True, "learning_rate": 1e-4, "batch_size": 64, "epochs": 3, "held_out": 0.0, "features": None
+    }  # fmt: skip
+    assert own == thrifty | {"shared": True, "features": None}
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--probe_preset=thesys", "Did you mean 'thesis'"),
+        ("--probe_features=some", "Argument `probe_features` must be an integer or all"),
+        ("--probe_held_out=1", "Argument `probe_held_out` must be a number of at least 0 and below 1"),
+        ("--probe_batch_size=0", "Argument `probe_batch_size` must be an integer of at least 1"),
+        ("--probe_learning_rate=-1", "Argument `probe_learning_rate` must be"),
+    ],
+)
+def test_flags_of_probes_are_checked(flag, message, run_dir, capsys):
+    assert main(f"--run_dir={run_dir}", "--probes", flag) == 1
+    assert message in the_line(capsys)
+    assert main(f"--run_dir={run_dir}", flag) == 1
+    line = the_line(capsys)
+    assert "Add --probes" in line or message in line  # what is no number is refused first
+
+
+def write_probes(copy, seed, layers=("input", "lea", "logits"), **settings):
+    rows = [
+        probes.Probe(layer, factor, 0.1 * i + 0.2 * seed, 0.25, 2, 8, 0.5)._asdict()
+        for i, layer in enumerate(layers)
+        for factor in ("x", "y")
+    ]
+    about = {"images": 60, "epochs_of_run": 2} | probing.Settings()._asdict() | settings | {"probes": rows}
+    (copy / "evaluation").mkdir(exist_ok=True)
+    (copy / "evaluation/probes.json").write_text(json.dumps(about))
+
+
+def test_probes_of_runs_are_compared(copy, tmp_path, capsys):
+    other = shutil.copytree(copy, tmp_path / "other")
+    change(other, seed=4)
+    assert main(f"--compare={copy},{other}", "--probes") == 1
+    assert f"The run {copy} has no probes of its last epoch" in the_line(capsys)
+    write_probes(copy, 0)
+    write_probes(other, 1)
+    assert main(f"--compare={copy},{other}", "--probes", f"--output_dir={tmp_path / 'out'}") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[-6:] == ["test,", "2", "runs,", "median", "x", "y"]
+    assert lines[2].split() == ["lea", "0.2000", "0.2000"]  # of 0.1 and 0.3
+    row = json.loads((tmp_path / "out/probes.json").read_text())["probes"][4]
+    expected = {"layer": "lea", "factor": "x", "split": "test", "median": 0.2, "minimum": 0.1, "maximum": 0.3}
+    assert {name: row[name] for name in expected} == pytest.approx(expected)
+    files = {path.name for path in (tmp_path / "out").iterdir()}
+    assert files == {"probes.json", "probes.csv", "probes.md", "probes.png", "contents.json"}
+    write_probes(other, 1, learning_rate=0.5)
+    assert main(f"--compare={copy},{other}", "--probes", f"--output_dir={tmp_path / 'out'}") == 1
+    assert "Runs must be probed alike: learning_rate is 0.5" in the_line(capsys)
+    write_probes(other, 1, layers=("input", "logits"))
+    assert main(f"--compare={copy},{other}", "--probes", f"--output_dir={tmp_path / 'out'}") == 1
+    assert "must be runs of which the same layers were probed" in the_line(capsys)
+    (other / "evaluation/probes.json").write_text("{")
+    assert main(f"--compare={copy},{other}", "--probes", f"--output_dir={tmp_path / 'out'}") == 1
+    assert "The probes of the run are damaged" in the_line(capsys)
 
 
 def test_probes_need_factors(copy, capsys):

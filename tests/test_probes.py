@@ -239,6 +239,34 @@ def test_side_by_side_training_is_adam_on_each_probe_alone(monkeypatch):
     assert np.std(weights[0]) == pytest.approx(np.sqrt(2 / (128 + 8)), rel=0.1)  # Glorot's
 
 
+def test_without_held_out_images_a_probe_trains_all_epochs_on_all_images(monkeypatch):
+    """As in the thesis: against plain `fit` on all 48 images, whose last weights count even if others were better."""
+    trained, make = [], measuring._Trainee.__init__
+
+    def keep(self, *arguments):
+        make(self, *arguments)
+        trained.append((self, self.model.get_weights()))
+
+    monkeypatch.setattr(measuring._Trainee, "__init__", keep)
+    model, (images, labels) = plain_model(), make_data()
+    options = {"layers": ("pool",), "factors": ("noise",), "epochs": 4, "patience": 1, "learning_rate": 0.05}
+    (probe,) = measure(model, held_out=0, batch_size=48, **options)
+    ((trainee, weights),) = trained
+    x = probes.activations(model, images)["pool"]
+    twin = keras.models.clone_model(trainee.model)
+    twin.set_weights(weights)
+    losses = {"noise": keras.losses.SparseCategoricalCrossentropy(from_logits=True)}
+    twin.compile(keras.optimizers.Adam(0.05), losses)
+    twin.fit(x, {"noise": labels["noise"]}, batch_size=48, epochs=4, verbose=0)
+    for got, expected in zip(trainee.model.get_weights(), twin.get_weights(), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-3, atol=1e-5)
+    right = np.argmax(twin.predict(x, verbose=0)["noise"], axis=1) == labels["noise"]
+    assert (probe.epochs, probe.train_accuracy) == (4, np.mean(right))
+    assert probe.accuracy != probe.train_accuracy
+    held_out = measure(model, held_out=0.2, batch_size=48, **options)[0]
+    assert held_out.train_accuracy * 38 == pytest.approx(round(held_out.train_accuracy * 38))  # of 48, 10 held out
+
+
 def test_a_shared_hidden_layer():
     found = measure(plain_model(), factors=("x", "y", "noise"), shared=True, layers=("pool",), epochs=30, patience=2)
     assert [probe.factor for probe in found] == ["x", "y", "noise"]
@@ -254,7 +282,7 @@ def test_probes_stop_early_with_their_best_weights(monkeypatch):
         found = []
         for trainee in trainees:
             (factor,) = trainee.factors
-            if len(rows) == 30:
+            if len(rows) != 5:  # of the training or the test images
                 tested[factor] = trainee.model.get_weights()
                 found.append({factor: (1.0, 0.0)})
             else:
@@ -319,7 +347,11 @@ def test_rows_are_plain(tmp_path):
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    assert (tmp_path / "probes.csv").read_text().startswith("layer,factor,accuracy,chance,epochs,features\ninput,x,")
+    assert (
+        (tmp_path / "probes.csv")
+        .read_text()
+        .startswith("layer,factor,accuracy,chance,epochs,features,train_accuracy\n")
+    )
 
 
 @pytest.mark.parametrize(
@@ -344,7 +376,7 @@ def test_sprites_are_those_of_the_run(split, count, part):
 def test_dsprites_are_those_of_the_run(monkeypatch):
     labels = sprites.labels_from_indices(data.selection("test"))
     images = np.arange(len(labels)).reshape(-1, 1, 1, 1)
-    monkeypatch.setattr(sources, "read", lambda name, split, folder: (images, labels) if folder == "f" else None)
+    monkeypatch.setattr(sources, "read", lambda name, split, folder, size: (images, labels) if folder == "f" else None)
     found, found_labels = probes.sprites_data("test", 5, name="dsprites", data_dir="f")
     np.testing.assert_array_equal(labels[found.ravel()], np.stack(list(found_labels.values()), axis=1))
 
@@ -453,3 +485,39 @@ def test_no_text_of_the_plot_is_clipped_or_overlaps(names):
     assert not of_note.get_window_extent(renderer).overlaps(of_title.get_window_extent(renderer))
     legend = axes.get_legend().get_window_extent(renderer)
     assert legend.x0 >= axes.get_window_extent(renderer).x1
+
+
+def test_models_are_compared_factor_by_factor():
+    layers = {"classic": ["input", "pool_1", "logits"], "cnn_lea": ["input", "lea_1", "logits"]}
+    groups = {
+        name: [
+            [
+                probes.Probe(layer, factor, 0.1 * (i + 3 * run), 0.25, 2, 8, 0.2 * (i + run))
+                for i, layer in enumerate(names)
+                for factor in ("x", "y")
+            ]
+            for run in range(3)
+        ]
+        for name, names in layers.items()
+    }
+    figure = probe_plot.comparison(groups, "trained on 9 images")
+    assert [axes.get_title() for axes in figure.axes] == ["x", "y"]
+    axes = figure.axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["input", "pool_1\nlea_1", "logits"]
+    lines = [line.get_ydata() for line in axes.lines[:4]]  # medians, which are those of the second run
+    for line, step in zip(lines, (0.1, 0.2, 0.1, 0.2), strict=True):
+        first = 0.3 if step == 0.1 else 0.2
+        np.testing.assert_allclose(line, [first + step * i for i in range(3)])
+    band = axes.collections[0].get_paths()[0].vertices[:, 1]
+    assert (band.min(), band.max()) == pytest.approx((0.0, 0.8))
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert texts == ["classic, test", "cnn_lea, test", "chance", "classic, training", "cnn_lea, training"]
+    assert "median of 3 runs" in figure.get_suptitle() and "trained on 9 images" in figure.get_suptitle()
+    old = {
+        name: [[probe._replace(train_accuracy=None) for probe in run] for run in runs] for name, runs in groups.items()
+    }
+    assert [text.get_text() for text in probe_plot.comparison(old).legends[0].get_texts()] == [*texts[:3]]
+    with pytest.raises(ValueError, match="`groups` must be at least one model with one run"):
+        probe_plot.comparison({"classic": []})
+    with pytest.raises(ValueError, match="`groups` must be models with as many layers. Received: .*'classic': 3"):
+        probe_plot.comparison(groups | {"cnn_lea": [[groups["cnn_lea"][0][0]]]})

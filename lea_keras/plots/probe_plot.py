@@ -3,11 +3,14 @@
 matplotlib is imported where a picture is drawn, so that importing the package stays cheap.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from lea_keras.checks import fail
 from lea_keras.plots import coinciding, palette
+from lea_keras.plots.panels import LABEL_SIZE, LEGEND, panels
 from lea_keras.plots.pixels import text_width
 from lea_keras.probes import Probe
 
@@ -103,3 +106,81 @@ def equivariance(
         handlelength=3.5,
     )
     return figure
+
+
+def comparison(groups: Mapping[str, Sequence[Sequence[Probe]]], note: str = "") -> "Figure":
+    """Draws the probes of several models, each of several runs, a panel per factor (thesis Fig. 5.4).
+
+    Lines are medians over runs, bands all of them; test accuracy is solid, training accuracy dashed, where it is known.
+    The grey line is the chance level. Layers stand by their depth, so that a pool and the LEA in its place share one.
+
+    Args:
+        groups: by the label of a model, of each of its runs what ``lea_keras.probes.measure`` returned; all models with
+            as many layers.
+        note: below the title.
+
+    Returns:
+        A figure.
+
+    Raises:
+        ValueError: if there are no groups, no runs, or models of different depths.
+    """
+    from matplotlib.lines import Line2D
+
+    if not groups or not all(len(runs) and all(runs) for runs in groups.values()):
+        raise fail("groups", "at least one model with one run of probes", dict(groups))
+    layers = {label: list(dict.fromkeys(probe.layer for probe in runs[0])) for label, runs in groups.items()}
+    if len({len(names) for names in layers.values()}) > 1:
+        depths = {label: len(names) for label, names in layers.items()}
+        raise fail("groups", "models with as many layers", depths)
+    places = ["\n".join(dict.fromkeys(names)) for names in zip(*layers.values(), strict=True)]
+    factors = list(dict.fromkeys(probe.factor for runs in groups.values() for probe in runs[0]))
+    figure, drawn = panels(len(factors), legend_lines=len(groups), title_lines=1 + note.count("\n"), ticks=True)
+    looks = {
+        (label, field): {"color": colour, "marker": marker, "linestyle": dashes}
+        for (label, (colour, marker, _)) in zip(groups, _STYLES * len(groups), strict=False)
+        for field, dashes in (("accuracy", "-"), ("train_accuracy", "--"))
+    }
+    for axes, factor in zip(drawn, factors, strict=True):
+        courses = {}
+        for label, field in looks:
+            values = _accuracies(groups[label], layers[label], factor, field)
+            if values is not None:
+                courses[label, field] = values
+        lines = [(range(len(places)), np.median(values, axis=0)) for values in courses.values()]
+        colours = [looks[key]["color"] for key in courses]
+        styles = coinciding.styles(lines, colours, _LINE_WIDTH, _MARKER_SIZE - 1, span=1.0)
+        for (key, values), line, style in zip(courses.items(), lines, styles, strict=True):
+            axes.fill_between(
+                line[0], values.min(axis=0), values.max(axis=0), color=looks[key]["color"], alpha=0.2, lw=0
+            )
+            hollow = {"markerfacecolor": "white"} if key[1] == "train_accuracy" else {}
+            axes.plot(*line, clip_on=False, zorder=3, **looks[key] | hollow | style)
+        level = next(probe.chance for runs in groups.values() for probe in runs[0] if probe.factor == factor)
+        axes.axhline(level, color="0.5", linewidth=1, alpha=0.6, zorder=1)
+        axes.set(ylim=(0, 1), xlim=(-0.4, len(places) - 0.6))
+        axes.set_ylabel("accuracy", size=LABEL_SIZE)
+        axes.set_xticks(range(len(places)), places, rotation=45, ha="right", rotation_mode="anchor")
+        axes.set_title(factor, size=10, weight="bold", parse_math=False)
+    known = {key for key in looks if key[1] == "accuracy" or groups[key[0]][0][0].train_accuracy is not None}
+    names = {"accuracy": "test", "train_accuracy": "training"}
+    handles = [
+        Line2D([], [], label=f"{label}, {names[field]}", linewidth=_LINE_WIDTH, markersize=_MARKER_SIZE - 1, **look)
+        for (label, field), look in looks.items()
+        if (label, field) in known
+    ]
+    chance = Line2D([], [], color="0.5", linewidth=1, alpha=0.6, label="chance")
+    by_split = [*handles[::2], chance, *handles[1::2]] if len(handles) == len(looks) else [*handles, chance]
+    figure.legend(handles=by_split, ncols=2, **LEGEND)  # a column for each split
+    counts = sorted({len(runs) for runs in groups.values()})
+    several = "–".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
+    text = "one run each" if counts[-1] == 1 else f"median of {several} runs, band: all of them"
+    figure.suptitle(f"Accuracy of probes, layer by layer: {text}" + (f"\n{note}" if note else ""), size=LABEL_SIZE)
+    return figure
+
+
+def _accuracies(runs: Sequence[Sequence[Probe]], layers: Sequence[str], factor: str, field: str) -> np.ndarray | None:
+    """[runs, layers], or None where they are not known."""
+    by_run = [{probe.layer: getattr(probe, field) for probe in run if probe.factor == factor} for run in runs]
+    values = [[of_run.get(layer) for layer in layers] for of_run in by_run]
+    return None if any(None in of_run for of_run in values) else np.array(values, float)

@@ -30,6 +30,7 @@ class Probe(NamedTuple):
         chance: the share of the test data's most frequent class, which can be reached without looking.
         epochs: how many it trained; as many as were allowed if it had not converged before.
         features: how many values it saw of each image.
+        train_accuracy: on the training images that were not held out; None in results of earlier versions.
     """
 
     layer: str
@@ -38,6 +39,7 @@ class Probe(NamedTuple):
     chance: float
     epochs: int
     features: int
+    train_accuracy: float | None = None
 
 
 def to_rows(probes: Iterable[Probe]) -> list[dict[str, Any]]:
@@ -86,9 +88,11 @@ def measure(
             has it. They then stop together, by the mean of their accuracies, and do depend on each other.
         epochs: how many a probe trains at most; 20 in the thesis (section A.1).
         patience: epochs without improvement before it stops.
-        learning_rate: of Adam; 1e-3 **(chosen)**.
-        batch_size: images per step; what remains of an epoch comes in later ones, whose order is another.
-        held_out: share of the training images that decides when to stop.
+        learning_rate: of Adam; 1e-3 **(chosen)**, and 1e-4 in the thesis (section A.1).
+        batch_size: images per step, 64 in the thesis (section A.1); what remains of an epoch comes in later ones, whose
+            order is another.
+        held_out: share of the training images that decides when to stop; 0, as in the thesis: none, and every probe
+            trains all its epochs and keeps its last weights.
         max_features: as in ``activations``.
         memory_limit: as in ``activations``, for training and test images each.
         seed: decides the images held out, their order, and initial weights by layer and factor; below 2³².
@@ -107,7 +111,7 @@ def measure(
     patience, batch_size = check_positive_int("patience", patience), check_positive_int("batch_size", batch_size)
     learning_rate, held_out = check_number("learning_rate", learning_rate), check_number("held_out", held_out)
     order = permutation(len(images), seed, 0)
-    split = max(1, round(held_out * len(images)))
+    split = max(1, round(held_out * len(images))) if held_out else 0
     if split >= len(images):
         raise fail("held_out", f"a share that leaves some of the {len(images)} training images", held_out)
     limits = {"max_features": max_features, "memory_limit": memory_limit, "verbose": verbose}
@@ -139,18 +143,21 @@ def measure(
                     progress.tick()
             progress.update(count)
             progress.tick("the probes are tested")
-            for trainee, scores in zip(active, _scores(active, cache, labels, order[:split]), strict=True):
-                trainee.judge(scores, epoch)
-            stopped = [trainee for trainee in active if epoch in (epochs, trainee.best_epoch + patience)]
+            stopped = active if epoch == epochs else []
+            if split:
+                for trainee, scores in zip(active, _scores(active, cache, labels, order[:split]), strict=True):
+                    trainee.judge(scores, epoch)
+                stopped = [trainee for trainee in active if epoch in (epochs, trainee.best_epoch + patience)]
+                for trainee in stopped:
+                    trainee.model.set_weights(trainee.best_weights)
             active = [trainee for trainee in active if trainee not in stopped]
-            for trainee in stopped:
-                trainee.model.set_weights(trainee.best_weights)
+            trained = _scores(stopped, cache, labels, order[split:])
             tested = _scores(stopped, test_cache, test_labels, np.arange(len(test_images)))
-            for trainee, scores in zip(stopped, tested, strict=True):
-                for factor, (accuracy, _) in scores.items():
-                    chance = chance_level(test_labels[factor])
-                    features = cache[trainee.layer].shape[1]
-                    probes[trainee.layer, factor] = Probe(trainee.layer, factor, accuracy, chance, epoch, features)
+            for trainee, of_train, of_test in zip(stopped, trained, tested, strict=True):
+                for factor in trainee.factors:
+                    accuracies = of_test[factor][0], chance_level(test_labels[factor])
+                    about = epoch, cache[trainee.layer].shape[1], of_train[factor][0]
+                    probes[trainee.layer, factor] = Probe(trainee.layer, factor, *accuracies, *about)
         progress.end()
         if not active:
             return [probes[name, factor] for name in cache for factor in factors]
