@@ -9,7 +9,7 @@ from typing import Any
 
 from experiments import backends, cli, epochs, runs
 from experiments.cli import Flag
-from experiments.config import BACKENDS, RunConfig, checks
+from experiments.config import BACKENDS, DATASETS, RunConfig, checks
 from experiments.results import Results
 from experiments.runs import RunError
 from experiments.startup import quiet_import
@@ -18,6 +18,7 @@ from experiments.tables import SPLITS
 INTRODUCTION = """\
 usage: python evaluate.py --run_dir=FOLDER [--flag=value ...]
        python evaluate.py --compare=FOLDER,FOLDER,... [--output_dir=FOLDER]
+       python evaluate.py --datasets=all [--data_dir=FOLDER] [--output_dir=FOLDER]
        python evaluate.py --run_dir=FOLDER,FOLDER,... --attacks=all [--baseline=FOLDER] [--flag=value ...]
 
 Restores model and data of runs that train.py made and measures log loss, cross-entropy, accuracy and every LEA over
@@ -37,6 +38,7 @@ PROBE_PRESETS: dict[str, dict[str, Any]] = {
 WITH_FACTORS = ("sprites", "dsprites")
 ATTACK_SAMPLES = 400
 OUTPUT, COMPARISON, ROBUSTNESS = "evaluation", "comparison", "robustness"
+DATASETS_FOLDER = pathlib.Path("runs/datasets")
 
 
 def _of_presets(name: str) -> str:
@@ -68,6 +70,11 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag("backend", "NAME", f"{' or '.join(BACKENDS)}, on which Keras runs [that of the first run]"),
     ),
     "Data": (
+        Flag(
+            "datasets",
+            "NAMES",
+            "all, or names with commas between them: show no runs, but sizes and images of the data sets",
+        ),
         Flag("splits", "NAMES", f"which to measure, of {', '.join(SPLITS)} [all that a run has]"),
         cli.flag_of("data_dir", " [as in the run]"),
         cli.flag_of("download"),
@@ -129,6 +136,12 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
             "of the runs]; results of the same runs are replaced there, no other file is",
         ),
         Flag("images", "N", f"how many test images the pictures show [{IMAGES}]"),
+        Flag(
+            "confidence_of",
+            "NAME",
+            "what confidence is relative to in pictures: split, the worst window of all test images, or images, that "
+            "of those which are shown [split]",
+        ),
     ),
 }
 
@@ -145,12 +158,12 @@ def run(argv: Sequence[str]) -> str:
         RunError: one line, for everything that a user can get wrong.
     """
     given = cli.parse(argv, GROUPS)
-    if ("run_dir" in given) == ("compare" in given):
-        raise RunError("Either --run_dir or --compare must be given, and not both; --help says more")
+    if sum(name in given for name in ("run_dir", "compare", "datasets")) != 1:
+        raise RunError("One of --run_dir, --compare and --datasets must be given; --help says more")
+    plan = _attack if "attacks" in given else _evaluation
+    plan = _comparison if "compare" in given else _datasets if "datasets" in given else plan
     try:
-        work = (
-            _comparison(given) if "compare" in given else _attack(given) if "attacks" in given else _evaluation(given)
-        )
+        work = plan(given)
     except ValueError as error:
         raise RunError(str(error)) from None
     except OSError as error:
@@ -175,6 +188,7 @@ def _evaluation(given: dict[str, Any]) -> Callable[[], str]:
     if needless:
         raise RunError(f"Add --attacks to --{needless[0]}, which is of no use without it")
     images = checks.check_positive_int("images", given.get("images", IMAGES))
+    relative = checks.check_choice("confidence_of", given.get("confidence_of", "split"), ("split", "images"))
     epoch = epochs.check(given.get("epoch", epochs.LAST))
     splits = given["splits"].split(",") if "splits" in given else None
     folders = _folders("run_dir", given["run_dir"])
@@ -193,7 +207,7 @@ def _evaluation(given: dict[str, Any]) -> Callable[[], str]:
         found = next(config.dataset for _, config, _ in tasks if config.dataset not in WITH_FACTORS)
         raise checks.fail("probes", f"left out for runs on other data than {' and '.join(WITH_FACTORS)}", found)
     backends.use(given.get("backend", tasks[0][1].backend))
-    return lambda: _evaluate(tasks, splits, images, probes, epoch)
+    return lambda: _evaluate(tasks, splits, (images, relative == "split"), probes, epoch)
 
 
 def _configs(folders: Sequence[pathlib.Path], given: dict[str, Any]) -> list[tuple[pathlib.Path, RunConfig]]:
@@ -223,7 +237,7 @@ def _probe_settings(given: dict[str, Any]) -> dict[str, Any] | None:
 def _evaluate(
     tasks: list[tuple[pathlib.Path, RunConfig, Results]],
     splits: list[str] | None,
-    images: int,
+    pictured: tuple[int, bool],
     probes: dict[str, Any] | None,
     epoch: epochs.Choice,
 ) -> str:
@@ -234,7 +248,8 @@ def _evaluate(
         print(f"Run folder: {folder}" + (f" ({i + 1} of {len(tasks)})" if len(tasks) > 1 else ""), flush=True)
         settings = evaluation.probing.Settings(**probes) if probes else None
         with contextlib.closing(results):
-            text = evaluation.evaluate(folder, config, splits or config.splits, images, results, settings, epoch)
+            shown = evaluation.Pictured(*pictured)
+            text = evaluation.evaluate(folder, config, splits or config.splits, shown, results, settings, epoch)
         text += f"\nResults: {results.folder}"
         if i + 1 < len(tasks):
             print(text, flush=True)
@@ -306,6 +321,29 @@ def _comparison(given: dict[str, Any]) -> Callable[[], str]:
                 text = quiet_import("experiments.probe_comparison").compare(folders, results)
             else:
                 text = quiet_import("experiments.comparison").compare(folders, results, epoch)
+        return f"{text}\nResults: {output}"
+
+    return work
+
+
+def _datasets(given: dict[str, Any]) -> Callable[[], str]:
+    """Checks what can be checked before TensorFlow is imported; returns what is to be done."""
+    for name in given:
+        if name not in ("datasets", "data_dir", "images", "output_dir"):
+            raise checks.fail(name, "left out with --datasets, which shows no runs", given[name])
+    images = checks.check_positive_int("images", given.get("images", IMAGES))
+    names = list(DATASETS) if given["datasets"] == "all" else given["datasets"].split(",")
+    for name in names:
+        checks.check_choice("datasets", name, ("all", *DATASETS))
+    if len(set(names)) < len(names) or "all" in names:
+        raise checks.fail("datasets", "all, or different names with commas between them", given["datasets"])
+    output = pathlib.Path(given.get("output_dir", DATASETS_FOLDER))
+    results = Results(output, [output])
+    backends.use_any()
+
+    def work() -> str:
+        with contextlib.closing(results):
+            text = quiet_import("experiments.datasets").describe(names, given.get("data_dir"), images, results)
         return f"{text}\nResults: {output}"
 
     return work

@@ -5,7 +5,7 @@ import json
 import math
 import pathlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -29,11 +29,24 @@ FOLDER = "evaluation"
 QUARTILES = {"min": 0, "25": 25, "50": 50, "75": 75}
 
 
+class Pictured(NamedTuple):
+    """What the pictures of an evaluation show.
+
+    Attributes:
+        images: how many test images.
+        relative_to_split: whether confidence is relative to the worst window of the whole test split (section 4.4);
+            else to that of these images.
+    """
+
+    images: int
+    relative_to_split: bool = True
+
+
 def evaluate(
     run_dir: pathlib.Path,
     config: RunConfig,
     splits: Sequence[str],
-    images: int,
+    pictured: Pictured,
     results: Results,
     probes: probing.Settings | None = None,
     epoch: epochs.Choice = epochs.LAST,
@@ -44,7 +57,7 @@ def evaluate(
         run_dir: the run's folder.
         config: its configuration, perhaps with the data elsewhere.
         splits: of ``config.splits``.
-        images: how many test images the pictures show.
+        pictured: what the pictures show.
         results: where everything goes.
         probes: how to probe every layer for the factors of the images; None: not at all.
         epoch: after which: "last", "best" or a number.
@@ -68,13 +81,13 @@ def evaluate(
             raise RunError(str(error)) from error
         with failures.in_one_line():
             values = {split: measure(model, data[split], split, config.main_loss is not None) for split in splits}
+            tested = values.get("test")
+            if tested is None and pictured.relative_to_split:
+                tested = measure(model, data["test"], "test", config.main_loss is not None)
         store(results, run_dir, number, epoch, values)
-        largest = {
-            lea.name: values["test"][f"{lea.name}_rl_max"]
-            for lea in find_leas(model)
-            if "test" in values and lea.loss_weight
-        }
-        shown = lea_keras.data.take(data["test"], images)[0]
+        leas = [lea.name for lea in find_leas(model) if lea.loss_weight]
+        largest = {name: tested[f"{name}_rl_max"] for name in leas} if pictured.relative_to_split and tested else {}
+        shown = lea_keras.data.take(data["test"], pictured.images)[0]
         pictures.of_run(model, shown, rows, results, config, largest)
         text = "\n".join([tables.of_splits(values), *_of_epoch(epoch, number, len(rows), config)])
         if probes:

@@ -196,6 +196,40 @@ def test_table(run_dir, tmp_path, capsys, texts):
         assert any(text.startswith(relative) for text in texts[name])
 
 
+def test_confidence_in_pictures_is_that_of_the_split_whatever_is_measured(run_dir, output, tmp_path, texts, capsys):
+    """Section 4.4; relative to the few images that are shown only where that is asked for."""
+    largest = f"{stored(output)['test']['lea_rl_max']:.3g}"
+    assert main(f"--run_dir={run_dir}", f"--output_dir={tmp_path}", "--splits=train", "--images=1") == 0
+    assert "test" not in capsys.readouterr().out.splitlines()[1]
+    assert any(f"the split's worst window, whose squared error is {largest}" in text for text in texts["windows.png"])
+    flags = ["--splits=test", "--images=1", "--confidence_of=images"]
+    assert main(f"--run_dir={run_dir}", f"--output_dir={tmp_path}", *flags) == 0
+    assert not any("the split's worst window" in text for text in texts["windows.png"])
+    assert main(f"--run_dir={run_dir}", "--confidence_of=spilt") == 1
+    assert "Did you mean 'split'" in the_line(capsys)
+
+
+def test_data_sets_are_counted_and_drawn(tmp_path, capsys):
+    assert main("--datasets=sprites,mnist", f"--data_dir={tmp_path}", f"--output_dir={tmp_path / 'out'}") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == ["sprites", "64x64x1", "59972", "10006", "69978", "generated"]  # Table 4.1
+    assert lines[2].startswith(
+        "left out: Argument `data_dir` must be a folder of TensorFlow Datasets that holds 'mnist'"
+    )
+    files = {path.name for path in (tmp_path / "out").iterdir()}
+    assert files == {"contents.json", "datasets.csv", "datasets.json", "datasets.md", "datasets.png"}
+    assert main("--datasets=mnist", f"--data_dir={tmp_path}", f"--output_dir={tmp_path / 'none'}") == 1
+    assert "None of the data sets is there" in the_line(capsys)
+    for flags, message in (
+        (["--datasets=mnst"], "Did you mean 'mnist'"),
+        (["--datasets=mnist,mnist"], "Argument `datasets` must be all, or different names"),
+        (["--datasets=all", "--epoch=best"], "Argument `epoch` must be left out with --datasets"),
+        (["--datasets=all", "--run_dir=x"], "One of --run_dir, --compare and --datasets must be given"),
+    ):
+        assert main(*flags) == 1
+        assert message in the_line(capsys)
+
+
 def test_progress_is_said_while_a_split_is_measured(run_dir, monkeypatch, capsys):
     monkeypatch.setattr(utils, "SECONDS", 0)
     config = RunConfig.from_json((run_dir / "config.json").read_text("utf-8"))
@@ -548,8 +582,8 @@ def test_model_that_computes_no_numbers(copy, capsys):
 
 
 WRONG = [
-    ([], "Either --run_dir or --compare must be given"),
-    (["--run_dir=a", "--compare=b"], "Either --run_dir or --compare must be given"),
+    ([], "One of --run_dir, --compare and --datasets must be given"),
+    (["--run_dir=a", "--compare=b"], "One of --run_dir, --compare and --datasets must be given"),
     (["--run_dir="], "Argument `run_dir` must be one or more folders with commas between them"),
     (["--run_dir={run}", "--splits=train,tset"], "Argument `splits` must be one of ('train', 'test'). Did you mean 't"),
     (["--run_dir={run}", "--images=0"], "Argument `images` must be an integer of at least 1. Received: images=0"),

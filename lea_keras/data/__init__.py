@@ -1,7 +1,7 @@
 """Data sets by name, as pipelines of (image, one-hot label): `load("sprites", "train", batch_size=64)`."""
 
 from lea_keras.data.datasets import Dataset, batches, check_images, info, load, take
-from lea_keras.data.sources import NAMES, SELECTION_SEED, DatasetInfo, selection, to_channels_last
+from lea_keras.data.sources import NAMES, SELECTION_SEED, DatasetInfo, file_size, selection, to_channels_last
 
 __all__ = [
     "NAMES",
@@ -10,6 +10,7 @@ __all__ = [
     "DatasetInfo",
     "batches",
     "check_images",
+    "file_size",
     "info",
     "load",
     "selection",

@@ -182,6 +182,25 @@ def prepare(name: str, data_dir: str | None) -> None:
     downloads.prepare(builder, name)
 
 
+def file_size(name: str, data_dir: Any = None) -> int | None:
+    """Returns how many bytes the records of a data set take on disk; None for `sprites`, which are drawn.
+
+    Args:
+        name: as in `load`.
+        data_dir: as in `load`.
+
+    Raises:
+        ValueError: for an unknown name or a data set that is damaged.
+        FileNotFoundError: if the data set is not there.
+        ImportError: if what reads it is not installed.
+    """
+    if checks.check_choice("name", name, NAMES) == "sprites":
+        return None
+    data_dir = folder(data_dir)
+    _open(name, "train", data_dir)
+    return int(_builder(name, data_dir).info.dataset_size)
+
+
 @functools.lru_cache(maxsize=8)
 def read(name: str, split: str, data_dir: str | None, image_size: int | None = None) -> tuple[Any, Any]:
     """Returns a split from TensorFlow Datasets as uint8 images [n, h, w, c] and labels [n, k]; read once per process.
