@@ -1,0 +1,70 @@
+"""Deep Fool of foolbox 1.8, which overshoots at each step."""
+
+import numpy as np
+
+from lea_keras.checks import check_number, check_positive_int
+from lea_keras.robustness.attacks.base import MAX_IMAGES, Batch, BatchAttack
+from lea_keras.robustness.attacks.foolbox18.asked import Asked
+from lea_keras.robustness.attacks.gradients import ArrayModel, likeliest_others
+
+_TINY = 1e-8  # added to norms
+
+
+class DeepFool18(BatchAttack):
+    """Deep Fool (Moosavi-Dezfooli, Fawzi & Frossard 2015) as in v1.8.0, ``DeepFoolAttack`` for the L2 norm.
+
+    Each step goes to the nearest linearised boundary of the likeliest classes and by ``overshoot`` further, and is
+    clipped to the bounds before the next one starts from there. Ours, as foolbox 3, adds up the steps alone and
+    overshoots their sum. Both end with the first adversarial.
+
+    A class whose logit is no lower than the label's is left out, as in 1.8; where that leaves none, 1.8 failed, and
+    here the sample stays as it is **(chosen)**.
+
+    Args:
+        steps: how many there are at most.
+        subsample: how many of the image's likeliest classes are considered, the label among them.
+        overshoot: how much longer a step is than the way to the boundary.
+        max_images: how many images go through the model at once.
+
+    Raises:
+        ValueError: for an argument out of range; when run, for a targeted criterion.
+    """
+
+    def __init__(
+        self, *, steps: int = 100, subsample: int = 10, overshoot: float = 0.05, max_images: int = MAX_IMAGES
+    ) -> None:
+        self.steps = check_positive_int("steps", steps)
+        self.subsample = check_positive_int("subsample", subsample, minimum=2)
+        self.overshoot = check_number("overshoot", overshoot)
+        self.max_images = check_positive_int("max_images", max_images)
+
+    def search(self, batch: Batch, results: np.ndarray) -> None:
+        asked, model = Asked(batch, results), ArrayModel(batch.model, batch.x)
+        for part in batch.parts(len(indices := batch.running())):
+            self._step(batch, model, asked, indices[part])
+
+    def _step(self, batch: Batch, model: ArrayModel, asked: Asked, left: np.ndarray) -> None:
+        """Goes all the steps of samples [m]."""
+        points, labels = batch.x.numpy()[left], batch.classes(left)
+        candidates = likeliest_others(model.logits(points), labels, self.subsample - 1)
+        for _ in range(self.steps):
+            ways = np.zeros(points.shape)
+            nearest = np.full(len(left), np.inf)
+            for classes in candidates.T:
+                differences, gradients = model.differences(points, classes, labels)
+                norms = np.linalg.norm(gradients.reshape(len(left), -1), axis=1) + _TINY
+                distances = np.where(differences < 0, -differences / norms, np.inf)
+                nearer = distances < nearest
+                nearest[nearer] = distances[nearer]
+                ways[nearer] = _scale(gradients, distances / norms)[nearer]
+            moved = (points + (1 + self.overshoot) * ways).astype(points.dtype)
+            points = np.clip(moved, *batch.bounds)
+            going = ~asked.ask(left, points) & np.isfinite(nearest)
+            left, points, labels, candidates = left[going], points[going], labels[going], candidates[going]
+            if not len(left):
+                break
+
+
+def _scale(gradients: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore"):  # an infinite factor is never used
+        return gradients * factors.reshape(-1, *[1] * (gradients.ndim - 1))
