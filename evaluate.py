@@ -88,8 +88,8 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag(
             "attack_semantics",
             "NAME",
-            f"{' or '.join(ATTACK_SEMANTICS)}: attacks that search for their smallest perturbation, or those of foolbox "
-            "1.8 as the thesis ran them; results of the two never share a file, a table or a picture "
+            f"{' or '.join(ATTACK_SEMANTICS)}: attacks that search for their smallest perturbation, or those of "
+            "foolbox 1.8 as the thesis ran them; results of the two never share a file, a table or a picture "
             f"[{ATTACK_SEMANTICS[0]}]",
         ),
     ),

@@ -148,7 +148,7 @@ def test_progress_is_said_while_a_batch_is_attacked(monkeypatch, capsys):
 def test_nothing_is_attacked_where_nothing_is_right():
     result = evaluate(grey(0.1, 0.2), [1, 1], "contrast_reduction", keep_images=True)
     assert (result.accuracy, result.masked_gradients, result.records) == (0.0, None, [])
-    assert result.summary() == [("contrast_reduction", 0, None, None, None, None, None)]
+    assert result.summary() == [("contrast_reduction", 0, None, None, None, None, None, "nearest")]
     assert result.images["contrast_reduction"].shape == (0, *SHAPE)
 
 

@@ -169,7 +169,7 @@ def evaluate(
     )
 
 
-def _makers(attacks: Any, factories: Mapping[str, Factory]) -> dict[str, Callable[[int], Attack]]:
+def _makers(attacks: Any, factories: Mapping[str, Factory] = SEMANTICS[NEAREST]) -> dict[str, Callable[[int], Attack]]:
     """What makes each attack, given a seed, by name."""
     if attacks is None or isinstance(attacks, str) and attacks == "all":
         attacks = list(factories)

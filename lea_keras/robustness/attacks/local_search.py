@@ -105,7 +105,7 @@ class LocalSearchAttack(BatchAttack):
         }
 
     def draw(self, source: np.random.Generator, near: np.ndarray) -> np.ndarray:
-        """The candidates of a round, at most ``max_candidates`` of the pixels ``near``; of equal ones the first count."""
+        """The candidates of a round: at most ``max_candidates`` of the pixels ``near``."""
         return near if len(near) <= self.max_candidates else source.choice(near, self.max_candidates, replace=False)
 
     def scores(self, logits: np.ndarray, classes: np.ndarray, targeted: bool) -> np.ndarray:

@@ -39,11 +39,12 @@ class ADef18(BatchAttack):
         self.max_images = check_positive_int("max_images", max_images)
 
     def search(self, batch: Batch, results: np.ndarray) -> None:
-        asked, model = Asked(batch, results), ArrayModel(batch.model, batch.x, batch.channel_axis())
+        asked, model = Asked(batch, results, boundary=True), ArrayModel(batch.model, batch.x, batch.channel_axis())
         if min(model.array(batch.x).shape[1:3]) < 2:
             raise fail("inputs", "images of at least 2 rows and 2 columns", f"an array of shape {batch.x.shape}")
         for part in batch.parts(len(indices := batch.running())):
             self._step(batch, model, asked, indices[part])
+        asked.settle()
 
     def _step(self, batch: Batch, model: ArrayModel, asked: Asked, left: np.ndarray) -> None:
         """Goes all the steps of samples [m]."""

@@ -4,6 +4,10 @@ import numpy as np
 
 from lea_keras.checks import fail
 from lea_keras.robustness.attacks.base import Batch, succeeds
+from lea_keras.robustness.attacks.gradients import find_margins
+
+_ROUNDING = 1e-5  # of the largest logit: what is less may be gone when the image goes through in another batch
+_FURTHER = [2.0**-power for power in range(16, 9, -1)]  # how much further an adversarial may be pushed
 
 
 class Asked:
@@ -16,6 +20,9 @@ class Asked:
     Args:
         batch: under attack, untargeted.
         results: [n, …], the images; here the adversarials are put.
+        boundary: whether what lies on the boundary, up to float32's rounding, counts as adversarial; to be followed by
+            ``settle``. Steps that only come closer and closer to the boundary end there, and in 1.8 it was rounding that
+            decided, in one of many steps. It is not left to that here, as it depends on the batch **(chosen)**.
 
     Attributes:
         distances: squared distances [n] of the results; infinite as long as there is none.
@@ -24,23 +31,27 @@ class Asked:
         ValueError: for a targeted criterion.
     """
 
-    def __init__(self, batch: Batch, results: np.ndarray) -> None:
+    def __init__(self, batch: Batch, results: np.ndarray, boundary: bool = False) -> None:
         if batch.targeted:
             raise fail(
                 "criterion", "labels or a Misclassification, as this attack is untargeted", "TargetedMisclassification"
             )
         self._batch, self._results, self._origins = batch, results, batch.x.numpy()
+        self._boundary = boundary
         self.distances = np.full(len(results), np.inf)
 
     def ask(self, indices: np.ndarray, images: np.ndarray) -> np.ndarray:
         """Which candidates [m, …] for the samples [m], within the bounds, are adversarial: booleans [m]."""
-        parts = self._batch.parts(len(indices))
-        adversarial = [self._batch.is_adversarial(indices[part], images[part]) for part in parts]
-        return self._keep(indices, images, np.concatenate([np.zeros(0, bool), *adversarial]))
+        if not len(indices):
+            return np.zeros(0, bool)
+        return self.see(indices, images, self._batch.logits(images))
 
     def see(self, indices: np.ndarray, images: np.ndarray, logits: np.ndarray) -> np.ndarray:
         """As ``ask``, of candidates whose logits [m, classes] are known."""
-        return self._keep(indices, images, succeeds(logits, self._batch.classes(indices)))
+        adversarial = succeeds(logits, self._batch.classes(indices))
+        if self._boundary:
+            adversarial |= self._leads(indices, logits) >= -1
+        return self._keep(indices, images, adversarial & np.isfinite(logits).all(axis=1))
 
     def ask_until_first(self, indices: np.ndarray, images: np.ndarray, worth: np.ndarray | None = None) -> np.ndarray:
         """As ``ask`` of the candidates [m, k, …] of each sample [m] in turn, which ends with its first adversarial.
@@ -64,6 +75,34 @@ class Asked:
         hit = np.flatnonzero(places >= 0)
         self._keep(indices[hit], images[hit, places[hit]], np.ones(len(hit), bool))
         return places
+
+    def settle(self) -> None:
+        """Pushes adversarials over the boundary on which they lie, by at most a thousandth of their way **(chosen)**.
+
+        1.8 asked about one image at a time, so that its answers were always the same. Here they depend on the batch,
+        as a lead within float32's rounding does, and attacks that end at a boundary end there at that precision.
+        """
+        left = self._unsettled(np.flatnonzero(np.isfinite(self.distances) & (self.distances > 0)), self._results)
+        ways = self._results - self._origins
+        for further in _FURTHER:
+            pushed = self._origins + (1 + further) * ways
+            pushed = np.clip(pushed, *self._batch.bounds).astype(self._results.dtype)
+            still = self._unsettled(left, pushed)
+            done = np.setdiff1d(left, still)
+            self._results[done], left = pushed[done], still
+        lost = left[~self._batch.is_adversarial(left, self._results[left])]
+        self._results[lost], self.distances[lost] = self._origins[lost], np.inf
+
+    def _unsettled(self, indices: np.ndarray, images: np.ndarray) -> np.ndarray:
+        """Those of the samples [m] whose image among all, [n, …], is not adversarial for sure."""
+        if not len(indices):
+            return indices
+        return indices[self._leads(indices, self._batch.logits(images[indices])) <= 1]
+
+    def _leads(self, indices: np.ndarray, logits: np.ndarray) -> np.ndarray:
+        """How far ahead the likeliest other class is in logits [m, classes], in units of their rounding, [m]."""
+        rounding = np.maximum(_ROUNDING * np.max(np.abs(logits), axis=1), np.finfo(np.float32).tiny)
+        return find_margins(logits.astype(np.float64), self._batch.classes(indices)) / rounding
 
     def measure(self, indices: np.ndarray, images: np.ndarray) -> np.ndarray:
         """Squared distances [m] of images [m, …] from the samples [m]."""

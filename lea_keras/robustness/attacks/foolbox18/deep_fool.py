@@ -1,6 +1,7 @@
 """Deep Fool of foolbox 1.8, which overshoots at each step."""
 
 import numpy as np
+from scipy.special import log_softmax
 
 from lea_keras.checks import check_number, check_positive_int
 from lea_keras.robustness.attacks.base import MAX_IMAGES, Batch, BatchAttack
@@ -39,32 +40,40 @@ class DeepFool18(BatchAttack):
         self.max_images = check_positive_int("max_images", max_images)
 
     def search(self, batch: Batch, results: np.ndarray) -> None:
-        asked, model = Asked(batch, results), ArrayModel(batch.model, batch.x)
+        asked, model = Asked(batch, results, boundary=True), ArrayModel(batch.model, batch.x)
         for part in batch.parts(len(indices := batch.running())):
             self._step(batch, model, asked, indices[part])
+        asked.settle()
 
     def _step(self, batch: Batch, model: ArrayModel, asked: Asked, left: np.ndarray) -> None:
         """Goes all the steps of samples [m]."""
         points, labels = batch.x.numpy()[left], batch.classes(left)
-        candidates = likeliest_others(model.logits(points), labels, self.subsample - 1)
+        logits = batch.logits(points)
+        candidates = likeliest_others(logits, labels, self.subsample - 1)
         for _ in range(self.steps):
-            ways = np.zeros(points.shape)
-            nearest = np.full(len(left), np.inf)
-            for classes in candidates.T:
-                differences, gradients = model.differences(points, classes, labels)
-                norms = np.linalg.norm(gradients.reshape(len(left), -1), axis=1) + _TINY
-                distances = np.where(differences < 0, -differences / norms, np.inf)
-                nearer = distances < nearest
-                nearest[nearer] = distances[nearer]
-                ways[nearer] = _scale(gradients, distances / norms)[nearer]
+            ways, has_way = self._find_ways(model, points, logits, labels, candidates)
             moved = (points + (1 + self.overshoot) * ways).astype(points.dtype)
             points = np.clip(moved, *batch.bounds)
-            going = ~asked.ask(left, points) & np.isfinite(nearest)
-            left, points, labels, candidates = left[going], points[going], labels[going], candidates[going]
+            logits = batch.logits(points)
+            going = ~asked.see(left, points, logits) & has_way
+            left, points, logits = left[going], points[going], logits[going]
+            labels, candidates = labels[going], candidates[going]
             if not len(left):
                 break
 
-
-def _scale(gradients: np.ndarray, factors: np.ndarray) -> np.ndarray:
-    with np.errstate(invalid="ignore"):  # an infinite factor is never used
-        return gradients * factors.reshape(-1, *[1] * (gradients.ndim - 1))
+    def _find_ways(
+        self, model: ArrayModel, points: np.ndarray, logits: np.ndarray, labels: np.ndarray, candidates: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The ways [m, …] from points [m, …] to the nearest linearised boundaries, and whether there is one, [m]."""
+        ways, nearest, every = np.zeros(points.shape), np.full(len(points), np.inf), np.arange(len(points))
+        losses = -log_softmax(logits, axis=1)  # in float32, whose rounding is what ends many a search at a boundary
+        for classes in candidates.T:
+            _, gradients = model.differences(points, classes, labels)
+            norms = np.linalg.norm(gradients.reshape(len(points), -1), axis=1) + _TINY
+            below = logits[every, classes] < logits[every, labels]
+            distances = np.where(below, np.abs(losses[every, classes] - losses[every, labels]) / norms, np.inf)
+            nearer = distances < nearest
+            nearest[nearer] = distances[nearer]
+            factors = (distances / norms)[nearer].reshape(-1, *[1] * (points.ndim - 1))
+            ways[nearer] = factors * gradients[nearer]
+        return ways, np.isfinite(nearest)

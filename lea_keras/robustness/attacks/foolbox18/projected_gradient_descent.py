@@ -60,6 +60,7 @@ class ProjectedGradientDescent18(BatchAttack):
 
         _, succeeding = climb(attempt, indices, [self.epsilon * _GROWTH**i for i in range(self.searches)])
         bisect(attempt, indices, np.zeros(len(indices)), succeeding, self.searches)
+        asked.settle()
 
     def _run(
         self,
