@@ -39,9 +39,5 @@ def test_each_step_overshoots_and_is_clipped():
     np.testing.assert_allclose(steps, [[0.9, 0], [1, 0.315], [1, 0.412125]], atol=1e-5)
 
 
-def test_what_every_attack_does():
-    checks.check_attack(DeepFool18(steps=40))
-
-
 def test_bad_arguments():
     checks.check_arguments(DeepFool18, [("steps", 0), ("subsample", 1), ("overshoot", -0.1), ("max_images", 0)])

@@ -14,7 +14,8 @@ class ADef18(BatchAttack):
 
     Deformation and linearisation are those of our ``ADefAttack``. But a step goes to the linearised boundary and no
     further, however long that way is; of the candidate classes that wins whose field is smallest *together with those
-    of the steps before*, where ours compares the steps; and the first success is the result, which ours shrinks.
+    of the steps before*, where ours compares the steps; and the first success is the result, which ours shrinks. Where
+    steps come closer and closer to a boundary, rounding decides whether they cross it or end in a tie, as in 1.8.
 
     1.8 failed on a model of fewer classes than ``subsample``; here there are then as many candidates as there are
     other classes **(chosen)**. It also failed where all derivatives of an image vanish; here the sample stays as it is.
@@ -39,7 +40,7 @@ class ADef18(BatchAttack):
         self.max_images = check_positive_int("max_images", max_images)
 
     def search(self, batch: Batch, results: np.ndarray) -> None:
-        asked, model = Asked(batch, results, boundary=True), ArrayModel(batch.model, batch.x, batch.channel_axis())
+        asked, model = Asked(batch, results), ArrayModel(batch.model, batch.x, batch.channel_axis())
         if min(model.array(batch.x).shape[1:3]) < 2:
             raise fail("inputs", "images of at least 2 rows and 2 columns", f"an array of shape {batch.x.shape}")
         for part in batch.parts(len(indices := batch.running())):

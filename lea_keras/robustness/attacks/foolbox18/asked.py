@@ -20,9 +20,6 @@ class Asked:
     Args:
         batch: under attack, untargeted.
         results: [n, …], the images; here the adversarials are put.
-        boundary: whether what lies on the boundary, up to float32's rounding, counts as adversarial; to be followed by
-            ``settle``. Steps that only come closer and closer to the boundary end there, and in 1.8 it was rounding that
-            decided, in one of many steps. It is not left to that here, as it depends on the batch **(chosen)**.
 
     Attributes:
         distances: squared distances [n] of the results; infinite as long as there is none.
@@ -31,13 +28,12 @@ class Asked:
         ValueError: for a targeted criterion.
     """
 
-    def __init__(self, batch: Batch, results: np.ndarray, boundary: bool = False) -> None:
+    def __init__(self, batch: Batch, results: np.ndarray) -> None:
         if batch.targeted:
             raise fail(
                 "criterion", "labels or a Misclassification, as this attack is untargeted", "TargetedMisclassification"
             )
         self._batch, self._results, self._origins = batch, results, batch.x.numpy()
-        self._boundary = boundary
         self.distances = np.full(len(results), np.inf)
 
     def ask(self, indices: np.ndarray, images: np.ndarray) -> np.ndarray:
@@ -49,8 +45,6 @@ class Asked:
     def see(self, indices: np.ndarray, images: np.ndarray, logits: np.ndarray) -> np.ndarray:
         """As ``ask``, of candidates whose logits [m, classes] are known."""
         adversarial = succeeds(logits, self._batch.classes(indices))
-        if self._boundary:
-            adversarial |= self._leads(indices, logits) >= -1
         return self._keep(indices, images, adversarial & np.isfinite(logits).all(axis=1))
 
     def ask_until_first(self, indices: np.ndarray, images: np.ndarray, worth: np.ndarray | None = None) -> np.ndarray:
@@ -97,12 +91,9 @@ class Asked:
         """Those of the samples [m] whose image among all, [n, …], is not adversarial for sure."""
         if not len(indices):
             return indices
-        return indices[self._leads(indices, self._batch.logits(images[indices])) <= 1]
-
-    def _leads(self, indices: np.ndarray, logits: np.ndarray) -> np.ndarray:
-        """How far ahead the likeliest other class is in logits [m, classes], in units of their rounding, [m]."""
-        rounding = np.maximum(_ROUNDING * np.max(np.abs(logits), axis=1), np.finfo(np.float32).tiny)
-        return find_margins(logits.astype(np.float64), self._batch.classes(indices)) / rounding
+        logits = self._batch.logits(images[indices])
+        leads = find_margins(logits.astype(np.float64), self._batch.classes(indices))
+        return indices[leads <= _ROUNDING * np.max(np.abs(logits), axis=1)]
 
     def measure(self, indices: np.ndarray, images: np.ndarray) -> np.ndarray:
         """Squared distances [m] of images [m, …] from the samples [m]."""
