@@ -41,9 +41,7 @@ def test_an_element_is_out_at_the_bound_and_after_seven_changes():
         changes(SaliencyMap18(), model, image(0.5, 0.5, 0.5, 0.5)), [0, -0.5, -0.4, 0], atol=1e-6
     )
     seven = two_classes([0, -1, -0.5, 0], -0.63)  # from ones; without the limit it would be 0.9 of x₁ alone
-    np.testing.assert_allclose(
-        changes(SaliencyMap18(), seven, image(1, 1, 1, 1)), [0, -0.7, -0.4, 0], atol=1e-5
-    )
+    np.testing.assert_allclose(changes(SaliencyMap18(), seven, image(1, 1, 1, 1)), [0, -0.7, -0.4, 0], atol=1e-5)
 
 
 def test_steps_are_lost_on_what_is_black_already():

@@ -44,7 +44,9 @@ def test_differences_that_round_to_the_start_are_not_asked_again():
 
 def test_scipy_runs_where_a_difference_crosses_the_boundary():
     """The first value's threshold is what it starts at: there the constraint's gradient is not zero."""
-    seed = next(seed for seed in range(99) if np.float32(noise(seed, 0, 4)[0] + 2**-26) > np.float32(noise(seed, 0, 4)[0]))
+    seed = next(
+        seed for seed in range(99) if np.float32(noise(seed, 0, 4)[0] + 2**-26) > np.float32(noise(seed, 0, 4)[0])
+    )
     start = np.float32(noise(seed, 0, 4)[0])
     weights = np.zeros((4, 2))
     weights[0, 1] = 1

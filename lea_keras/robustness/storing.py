@@ -48,9 +48,7 @@ class Store:
         semantics: of all of them, a name of ``SEMANTICS``.
     """
 
-    def __init__(
-        self, folder: str | os.PathLike[str], identity: Mapping[str, Any], semantics: str = NEAREST
-    ) -> None:
+    def __init__(self, folder: str | os.PathLike[str], identity: Mapping[str, Any], semantics: str = NEAREST) -> None:
         self.folder = pathlib.Path(check_path("output_dir", folder))
         self.identity = {"lea_keras": __version__, "semantics": semantics, **identity}
         self.semantics = semantics

@@ -98,9 +98,7 @@ class SaltAndPepper18(BatchAttack):
                 left = left[hits < 0]
 
 
-def season(
-    images: np.ndarray, draws: np.ndarray, probabilities: np.ndarray, bounds: tuple[float, float]
-) -> np.ndarray:
+def season(images: np.ndarray, draws: np.ndarray, probabilities: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
     """Images [m, …] with salt and pepper of probabilities [m, k] by draws [m, k, …] in [0, 1): [m, k, …]."""
     half = probabilities.reshape(*probabilities.shape, *[1] * (images.ndim - 1)) / 2
     pepper, salt = draws < half, draws >= 1 - half
