@@ -37,6 +37,7 @@ PROBE_PRESETS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 WITH_FACTORS = ("sprites", "dsprites")
 ATTACK_SAMPLES = 400
+ATTACK_SEMANTICS = ("nearest", "foolbox18")
 OUTPUT, COMPARISON, ROBUSTNESS = "evaluation", "comparison", "robustness"
 DATASETS_FOLDER = pathlib.Path("runs/datasets")
 
@@ -127,6 +128,13 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
             f"[{ATTACK_SAMPLES}: of 20 batches]; batches are as large as in the baseline, or else in the first run",
         ),
         Flag("attack_seed", "N", "of all that is random in the attacks [0]"),
+        Flag(
+            "attack_semantics",
+            "NAME",
+            f"{' or '.join(ATTACK_SEMANTICS)}: attacks that search for their smallest perturbation, or those of "
+            "foolbox 1.8 as the thesis ran them; results of the two never share a file, a table or a picture "
+            f"[{ATTACK_SEMANTICS[0]}]",
+        ),
     ),
     "Results": (
         Flag(
@@ -184,7 +192,7 @@ def _unusable(error: OSError) -> RunError:
 
 def _evaluation(given: dict[str, Any]) -> Callable[[], str]:
     """Checks everything that can be checked before Keras is imported, of all runs; returns what is to be done."""
-    needless = [name for name in given if name in ("baseline", "attack_samples", "attack_seed")]
+    needless = [name for name in given if name == "baseline" or name.startswith("attack_")]
     if needless:
         raise RunError(f"Add --attacks to --{needless[0]}, which is of no use without it")
     images = checks.check_positive_int("images", given.get("images", IMAGES))
@@ -273,6 +281,9 @@ def _attack(given: dict[str, Any]) -> Callable[[], str]:
             raise checks.fail(name, "left out with --attacks, which measures nothing else", given[name])
     samples = checks.check_positive_int("attack_samples", given.get("attack_samples", ATTACK_SAMPLES))
     seed = checks.check_seed(given.get("attack_seed", 0), "attack_seed")
+    semantics = checks.check_choice(
+        "attack_semantics", given.get("attack_semantics", ATTACK_SEMANTICS[0]), ATTACK_SEMANTICS
+    )
     named, folders = _split("run_dir", given["run_dir"]), _folders("run_dir", given["run_dir"])
     members = _configs(folders, given)
     datasets = sorted({config.dataset for _, config in members})
@@ -285,6 +296,7 @@ def _attack(given: dict[str, Any]) -> Callable[[], str]:
     own = folders[0] / OUTPUT if len(folders) == 1 else _beside(named, ROBUSTNESS)
     results = Results(pathlib.Path(given.get("output_dir", own)), folders if len(folders) == 1 else named)
     settings = {"attacks": given["attacks"], "baseline": given.get("baseline"), "samples": samples, "seed": seed}
+    settings |= {"semantics": semantics}
     backends.use(given.get("backend", members[0][1].backend))
 
     def work() -> str:

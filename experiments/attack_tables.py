@@ -31,6 +31,7 @@ class Row(NamedTuple):
         seconds: per sample.
         relative_success: (x − baseline) / baseline; None where that is not defined, or without a baseline.
         relative_distance: the same of the mean distance.
+        semantics: of the attack, as in ``robustness.Record``.
     """
 
     model: str
@@ -43,6 +44,7 @@ class Row(NamedTuple):
     seconds: float | None
     relative_success: float | None = None
     relative_distance: float | None = None
+    semantics: str = "nearest"
 
 
 def _shown(rows: Sequence[Row]) -> list[str]:

@@ -20,9 +20,10 @@ from experiments.startup import many_models
 from lea_keras import robustness
 from lea_keras.plots import robustness_plot
 
-FILES = ("attacks.json", "attacks.csv", "attacks.md")
-RAW, STANDARDISED = "attacks.png", "attacks_standardised.png"
+FILES = ("{}.json", "{}.csv", "{}.md")
+RAW, STANDARDISED = "{}.png", "{}_standardised.png"
 FOLDER = "attacks"
+NEAREST = "nearest"
 PER_BATCH = 20  # samples of each batch of the test data (thesis section 4.6)
 Member = tuple[pathlib.Path, RunConfig]
 
@@ -36,12 +37,19 @@ class Settings(NamedTuple):
         samples: how many test images are attacked: the first ``PER_BATCH`` of each batch, until there are so many. 400
             are those of the first 20 batches.
         seed: of the attacks.
+        semantics: "nearest" for our attacks, "foolbox18" for those of foolbox 1.8.
     """
 
     attacks: str = "all"
     baseline: str | None = None
     samples: int = 400
     seed: int = 0
+    semantics: str = NEAREST
+
+    @property
+    def stem(self) -> str:
+        """What the names of files of results begin with; those of the two semantics are never the same."""
+        return FOLDER if self.semantics == NEAREST else f"{FOLDER}_{self.semantics}"
 
 
 def attack(members: Sequence[Member], settings: Settings, results: Results) -> str:
@@ -72,7 +80,8 @@ def attack(members: Sequence[Member], settings: Settings, results: Results) -> s
             with networks.precision(run.config), series.nothing_kept():
                 evaluation.load_model(run.path, run.config, len(run.rows))
         pictures = [RAW] + [STANDARDISED] * (baseline is not None and len(groups) > 1)
-        results.reserve([*FILES, *pictures])
+        files, pictures = ([name.format(settings.stem) for name in group] for group in (FILES, pictures))
+        results.reserve([*files, *pictures])
     except ValueError as error:
         raise RunError(str(error)) from error
     attacked = {}
@@ -83,15 +92,17 @@ def attack(members: Sequence[Member], settings: Settings, results: Results) -> s
         if keras.backend.backend() != RunConfig.backend:  # others draw other random numbers
             folder += f"_{keras.backend.backend()}"
         output = run.path / evaluation.FOLDER / FOLDER / folder
-        attacked[run.path] = _attack_one(run, images, labels, names, settings.seed, output)
-    rows = _standardised(_medians(groups, attacked, names), baseline.name if baseline else None)
+        attacked[run.path] = _attack_one(run, images, labels, names, settings, output)
+    rows = _standardised(_medians(groups, attacked, names, settings.semantics), baseline.name if baseline else None)
     about = {"backend": keras.backend.backend(), "dataset": first.dataset, "batch_size": batch_size}
     about |= settings._asdict()
     about["baseline"] = baseline.name if baseline else None
     notes = _notes(found, attacked)
-    results.write_json(FILES[0], _described(about, groups, attacked, rows))
-    results.write_csv(FILES[1], [row._asdict() for row in rows])
-    results.write_text(FILES[2], attack_tables.markdown(rows) + "".join(f"\n{note}\n" for note in notes))
+    if settings.semantics != NEAREST:
+        notes.append("The attacks are those of foolbox 1.8, which are not to be compared with others.")
+    results.write_json(files[0], _described(about, groups, attacked, rows))
+    results.write_csv(files[1], [row._asdict() for row in rows])
+    results.write_text(files[2], attack_tables.markdown(rows) + "".join(f"\n{note}\n" for note in notes))
     for picture, on in zip(pictures, (None, baseline), strict=False):
         figure = robustness_plot.heatmap(_summaries(groups, rows), baseline=on.name if on else None)
         results.write_picture(picture, figure)
@@ -150,20 +161,24 @@ def first_samples(data: lea_keras.data.Dataset, count: int) -> tuple[np.ndarray,
 
 
 def _attack_one(
-    run: Run, images: np.ndarray, labels: np.ndarray, names: Sequence[str], seed: int, output: pathlib.Path
+    run: Run, images: np.ndarray, labels: np.ndarray, names: Sequence[str], settings: Settings, output: pathlib.Path
 ) -> robustness.Robustness:
     with networks.precision(run.config), series.nothing_kept(), many_models(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The model masks its gradients")  # which the notes below the table say
         try:
             model = evaluation.load_model(run.path, run.config, len(run.rows))
             with failures.in_one_line():
-                return robustness.evaluate(model, images, labels, names, seed=seed, output_dir=output)
+                chosen = {"seed": settings.seed, "semantics": settings.semantics}
+                return robustness.evaluate(model, images, labels, names, output_dir=output, **chosen)
         except ValueError as error:
             raise RunError(f"The run {run.path} cannot be attacked: {error}") from error
 
 
 def _medians(
-    groups: Sequence[Group], attacked: Mapping[pathlib.Path, robustness.Robustness], names: Sequence[str]
+    groups: Sequence[Group],
+    attacked: Mapping[pathlib.Path, robustness.Robustness],
+    names: Sequence[str],
+    semantics: str,
 ) -> list[Row]:
     """One row per attack and group, attack by attack."""
     found = {path: {summary.attack: summary for summary in result.summary()} for path, result in attacked.items()}
@@ -172,7 +187,7 @@ def _medians(
         for group in groups:
             of_runs = [found[run.path][name] for run in group.runs]
             values = [_median([getattr(of_run, column) for of_run in of_runs]) for column in list(COLUMNS)[:5]]
-            rows.append(Row(group.name, len(of_runs), name, *values))
+            rows.append(Row(group.name, len(of_runs), name, *values, semantics=semantics))
     return rows
 
 

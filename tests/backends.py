@@ -62,6 +62,7 @@ ON_JAX = (
         "test_losses.py",
         "test_metrics.py",
         "test_robustness_attack.py",
+        "test_robustness_foolbox18_registry.py",
         "test_robustness_gradients.py",
         "test_robustness_spatial.py",
         "test_robustness_victim.py",

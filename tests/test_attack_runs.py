@@ -15,6 +15,7 @@ import train
 from experiments import attacking
 from experiments.config import RunConfig
 from lea_keras.robustness import evaluation as library
+from lea_keras.robustness.attacks.semantics import NEAREST, SEMANTICS
 
 pytestmark = pytest.mark.usefixtures("few_test_images", "no_pictures_while_training")
 
@@ -144,6 +145,30 @@ def test_one_run_and_its_table(trained, tmp_path, capsys):
     assert not (run / "evaluation" / "attacks_standardised.png").exists()
 
 
+def test_attacks_of_foolbox_1_8_share_no_file_with_ours(trained, tmp_path, capsys):
+    run = copied(trained, tmp_path) / "pool"
+    command = (f"--run_dir={run}", "--attacks=deep_fool", "--attack_samples=20")
+    assert main(*command) == 0
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != "contents.json"}
+    assert main(*command, "--attack_semantics=foolbox18") == 0
+    assert "The attacks are those of foolbox 1.8, which are not to be compared with others." in capsys.readouterr().out
+    assert all(path.read_bytes() == contents for path, contents in before.items())
+    new = {path.name for path in run.rglob("*") if path.is_file()} - {path.name for path in before}
+    stem = "attacks_foolbox18"
+    assert new == {
+        "contents.json",
+        "foolbox18_deep_fool.json",
+        *(f"{stem}.{kind}" for kind in ("json", "csv", "md", "png")),
+    }
+    contents = json.loads((run / "evaluation" / f"{stem}.json").read_text())
+    assert contents["semantics"] == contents["medians"][0]["semantics"] == "foolbox18"
+    assert results(run / "evaluation")["medians"][0]["semantics"] == "nearest"
+
+
+def test_the_semantics_are_the_librarys():
+    assert evaluate.ATTACK_SEMANTICS == tuple(SEMANTICS) and attacking.NEAREST == NEAREST
+
+
 def test_an_interrupted_command_goes_on(trained, tmp_path, monkeypatch, capsys):
     folder = copied(trained, tmp_path / "runs")
     command = (f"--run_dir={folder / 'pool'},{folder / 'lea/000'}", f"--attacks={QUICK}", "--attack_samples=20")
@@ -231,6 +256,8 @@ WRONG = [
     (None, ["--attacks=deep_fool", "--attack_samples=0"], "`attack_samples` must be an integer of at least 1"),
     (None, ["--attacks=deep_fool", "--attack_seed=-1"], "`attack_seed` must be an integer from 0 to"),
     (None, ["--attacks=deep_fool", "--attack_seed=4294967296"], "`attack_seed` must be an integer from 0 to 2**32 - 1"),
+    (None, ["--attacks=deep_fool", "--attack_semantics=1.8"], "`attack_semantics` must be one of ('nearest', "),
+    (None, ["--attack_semantics=nearest"], "Add --attacks to --attack_semantics, which is of no use without it"),
     (None, ["--attacks=deep_fool", "--images=3"], "`images` must be left out with --attacks"),
     (None, ["--attack_samples=3"], "Add --attacks to --attack_samples, which is of no use without it"),
     (None, ["--baseline=pool"], "Add --attacks to --baseline"),

@@ -19,6 +19,7 @@ from experiments import networks
 from experiments.config import CONFIGS
 from lea_keras import robustness, utils
 from lea_keras.locks import Lock
+from lea_keras.plots import robustness_plot
 from lea_keras.robustness import evaluation
 from models import thesis
 
@@ -148,7 +149,7 @@ def test_progress_is_said_while_a_batch_is_attacked(monkeypatch, capsys):
 def test_nothing_is_attacked_where_nothing_is_right():
     result = evaluate(grey(0.1, 0.2), [1, 1], "contrast_reduction", keep_images=True)
     assert (result.accuracy, result.masked_gradients, result.records) == (0.0, None, [])
-    assert result.summary() == [("contrast_reduction", 0, None, None, None, None, None)]
+    assert result.summary() == [("contrast_reduction", 0, None, None, None, None, None, "nearest")]
     assert result.images["contrast_reduction"].shape == (0, *SHAPE)
 
 
@@ -326,6 +327,40 @@ def test_images_that_were_not_kept_are_made_again(tmp_path):
     np.testing.assert_array_equal(again.images["contrast_reduction"], kept.images["contrast_reduction"])
 
 
+def test_results_of_foolbox_1_8_are_told_apart(tmp_path):
+    """Under names of their own in one folder, in records and summaries; and no picture shows both kinds."""
+    images, labels = make_data(6)
+    options = {"attacks": "additive_gaussian_noise", "output_dir": tmp_path}
+    nearest = evaluate(images, labels, **options)
+    assert {record.semantics for record in nearest.records} == {nearest.semantics} == {"nearest"}
+    old = evaluate(images, labels, **options, semantics="foolbox18")
+    names = {"additive_gaussian_noise.json", "foolbox18_additive_gaussian_noise.json"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    assert {record.semantics for record in old.records} == {old.semantics} == {"foolbox18"}
+    assert [summary.semantics for summary in old.summary()] == ["foolbox18"] and old.summary()[0].samples == 6
+    assert old.summary()[0].mean_distance != nearest.summary()[0].mean_distance
+    assert {row["semantics"] for row in old.to_rows()} == {"foolbox18"}
+    for semantics, result in (("nearest", nearest), ("foolbox18", old)):  # nothing runs again
+        assert evaluate(images, labels, **options, semantics=semantics).records == result.records
+    with pytest.raises(ValueError, match="`summaries` must be all of the same semantics") as error:
+        robustness_plot.heatmap({"a": nearest.summary(), "b": old.summary()}, baseline="a")
+    assert "\n" not in str(error.value)
+    (tmp_path / "additive_gaussian_noise.json").write_bytes((tmp_path / max(names)).read_bytes())
+    with pytest.raises(ValueError, match="holds results for other .*semantics.*; remove it or choose another folder"):
+        evaluate(images, labels, **options)
+
+
+def test_what_was_stored_before_there_were_two_kinds_is_ours(tmp_path):
+    images, labels = make_data(4)
+    options = {"attacks": "contrast_reduction", "output_dir": tmp_path}
+    found = evaluate(images, labels, **options)
+    path = tmp_path / "contrast_reduction.json"
+    stored = json.loads(path.read_text())
+    del stored["identity"]["semantics"]
+    path.write_text(json.dumps(stored))
+    assert evaluate(images, labels, **options).records == found.records
+
+
 FIXED = foolbox.attacks.L2FastGradientAttack()
 
 
@@ -344,6 +379,7 @@ FIXED = foolbox.attacks.L2FastGradientAttack()
             {"attacks": {"a": FIXED}},
             "that search for the smallest perturbation. That one takes a fixed ε: wrap it in SmallestEpsilon",
         ),
+        ({"semantics": "foolbox"}, r"`semantics` must be one of \('nearest', 'foolbox18'\). Did you mean 'foolbox18'"),
         ({"seed": -1}, "`seed` must be an integer from 0"),
         ({"seed": 0.5}, "`seed` must be an integer from 0"),
         ({"batch_size": 0}, "`batch_size` must be an integer of at least 1"),

@@ -20,9 +20,9 @@ RECORDS = [
 
 
 def test_summary_is_of_the_successful_only():
-    assert summarize("a", RECORDS) == ("a", 4, 0.75, pytest.approx(0.3), pytest.approx(0.2), 25.0, 0.75)
-    assert summarize("b", RECORDS) == ("b", 1, 0.0, None, None, 1.0, 0.1)
-    assert summarize("c", RECORDS) == ("c", 0, None, None, None, None, None)
+    assert summarize("a", RECORDS) == ("a", 4, 0.75, pytest.approx(0.3), pytest.approx(0.2), 25.0, 0.75, "nearest")
+    assert summarize("b", RECORDS) == ("b", 1, 0.0, None, None, 1.0, 0.1, "nearest")
+    assert summarize("c", RECORDS) == ("c", 0, None, None, None, None, None, "nearest")
 
 
 def test_rows_are_plain_and_lead_back():

@@ -91,7 +91,8 @@ def heatmap(
         A figure whose size depends on the number of models and attacks and the length of names alone.
 
     Raises:
-        ValueError: if there is nothing to draw, or the baseline is not among the models.
+        ValueError: if there is nothing to draw, the baseline is not among the models, or some summaries are of our
+            attacks and some of those of foolbox 1.8.
     """
     from lea_keras.plots.figure import Figure
 
@@ -99,6 +100,9 @@ def heatmap(
     attacks = list(dict.fromkeys(summary.attack for of_model in summaries.values() for summary in of_model))
     if not attacks:
         raise fail("summaries", "those of at least one model and attack", summaries)
+    semantics = sorted({summary.semantics for of_model in summaries.values() for summary in of_model})
+    if len(semantics) > 1:
+        raise fail("summaries", "all of the same semantics, which cannot be compared with others", semantics)
     found = {(model, summary.attack): summary for model in models for summary in summaries[model]}
     if baseline is not None:
         models.remove(check_choice("baseline", baseline, models))
@@ -114,6 +118,7 @@ def heatmap(
     distances = [cell.colour for cell in cells.values() if cell.colour is not None]
     style = _raw_style(distances) if baseline is None else _standardised_style(distances, baseline)
     heading, better = style.title
+    heading += " (foolbox 1.8)" if semantics == ["foolbox18"] else ""
     heading = heading if title is None else title
 
     marks = list(dict.fromkeys(cell.missing for cell in cells.values() if cell.missing))

@@ -2,11 +2,13 @@
 
 ``evaluate`` attacks any Keras model that returns logits and records, for each attack and sample, whether an adversarial
 was found and how far from the image it lies. ``ATTACKS`` makes the attacks by their names; each is an attack of foolbox
-3 that searches for its smallest perturbation, and works on any foolbox model.
+3 that searches for its smallest perturbation, and works on any foolbox model. ``ATTACKS_1_8`` makes those of foolbox
+1.8, the thesis' version, by the same names.
 ``lea_keras.plots.robustness_plot.heatmap`` draws what several models withstand.
 """
 
 from lea_keras.robustness.attacks.adef import ADefAttack
+from lea_keras.robustness.attacks.foolbox18.registry import ATTACKS_1_8
 from lea_keras.robustness.attacks.local_search import LocalSearchAttack
 from lea_keras.robustness.attacks.registry import ATTACKS, get
 from lea_keras.robustness.attacks.saliency_map import SaliencyMapAttack
@@ -19,6 +21,7 @@ from lea_keras.robustness.victim import Victim
 
 __all__ = [
     "ATTACKS",
+    "ATTACKS_1_8",
     "ADefAttack",
     "LocalSearchAttack",
     "Record",

@@ -15,7 +15,8 @@ import keras
 import numpy as np
 
 from lea_keras.checks import check_choice, check_positive_int, check_seed, fail
-from lea_keras.robustness.attacks.registry import ATTACKS
+from lea_keras.robustness.attacks.registry import Factory
+from lea_keras.robustness.attacks.semantics import NEAREST, SEMANTICS
 from lea_keras.robustness.inputs import check_bounds, check_images, check_labels
 from lea_keras.robustness.records import Record, Summary, summarize, to_rows
 from lea_keras.robustness.storing import AttackResults, Store, describe, digest_of, digest_of_weights
@@ -40,6 +41,7 @@ class Robustness(NamedTuple):
         records: one per attack and attacked sample, attack by attack.
         images: by attack, what it made of the attacked samples, [k, …] float32, clipped to the bounds; the image itself
             where no adversarial was found. Empty unless images were to be kept.
+        semantics: "nearest" or "foolbox18", as given.
     """
 
     attacks: tuple[str, ...]
@@ -49,10 +51,11 @@ class Robustness(NamedTuple):
     attacked: np.ndarray
     records: list[Record]
     images: dict[str, np.ndarray]
+    semantics: str = NEAREST
 
     def summary(self) -> list[Summary]:
         """Success rate, distances, model calls and seconds of each attack."""
-        return [summarize(attack, self.records) for attack in self.attacks]
+        return [summarize(attack, self.records, self.semantics) for attack in self.attacks]
 
     def to_rows(self) -> list[dict[str, Any]]:
         """The records as plain dictionaries, for a table, CSV or JSON."""
@@ -65,6 +68,7 @@ def evaluate(
     labels: Any,
     attacks: str | Sequence[str] | Mapping[str, Attack] | None = None,
     *,
+    semantics: str = NEAREST,
     seed: int = 0,
     bounds: tuple[float, float] = (0, 1),
     batch_size: int = 100,
@@ -89,6 +93,9 @@ def evaluate(
         attacks: names from ``ATTACKS``, one or a sequence; None or "all": all of them. Or attacks of foolbox 3 by
             names of your own; they must search for the smallest perturbation, as ``SmallestEpsilon`` does around one
             that takes a fixed ε.
+        semantics: "nearest": names are those of ``ATTACKS``, each in search of its smallest perturbation. "foolbox18":
+            those of ``ATTACKS_1_8``, as in the thesis' version of foolbox; it handed misclassified samples back at
+            distance 0, which are not attacked here either way. Attacks given as objects are recorded as what this says.
         seed: of everything random in the named attacks, from 0 to 2³² − 1.
         bounds: the least and the largest value that images may have; distances are in units of their range.
         batch_size: samples that are attacked at once. Random attacks draw other numbers for another one.
@@ -110,7 +117,7 @@ def evaluate(
     Warns:
         UserWarning: if gradients are masked.
     """
-    makers = _makers(attacks)
+    makers = _makers(attacks, SEMANTICS[check_choice("semantics", semantics, SEMANTICS)])
     seed, bounds = check_seed(seed), check_bounds(bounds)
     batch_size = check_positive_int("batch_size", batch_size)
     images = check_images(images, bounds)
@@ -126,7 +133,7 @@ def evaluate(
     store, stored, options = None, {}, {name: describe(make(seed)) for name, make in makers.items()}
     if output_dir is not None:
         digests = {"weights": digest_of_weights(model), "images": digest_of(images), "labels": digest_of(labels)}
-        store = Store(output_dir, {**digests, "predictions": digest_of(predictions), **shared})
+        store = Store(output_dir, {**digests, "predictions": digest_of(predictions), **shared}, semantics)
         stored = {name: store.load(name, options[name], keep_images) for name in makers}
     progress = Progress("Gradients", 2 * len(attacked), "images through the model", verbose=verbose)
     with victim.watched(progress.update), progress.meanwhile():
@@ -139,17 +146,17 @@ def evaluate(
         title = f"{name} ({i} of {len(makers)})"
         if stored.get(name) is not None:
             results[name] = stored[name]
-            say(verbose, f"{title}: done before; {_outcome(name, results[name])}")
+            say(verbose, f"{title}: done before; {_outcome(name, results[name], semantics)}")
             continue
         progress = Progress(title, len(attacked), "samples attacked", verbose=verbose)
         owned = store.owned(name) if store is not None else contextlib.nullcontext()
         with owned, victim.watched(partial(_tell_calls, progress)), progress.meanwhile():
             results[name] = _attack(
-                victim, images, labels, attacked, name, make, seed, batch_size, progress, keep_images
+                victim, images, labels, attacked, name, make, seed, batch_size, progress, keep_images, semantics
             )
             if store is not None:
                 store.save(name, options[name], results[name])
-        progress.end(_outcome(name, results[name]))
+        progress.end(_outcome(name, results[name], semantics))
     return Robustness(
         tuple(makers),
         len(images),
@@ -158,13 +165,14 @@ def evaluate(
         attacked,
         [record for of_attack in results.values() for record in of_attack.records],
         {name: of_attack.images for name, of_attack in results.items()} if keep_images else {},
+        semantics,
     )
 
 
-def _makers(attacks: Any) -> dict[str, Callable[[int], Attack]]:
+def _makers(attacks: Any, factories: Mapping[str, Factory] = SEMANTICS[NEAREST]) -> dict[str, Callable[[int], Attack]]:
     """What makes each attack, given a seed, by name."""
     if attacks is None or isinstance(attacks, str) and attacks == "all":
-        attacks = list(ATTACKS)
+        attacks = list(factories)
     if isinstance(attacks, Mapping):
         for name, attack in attacks.items():
             _check_attack(name, attack)
@@ -173,10 +181,10 @@ def _makers(attacks: Any) -> dict[str, Callable[[int], Attack]]:
         names = [attacks] if isinstance(attacks, str) else attacks
         if not isinstance(names, Sequence):
             raise fail("attacks", "names, or a dictionary of foolbox's attacks by name", attacks)
-        names = [check_choice("attacks", name, ATTACKS) for name in names]
+        names = [check_choice("attacks", name, factories) for name in names]
         if len(set(names)) < len(names):
             raise fail("attacks", "different names", attacks)
-        makers = {name: lambda seed, factory=ATTACKS[name]: factory(seed=seed) for name in names}
+        makers = {name: lambda seed, factory=factories[name]: factory(seed=seed) for name in names}
     if not makers:
         raise fail("attacks", "at least one", attacks)
     return makers
@@ -203,6 +211,7 @@ def _attack(
     batch_size: int,
     progress: Progress,
     keep_images: bool,
+    semantics: str,
 ) -> AttackResults:
     """Runs one attack on the samples to be attacked, batch by batch."""
     records, adversarials = [], []
@@ -232,6 +241,7 @@ def _attack(
                     float(distances[i]) if succeeded[i] else None,
                     calls / len(indices),
                     seconds / len(indices),
+                    semantics,
                 )
             )
         if keep_images:
@@ -276,9 +286,9 @@ def _masked_gradients(victim: Victim, images: np.ndarray, labels: np.ndarray) ->
     return float(np.mean(masked))
 
 
-def _outcome(name: str, results: AttackResults) -> str:
+def _outcome(name: str, results: AttackResults, semantics: str) -> str:
     """What an attack reached, in a few words."""
-    summary = summarize(name, results.records)
+    summary = summarize(name, results.records, semantics)
     if not summary.samples:
         return "no sample to attack"
     distance = "" if summary.mean_distance is None else f", mean distance {summary.mean_distance:.3g}"

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lea_keras.robustness.attacks.semantics import NEAREST
+
 
 class Record(NamedTuple):
     """What one attack did to one correctly classified sample.
@@ -21,6 +23,7 @@ class Record(NamedTuple):
         model_calls: images that passed through the model, forward or backward: the sample's share of its batch, since
             an attack runs on whole batches.
         seconds: the same share of the time.
+        semantics: whether the attack is ours ("nearest") or that of foolbox 1.8 ("foolbox18").
     """
 
     attack: str
@@ -32,6 +35,7 @@ class Record(NamedTuple):
     distance: float | None
     model_calls: float
     seconds: float
+    semantics: str = NEAREST
 
 
 class Summary(NamedTuple):
@@ -45,6 +49,7 @@ class Summary(NamedTuple):
         median_distance: of the same.
         model_calls: per sample.
         seconds: per sample.
+        semantics: of the attack, as in ``Record``.
     """
 
     attack: str
@@ -54,11 +59,12 @@ class Summary(NamedTuple):
     median_distance: float | None
     model_calls: float | None
     seconds: float | None
+    semantics: str = NEAREST
 
 
-def summarize(attack: str, records: Iterable[Record]) -> Summary:
-    """Sums up those of the records that are of one attack."""
-    of_attack = [record for record in records if record.attack == attack]
+def summarize(attack: str, records: Iterable[Record], semantics: str = NEAREST) -> Summary:
+    """Sums up those of the records that are of one attack, and of one kind of it."""
+    of_attack = [record for record in records if (record.attack, record.semantics) == (attack, semantics)]
     distances = [record.distance for record in of_attack if record.found and record.distance is not None]
     return Summary(
         attack,
@@ -68,6 +74,7 @@ def summarize(attack: str, records: Iterable[Record]) -> Summary:
         float(np.median(distances)) if distances else None,
         _mean([record.model_calls for record in of_attack]),
         _mean([record.seconds for record in of_attack]),
+        semantics,
     )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from lea_keras.checks import check_path, fail
 from lea_keras.locks import Lock
+from lea_keras.robustness.attacks.semantics import NEAREST
 from lea_keras.robustness.records import Record
 from lea_keras.utils import write_atomically
 from lea_keras.version import __version__
@@ -35,6 +36,8 @@ class AttackResults(NamedTuple):
 class Store:
     """A folder with one ``<attack>.json`` for each finished attack, and one ``<attack>.npy`` where images are kept.
 
+    Those of foolbox 1.8 have names of their own, ``foolbox18_<attack>``.
+
     Each file says of what it is: digests of the weights, the images, the labels and the predictions, the seed, the
     batch size, and the attack with its options. Only a file of exactly the same is taken over; any other is refused and
     never overwritten.
@@ -42,11 +45,13 @@ class Store:
     Args:
         folder: made with the first file.
         identity: what all attacks share, by name.
+        semantics: of all of them, a name of ``SEMANTICS``.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], identity: Mapping[str, Any]) -> None:
+    def __init__(self, folder: str | os.PathLike[str], identity: Mapping[str, Any], semantics: str = NEAREST) -> None:
         self.folder = pathlib.Path(check_path("output_dir", folder))
-        self.identity = {"lea_keras": __version__, **identity}
+        self.identity = {"lea_keras": __version__, "semantics": semantics, **identity}
+        self.semantics = semantics
         if self.folder.exists() and not self.folder.is_dir():
             raise fail("output_dir", "a folder", str(folder))
 
@@ -62,8 +67,9 @@ class Store:
             return None
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
-            identity, digest = dict(stored["identity"]), stored["images"]
-            records = [Record(**{**row, "attack": name}) for row in stored["records"]]
+            # Files from before there were two kinds do not say which they hold.
+            identity, digest = {"semantics": NEAREST, **stored["identity"]}, stored["images"]
+            records = [Record(**{**row, "attack": name, "semantics": self.semantics}) for row in stored["records"]]
         except (ValueError, KeyError, TypeError):
             raise ValueError(f"{path} is damaged or no result of attacks; remove it or choose another folder") from None
         expected = self._identity(options)
@@ -95,7 +101,10 @@ class Store:
         contents = {
             "identity": self._identity(options),
             "images": None if results.images is None else digest_of(results.images),
-            "records": [{key: value for key, value in r._asdict().items() if key != "attack"} for r in results.records],
+            "records": [
+                {key: value for key, value in record._asdict().items() if key not in ("attack", "semantics")}
+                for record in results.records
+            ],
         }
         write_atomically(self._path(name), json.dumps(contents, indent=1, allow_nan=False) + "\n")
 
@@ -107,13 +116,13 @@ class Store:
             BlockingIOError: if another one is about to; it says who.
             OSError: if the folder cannot be made or written to.
         """
-        with Lock(self.folder, f".{name}.lock") as lock:
+        with Lock(self.folder, f".{self._path(name).stem}.lock") as lock:
             if lock.missing:
                 warnings.warn(lock.missing, stacklevel=4)
             yield
 
     def _path(self, name: str) -> pathlib.Path:
-        return self.folder / f"{name}.json"
+        return self.folder / (f"{name}.json" if self.semantics == NEAREST else f"{self.semantics}_{name}.json")
 
     def _identity(self, options: str) -> dict[str, Any]:
         return {**self.identity, "attack": options}

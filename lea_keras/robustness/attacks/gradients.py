@@ -78,6 +78,11 @@ class ArrayModel:
         logits, gradients = self.gradients(images, objective)
         return logits[candidates, classes] - logits[candidates, labels], gradients
 
+    def log_probabilities(self, images: np.ndarray, classes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Logits [n, classes], and the gradient of the classes' [n] log probability in the shape of the images."""
+        candidates = range(len(images))
+        return self.gradients(images, lambda logits: logits.log_softmax(axis=-1)[candidates, classes.tolist()])
+
 
 def one_hot(classes: np.ndarray, count: int) -> np.ndarray:
     """float64 [n, count] of classes [n]."""

@@ -83,9 +83,7 @@ class LocalSearchAttack(BatchAttack):
             left = left[~done]
             for index in left.tolist():
                 near = self._neighbours(chosen[index], pixels.rows, pixels.columns)
-                if len(near) > self.max_candidates:
-                    near = sources[index].choice(near, self.max_candidates, replace=False)
-                candidates[index] = near
+                candidates[index] = self.draw(sources[index], near)
 
     def _choose(
         self, batch: Batch, pixels: Pixels, left: np.ndarray, candidates: dict[int, np.ndarray]
@@ -99,14 +97,20 @@ class LocalSearchAttack(BatchAttack):
             values = pixels.values[indices[part], places[part]]  # [m, channels]
             trial = (self.p * np.sign(_scaled(values, batch.bounds)) + 0.5) * (upper - lower) + lower
             logits = batch.logits(pixels.changed(indices[part], places[part], trial)).astype(np.float64)
-            scores[part] = _log_softmax(logits, batch.classes(indices[part]))
-        if not batch.targeted:  # the order is ascending: those to take come first
-            scores = -scores
+            scores[part] = self.scores(logits, batch.classes(indices[part]), batch.targeted)
         ends = np.cumsum(counts)
         return {
             index: places[end - count : end][np.argsort(scores[end - count : end], kind="stable")[: self.t]]
             for index, count, end in zip(left.tolist(), counts, ends.tolist(), strict=True)
         }
+
+    def draw(self, source: np.random.Generator, near: np.ndarray) -> np.ndarray:
+        """The candidates of a round: at most ``max_candidates`` of the pixels ``near``."""
+        return near if len(near) <= self.max_candidates else source.choice(near, self.max_candidates, replace=False)
+
+    def scores(self, logits: np.ndarray, classes: np.ndarray, targeted: bool) -> np.ndarray:
+        """What candidates are ordered by, [m], the lowest first, from the logits [m, classes] of their trials."""
+        return _log_softmax(logits, classes) * (1 if targeted else -1)
 
     def _cyclic(self, values: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
         """Values [m, channels] times ``r`` on the scale of ±½, wrapped into it."""

@@ -50,16 +50,20 @@ from lea_keras.robustness.attacks.spatial import SpatialSearch
 Factory = Callable[..., MinimizationAttack]  # (seed=0, **options)
 
 
-def _seeded(attack: Factory) -> Factory:
+def seeded(attack: Factory) -> Factory:
+    """A factory of an attack that takes a seed."""
+
     def make(seed: int = 0, **options: Any) -> MinimizationAttack:
         return attack(seed=check_seed(seed), **options)
 
     return make
 
 
-def _deterministic(attack: type[MinimizationAttack]) -> Factory:
+def deterministic(attack: Factory) -> Factory:
+    """A factory of an attack that draws nothing, but is called like the others."""
+
     def make(seed: int = 0, **options: Any) -> MinimizationAttack:
-        check_seed(seed)  # it has no use, but every factory is called alike
+        check_seed(seed)
         return attack(**options)
 
     return make
@@ -75,19 +79,19 @@ def _projected_gradient_descent(
 
 
 ATTACKS: dict[str, Factory] = {
-    "gradient_sign": _deterministic(GradientSignSearch),
+    "gradient_sign": deterministic(GradientSignSearch),
     "projected_gradient_descent": _projected_gradient_descent,
-    "deep_fool": _deterministic(DeepFoolSearch),
-    "adef": _deterministic(ADefAttack),
-    "slsqp": _seeded(SLSQPAttack),
-    "saliency_map": _seeded(SaliencyMapAttack),
-    "single_pixel": _seeded(SinglePixelAttack),
-    "local_search": _seeded(LocalSearchAttack),
-    "spatial": _deterministic(SpatialSearch),
-    "gaussian_blur": _deterministic(GaussianBlurSearch),
-    "contrast_reduction": _deterministic(ContrastReductionSearch),
-    "additive_gaussian_noise": _seeded(AdditiveGaussianNoiseSearch),
-    "salt_and_pepper": _seeded(SaltAndPepperSearch),
+    "deep_fool": deterministic(DeepFoolSearch),
+    "adef": deterministic(ADefAttack),
+    "slsqp": seeded(SLSQPAttack),
+    "saliency_map": seeded(SaliencyMapAttack),
+    "single_pixel": seeded(SinglePixelAttack),
+    "local_search": seeded(LocalSearchAttack),
+    "spatial": deterministic(SpatialSearch),
+    "gaussian_blur": deterministic(GaussianBlurSearch),
+    "contrast_reduction": deterministic(ContrastReductionSearch),
+    "additive_gaussian_noise": seeded(AdditiveGaussianNoiseSearch),
+    "salt_and_pepper": seeded(SaltAndPepperSearch),
 }
 
 

@@ -116,7 +116,7 @@ class _Search:
     def reachable_classes(self, indices: np.ndarray, seed: int) -> np.ndarray:
         """The class of each sample that steps along the sign of the log loss's gradient reach first, else at random."""
         labels, images = self.classes[indices], self.images[indices]
-        logits, gradients = _log_probability_gradients(self.model, images, labels)
+        logits, gradients = self.model.log_probabilities(images, labels)
         others = logits.shape[1] - 1
         targets = np.array([np.random.default_rng((seed, index)).integers(others) for index in indices])
         targets += targets >= labels  # any class but the label
@@ -186,20 +186,12 @@ class _Search:
         return -gradients if self.targeted else gradients
 
 
-def _log_probability_gradients(
-    model: ArrayModel, images: np.ndarray, classes: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Logits, and the gradient of the classes' [n] log probability, in the shape of the images."""
-    candidates = range(len(images))
-    return model.gradients(images, lambda logits: logits.log_softmax(axis=-1)[candidates, classes.tolist()])
-
-
 def _saliency_map(
     model: ArrayModel, images: np.ndarray, targets: np.ndarray, fast: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Logits, the direction in which each element [n, d] helps the target, −1, 0 or 1, and its saliency, at least 0."""
     if fast:
-        logits, alpha = _log_probability_gradients(model, images, targets)
+        logits, alpha = model.log_probabilities(images, targets)
         alpha = alpha.reshape(len(images), -1)
         return logits, np.sign(alpha), np.abs(alpha)
     candidates = range(len(images))

@@ -48,19 +48,22 @@ class GradientSignSearch(PathSearch):
                 "criterion", "labels or a Misclassification, as this attack is untargeted", "TargetedMisclassification"
             )
         attack, (lower, upper) = LinfFastGradientAttack(), batch.bounds
-        signs = np.zeros(batch.x.shape, np.float32)
+        directions = np.zeros(batch.x.shape, np.float32)
         for part in batch.parts(len(indices)):
             labels = batch.criterion(indices[part]).labels  # pyright: ignore[reportAttributeAccessIssue] (untargeted)
             loss = attack.get_loss_fn(batch.model, labels)
-            x = batch.x[indices[part]]
-            _, gradients = attack.value_and_grad(loss, x)
-            signs[indices[part]] = attack.normalize(gradients, x=x, bounds=batch.bounds).numpy()
+            _, gradients = attack.value_and_grad(loss, batch.x[indices[part]])
+            directions[indices[part]] = self.directions(gradients.numpy())
 
         def make(indices: np.ndarray, strengths: np.ndarray) -> ep.Tensor:
             epsilons = batch.column(strengths * (upper - lower))
-            return (batch.x[indices] + epsilons * batch.tensor(signs[indices])).clip(lower, upper)
+            return (batch.x[indices] + epsilons * batch.tensor(directions[indices])).clip(lower, upper)
 
         return make_few_lengths(batch, make)
+
+    def directions(self, gradients: np.ndarray) -> np.ndarray:
+        """What the image moves along, of gradients [m, …]: their signs."""
+        return np.sign(gradients)
 
     def find_strengths(self, attempt: Attempt, indices: np.ndarray) -> np.ndarray:
         strengths = super().find_strengths(attempt, indices)

@@ -34,7 +34,7 @@ class SinglePixelAttack(BatchAttack):
     def search(self, batch: Batch, results: np.ndarray) -> None:
         pixels, left = Pixels(batch), batch.running()
         bounds = np.array(batch.bounds, results.dtype)
-        candidates = {index: self._candidates(pixels.values[index], index, bounds) for index in left.tolist()}
+        candidates = {index: self.candidates(pixels.values[index], index, bounds) for index in left.tolist()}
         start, together = 0, _FIRST
         while len(left := np.array([index for index in left if start < len(candidates[index])], int)):
             tried = [candidates[index][start : start + together] for index in left.tolist()]
@@ -52,7 +52,7 @@ class SinglePixelAttack(BatchAttack):
             left = left[~done[left]]
             start, together = start + together, min(2 * together, _MOST)
 
-    def _candidates(self, values: np.ndarray, index: int, bounds: np.ndarray) -> np.ndarray:
+    def candidates(self, values: np.ndarray, index: int, bounds: np.ndarray) -> np.ndarray:
         """Twice the number of a pixel, plus one for the upper bound, by distance; values are [pixels, channels]."""
         drawn = np.random.default_rng((self.seed, index)).permutation(len(values))[: self.max_pixels]
         differences = bounds[None, :, None].astype(np.float64) - values[drawn, None, :]  # [drawn, 2, channels]
