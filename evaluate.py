@@ -129,6 +129,17 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
         ),
         Flag("attack_seed", "N", "of all that is random in the attacks [0]"),
         Flag(
+            "standardise",
+            "NAME",
+            "how they are shown so: spread, the difference from the baseline over the standard deviation about it "
+            "(section 4.6), or relative, over the baseline's own value [spread]",
+        ),
+        Flag(
+            "attack_colours",
+            "NAME",
+            "of the heatmap of distances as they are: logarithmic or, as in the thesis, linear [logarithmic]",
+        ),
+        Flag(
             "attack_semantics",
             "NAME",
             f"{' or '.join(ATTACK_SEMANTICS)}: attacks that search for their smallest perturbation, or those of "
@@ -281,6 +292,11 @@ def _attack(given: dict[str, Any]) -> Callable[[], str]:
             raise checks.fail(name, "left out with --attacks, which measures nothing else", given[name])
     samples = checks.check_positive_int("attack_samples", given.get("attack_samples", ATTACK_SAMPLES))
     seed = checks.check_seed(given.get("attack_seed", 0), "attack_seed")
+    standardise = checks.check_choice("standardise", given.get("standardise", "spread"), ("spread", "relative"))
+    if "standardise" in given and "baseline" not in given:
+        raise checks.fail("standardise", "left out without --baseline", standardise)
+    colours = given.get("attack_colours", "logarithmic")
+    checks.check_choice("attack_colours", colours, ("logarithmic", "linear"))
     semantics = checks.check_choice(
         "attack_semantics", given.get("attack_semantics", ATTACK_SEMANTICS[0]), ATTACK_SEMANTICS
     )
@@ -296,7 +312,7 @@ def _attack(given: dict[str, Any]) -> Callable[[], str]:
     own = folders[0] / OUTPUT if len(folders) == 1 else _beside(named, ROBUSTNESS)
     results = Results(pathlib.Path(given.get("output_dir", own)), folders if len(folders) == 1 else named)
     settings = {"attacks": given["attacks"], "baseline": given.get("baseline"), "samples": samples, "seed": seed}
-    settings |= {"semantics": semantics}
+    settings |= {"semantics": semantics, "standardise": standardise, "colours": colours}
     backends.use(given.get("backend", members[0][1].backend))
 
     def work() -> str:

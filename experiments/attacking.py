@@ -11,7 +11,7 @@ import numpy as np
 import lea_keras
 import lea_keras.data
 from experiments import attack_tables, comparison, evaluation, failures, networks, runs, series, tables
-from experiments.attack_tables import COLUMNS, Row
+from experiments.attack_tables import MEASURES, Row
 from experiments.comparison import Group, Run
 from experiments.config import RunConfig, checks
 from experiments.results import Results
@@ -38,6 +38,8 @@ class Settings(NamedTuple):
             are those of the first 20 batches.
         seed: of the attacks.
         semantics: "nearest" for our attacks, "foolbox18" for those of foolbox 1.8.
+        standardise: how runs are held against the baseline, as in ``robustness_plot.standardised``.
+        colours: of raw distances, as in ``robustness_plot.heatmap``.
     """
 
     attacks: str = "all"
@@ -45,6 +47,8 @@ class Settings(NamedTuple):
     samples: int = 400
     seed: int = 0
     semantics: str = NEAREST
+    standardise: str = "spread"
+    colours: str = "logarithmic"
 
     @property
     def stem(self) -> str:
@@ -93,7 +97,9 @@ def attack(members: Sequence[Member], settings: Settings, results: Results) -> s
             folder += f"_{keras.backend.backend()}"
         output = run.path / evaluation.FOLDER / FOLDER / folder
         attacked[run.path] = _attack_one(run, images, labels, names, settings, output)
-    rows = _standardised(_medians(groups, attacked, names, settings.semantics), baseline.name if baseline else None)
+    rows = _means(groups, attacked, names, settings.semantics)
+    if baseline:
+        rows = _standardised(rows, baseline.name, settings.standardise)
     about = {"backend": keras.backend.backend(), "dataset": first.dataset, "batch_size": batch_size}
     about |= settings._asdict()
     about["baseline"] = baseline.name if baseline else None
@@ -101,10 +107,11 @@ def attack(members: Sequence[Member], settings: Settings, results: Results) -> s
     if settings.semantics != NEAREST:
         notes.append("The attacks are those of foolbox 1.8, which are not to be compared with others.")
     results.write_json(files[0], _described(about, groups, attacked, rows))
-    results.write_csv(files[1], [row._asdict() for row in rows])
+    results.write_csv(files[1], [attack_tables.flat(row) for row in rows])
     results.write_text(files[2], attack_tables.markdown(rows) + "".join(f"\n{note}\n" for note in notes))
     for picture, on in zip(pictures, (None, baseline), strict=False):
-        figure = robustness_plot.heatmap(_summaries(groups, rows), baseline=on.name if on else None)
+        looks = {"standardise": settings.standardise, "colours": settings.colours}
+        figure = robustness_plot.heatmap(_summaries(groups, rows), baseline=on.name if on else None, **looks)
         results.write_picture(picture, figure)
     return "\n".join([attack_tables.table(rows), *notes])
 
@@ -174,38 +181,54 @@ def _attack_one(
             raise RunError(f"The run {run.path} cannot be attacked: {error}") from error
 
 
-def _medians(
+def _means(
     groups: Sequence[Group],
     attacked: Mapping[pathlib.Path, robustness.Robustness],
     names: Sequence[str],
     semantics: str,
 ) -> list[Row]:
-    """One row per attack and group, attack by attack."""
+    """One row per attack and group, attack by attack: means over runs, as in section 5.5, and how they are spread."""
     found = {path: {summary.attack: summary for summary in result.summary()} for path, result in attacked.items()}
     rows = []
     for name in names:
         for group in groups:
             of_runs = [found[run.path][name] for run in group.runs]
-            values = [_median([getattr(of_run, column) for of_run in of_runs]) for column in list(COLUMNS)[:5]]
-            rows.append(Row(group.name, len(of_runs), name, *values, semantics=semantics))
+            by_name = {column: _known([getattr(of_run, column) for of_run in of_runs]) for column in MEASURES}
+            means = {column: float(np.mean(values)) if values else None for column, values in by_name.items()}
+            row = Row(group.name, len(of_runs), name, **means, semantics=semantics)
+            if len(of_runs) > 1:
+                success, distance = _spread(by_name["success_rate"]), _spread(by_name["mean_distance"])
+                row = row._replace(success_over_runs=success, distance_over_runs=distance)
+            rows.append(row)
     return rows
 
 
-def _median(values: Sequence[float | None]) -> float | None:
-    there = [value for value in values if value is not None]
-    return float(np.median(there)) if there else None
+def _known(values: Sequence[float | None]) -> list[float]:
+    return [value for value in values if value is not None]
 
 
-def _standardised(rows: Sequence[Row], baseline: str | None) -> list[Row]:
-    """Rows with what they are relative to the baseline; without one, as they are."""
-    if baseline is None:
-        return list(rows)
-    of_baseline = {row.attack: row for row in rows if row.model == baseline}
-    relative = robustness_plot.relative
+def _spread(values: Sequence[float]) -> tuple[float, float, float] | None:
+    """Median, minimum and maximum."""
+    return (float(np.median(values)), min(values), max(values)) if values else None
+
+
+def _standardised(rows: Sequence[Row], baseline: str, how: str) -> list[Row]:
+    """Rows with what they are in units of the baseline, or of the spread about it."""
+    columns: dict[tuple[str, str], dict[str, float | None]] = {}
+    for attack in dict.fromkeys(row.attack for row in rows):
+        of_attack = [row for row in rows if row.attack == attack]
+        for column in ("success_rate", "mean_distance"):
+            values = {row.model: getattr(row, column) for row in of_attack}
+            columns[attack, column] = robustness_plot.standardised(values, baseline, how)
+    success, distance = ("relative_success", "relative_distance")
+    if how == "spread":
+        success, distance = ("standardised_success", "standardised_distance")
     return [
         row._replace(
-            relative_success=relative(row.success_rate, of_baseline[row.attack].success_rate),
-            relative_distance=relative(row.mean_distance, of_baseline[row.attack].mean_distance),
+            **{
+                success: columns[row.attack, "success_rate"][row.model],
+                distance: columns[row.attack, "mean_distance"][row.model],
+            }
         )
         for row in rows
     ]
@@ -254,4 +277,4 @@ def _described(
                 }
             )
     described = {"lea_keras": lea_keras.__version__, **about, "runs": members}
-    return described | {"medians": [row._asdict() for row in rows]}
+    return described | {"means": [row._asdict() for row in rows]}

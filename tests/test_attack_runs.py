@@ -87,27 +87,41 @@ def test_files_and_values(attacked):
             found = [record["found"] for record in stored["records"]]
             assert of_runs[name]["attacks"][i]["success_rate"] == pytest.approx(np.mean(found))
             assert len(found) == round(50 * of_runs[name]["accuracy"])
-    medians = {(row["model"], row["attack"]): row for row in contents["medians"]}
+    medians = {(row["model"], row["attack"]): row for row in contents["means"]}
     assert list(medians) == [(model, attack) for attack in QUICK.split(",") for model in ("lea", "pool")]
     first, second = (of_runs[name]["attacks"][1] for name in ("lea/000", "lea/001"))
     of_both, baseline = medians["lea", "deep_fool"], medians["pool", "deep_fool"]
     assert of_both["runs"] == 2
     assert of_both["mean_distance"] == pytest.approx((first["mean_distance"] + second["mean_distance"]) / 2)
-    expected = of_both["mean_distance"] / baseline["mean_distance"] - 1
-    assert of_both["relative_distance"] == pytest.approx(expected)
-    assert baseline["relative_distance"] == baseline["relative_success"] == 0
+    pair = first["mean_distance"], second["mean_distance"]
+    assert of_both["distance_over_runs"] == pytest.approx([sum(pair) / 2, min(pair), max(pair)])
+    assert baseline["distance_over_runs"] is None
+    # Of one model beside the baseline, every difference is one deviation.
+    assert of_both["standardised_distance"] == pytest.approx(
+        np.sign(of_both["mean_distance"] - baseline["mean_distance"])
+    )
+    assert baseline["standardised_distance"] == baseline["standardised_success"] == 0
+    assert of_both["relative_distance"] is None
 
 
 def test_csv_and_markdown_hold_the_same(attacked):
     output = attacked / "robustness"
-    medians = results(output)["medians"]
+    medians = results(output)["means"]
     with (output / "attacks.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert [{name: str(row[name] if row[name] is not None else "") for name in row} for row in medians] == rows
+    for mean, row in zip(medians, rows, strict=True):
+        spread = mean.pop("success_over_runs"), mean.pop("distance_over_runs")
+        names = [
+            f"{name}_over_runs_{part}" for name in ("success", "distance") for part in ("median", "minimum", "maximum")
+        ]
+        parts = [number for of_column in spread for number in of_column or [None] * 3]
+        flat = mean | dict(zip(names, parts, strict=True))
+        assert {name: "" if value is None else str(value) for name, value in flat.items()} == row
     lines = (output / "attacks.md").read_text().splitlines()
     assert lines[0] == (
-        "| attack | runs | number | success rate | mean distance | median distance | model calls | seconds "
-        "| success rate, relative | mean distance, relative |"
+        "| attack | runs | number | success rate | mean distance | median distance "
+        "| success rate, median (range) of runs | mean distance, median (range) of runs | model calls | seconds "
+        "| success rate, standardised | mean distance, standardised |"
     )
     assert [line.split(" | ")[:3] for line in lines[2:6]] == [
         [f"| {attack}", model, number] for attack in QUICK.split(",") for model, number in (("lea", "2"), ("pool", "1"))
@@ -135,7 +149,7 @@ def test_one_run_and_its_table(trained, tmp_path, capsys):
     run = copied(trained, tmp_path) / "pool"
     assert main(f"--run_dir={run}", "--attacks=deep_fool", "--attack_samples=20") == 0
     out = capsys.readouterr().out
-    (row,) = results(run / "evaluation")["medians"]
+    (row,) = results(run / "evaluation")["means"]
     lines = out.splitlines()
     assert lines[-6] == "pool, 1 run"
     assert lines[-5].split() == ["success", "distance", "median", "model", "calls", "seconds"]
@@ -161,8 +175,8 @@ def test_attacks_of_foolbox_1_8_share_no_file_with_ours(trained, tmp_path, capsy
         *(f"{stem}.{kind}" for kind in ("json", "csv", "md", "png")),
     }
     contents = json.loads((run / "evaluation" / f"{stem}.json").read_text())
-    assert contents["semantics"] == contents["medians"][0]["semantics"] == "foolbox18"
-    assert results(run / "evaluation")["medians"][0]["semantics"] == "nearest"
+    assert contents["semantics"] == contents["means"][0]["semantics"] == "foolbox18"
+    assert results(run / "evaluation")["means"][0]["semantics"] == "nearest"
 
 
 def test_the_semantics_are_the_librarys():

@@ -54,8 +54,8 @@ def test_raw():
     assert [tick.get_text() for tick in figure.axes[1].get_yticklabels()][::4] == ["0.005", "1"]
 
 
-def test_standardised():
-    figure = robustness_plot.heatmap(KNOWN, baseline="base")
+def test_relative_heatmap():
+    figure = robustness_plot.heatmap(KNOWN, baseline="base", standardise="relative")
     found = circles(figure)
     # Relative success +25 %, 0 %; −50 %; 0 %: areas from 0 at −100 % over a half at 0 %.
     assert [(2 * radius / 0.44) ** 2 for radius, _ in found] == pytest.approx([0.625, 0.5, 0.25, 0.5])
@@ -71,11 +71,51 @@ def test_standardised():
     assert labels == ["−100 %", "−50 %", "0 %", "+50 %", "+100 %"]
 
 
-def test_relative():
-    assert robustness_plot.relative(0.3, 0.2) == pytest.approx(0.5)
-    assert robustness_plot.relative(0.0, 0.2) == -1
-    assert robustness_plot.relative(0.1, 0.0) is robustness_plot.relative(None, 0.1) is None
-    assert robustness_plot.relative(0.1, None) is None
+def test_standardised_heatmap():
+    figure = robustness_plot.heatmap(KNOWN, baseline="base")
+    # Success at attack a: +0.2, −0.4 and 0 about 0.8, σ = √(0.2 / 3); at b: 0 and −0.5, σ = √(0.25 / 2).
+    largest = 0.4 / np.sqrt(0.2 / 3)
+    areas = [(2 * radius / 0.44) ** 2 for radius, _ in circles(figure)]  # of worse at a and b, better at a, other at a
+    assert areas == pytest.approx([(1 + 0.2 / np.sqrt(0.2 / 3) / largest) / 2, 0.5, 0.0, 0.5], abs=0.006)
+    shown = texts(figure)
+    assert shown[0] == "Perturbation distance and success rate in standard deviations about base"
+    # Distances at a: −0.005, +0.005 and +0.99, σ = 0.5716.
+    for text in ("+0.8 σ", "−1.5 σ", "+1.7 σ", "0 σ", "−1.4 σ", "none found against base"):
+        assert text in shown
+    assert not any("%" in text for text in shown)
+
+
+def test_standardised_values():
+    """Eq. 2.14 with the baseline's value for the mean, in the deviation, too (section 4.6)."""
+    values = {"base": 1.0, "a": 2.0, "b": 4.0, "none": None}
+    sigma = np.sqrt((1.0**2 + 3.0**2) / 2)
+    spread = robustness_plot.standardised(values, "base")
+    assert spread["none"] is None and spread["base"] == 0.0
+    assert [spread[name] for name in "ab"] == pytest.approx([1 / sigma, 3 / sigma])
+    # The tempting mistakes: the deviation about the mean, and the difference over the baseline.
+    about_mean = np.std([1.0, 2.0, 4.0])
+    assert abs(spread["a"] - 1 / about_mean) > 0.1 and abs(spread["a"] - 1.0) > 0.1
+    relative = robustness_plot.standardised(values, "base", "relative")
+    assert relative == {"base": 0.0, "a": 1.0, "b": 3.0, "none": None}
+    assert robustness_plot.standardised({"base": 0.0, "a": 1.0}, "base", "relative") == {"base": None, "a": None}
+    assert robustness_plot.standardised({"base": None, "a": 1.0}, "base") == {"base": None, "a": None}
+    assert robustness_plot.standardised({"base": 2.0, "a": 2.0}, "base") == {"base": 0.0, "a": 0.0}
+    with pytest.raises(ValueError, match="`how` must be one of .* Did you mean 'spread'"):
+        robustness_plot.standardised(values, "base", "spred")
+    with pytest.raises(ValueError, match="`baseline` must be one of"):
+        robustness_plot.standardised(values, "bse")
+
+
+def test_linear_colours():
+    """As the thesis' seem to be: half of the largest distance has the colour in the middle of the scale."""
+    summaries = {"m": [summary("a", 1.0, 0.5), summary("b", 1.0, 1.0), summary("c", 1.0, 0.01)]}
+    linear, logarithmic = (robustness_plot.heatmap(summaries, colours=name) for name in ("linear", "logarithmic"))
+    half, whole, little = (brightness(colour) for _, colour in circles(linear))
+    assert whole < half < little and little > 0.75
+    assert brightness(circles(logarithmic)[0][1]) < half  # near the largest there
+    assert [tick.get_text() for tick in linear.axes[1].get_yticklabels()] == ["0", "0.25", "0.5", "0.75", "1"]
+    with pytest.raises(ValueError, match="`colours` must be one of"):
+        robustness_plot.heatmap(summaries, colours="lineal")
 
 
 @pytest.mark.parametrize(
@@ -103,6 +143,7 @@ CASES = {
     "twelve standardised": (made_up([f"cnn_lea/capacity_vae_{i}" for i in range(12)]), "cnn_lea/capacity_vae_3"),
     "missing": (KNOWN, None),
     "missing standardised": (KNOWN, "base"),
+    "missing relative": (KNOWN, "base", "relative"),
     "nothing found": ({"m": [summary("a", 0.0)], "n": [summary("a", None)]}, None),
     "nothing to compare": ({"m": [summary("a", 0.0)], "n": [summary("a", 0.5, 0.1)]}, "m"),
     "long names": ({"a name of a model that does not end": [summary("an_attack_whose_name_does_not_end", 1, 1)]}, None),
@@ -111,8 +152,8 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_no_text_is_cut_off_or_lies_on_another(case):
-    summaries, baseline = CASES[case]
-    figure = robustness_plot.heatmap(summaries, baseline)
+    summaries, baseline, *how = CASES[case]
+    figure = robustness_plot.heatmap(summaries, baseline, **({"standardise": how[0]} if how else {}))
     renderer = matplotlib.backends.backend_agg.FigureCanvasAgg(figure).get_renderer()
     figure.draw(renderer)
     width, height = figure.canvas.get_width_height()

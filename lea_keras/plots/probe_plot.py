@@ -4,7 +4,7 @@ matplotlib is imported where a picture is drawn, so that importing the package s
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -136,7 +136,7 @@ def comparison(groups: Mapping[str, Sequence[Sequence[Probe]]], note: str = "") 
     places = ["\n".join(dict.fromkeys(names)) for names in zip(*layers.values(), strict=True)]
     factors = list(dict.fromkeys(probe.factor for runs in groups.values() for probe in runs[0]))
     figure, drawn = panels(len(factors), legend_lines=len(groups), title_lines=1 + note.count("\n"), ticks=True)
-    looks = {
+    looks: dict[tuple[str, str], dict[str, Any]] = {
         (label, field): {"color": colour, "marker": marker, "linestyle": dashes}
         for (label, (colour, marker, _)) in zip(groups, _STYLES * len(groups), strict=False)
         for field, dashes in (("accuracy", "-"), ("train_accuracy", "--"))
@@ -154,7 +154,7 @@ def comparison(groups: Mapping[str, Sequence[Sequence[Probe]]], note: str = "") 
             axes.fill_between(
                 line[0], values.min(axis=0), values.max(axis=0), color=looks[key]["color"], alpha=0.2, lw=0
             )
-            hollow = {"markerfacecolor": "white"} if key[1] == "train_accuracy" else {}
+            hollow: dict[str, Any] = {"markerfacecolor": "white"} if key[1] == "train_accuracy" else {}
             axes.plot(*line, clip_on=False, zorder=3, **looks[key] | hollow | style)
         level = next(probe.chance for runs in groups.values() for probe in runs[0] if probe.factor == factor)
         axes.axhline(level, color="0.5", linewidth=1, alpha=0.6, zorder=1)

@@ -4,7 +4,7 @@ matplotlib is imported where a picture is drawn, so that importing the package s
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lea_keras.checks import check_choice, fail
@@ -66,18 +66,22 @@ class _Style(NamedTuple):
 
 
 def heatmap(
-    summaries: Mapping[str, Sequence["Summary"]], baseline: str | None = None, title: str | None = None
+    summaries: Mapping[str, Sequence["Summary"]],
+    baseline: str | None = None,
+    title: str | None = None,
+    *,
+    standardise: str = "spread",
+    colours: str = "logarithmic",
 ) -> "Figure":
     """Draws how far models are from being fooled, and how often they are: models in rows, attacks in columns.
 
-    Without a baseline, the colour is the mean perturbation distance of the successful attacks, darker for larger ones
-    (on a logarithmic scale **(chosen)**: attacks differ by orders of magnitude), and the circle's area is the success
-    rate: smaller and darker circles are better (Figs. 4.5 and A.1).
+    Without a baseline, the colour is the mean perturbation distance of the successful attacks, darker for larger ones,
+    and the circle's area is the success rate: smaller and darker circles are better (Figs. 4.5 and A.1).
 
-    With one, both are standardised on it, attack by attack: (x − baseline) / baseline (section 4.6). Colours go from
-    red over grey, where they are the same, to blue for larger distances, which are better; smaller circles are better,
-    too (Fig. 5.7). The baseline itself is not drawn. Nothing falls below −100 %, so the scale ends at ±100 % at most
-    and what lies above has the last colour and size; its value is printed like all others.
+    With one, both are standardised on it, attack by attack, as ``standardised`` says. Colours go from red over grey,
+    where they are the same, to blue for larger distances, which are better; smaller circles are better, too (Fig. 5.7).
+    The baseline itself is not drawn. Nothing falls relatively below −100 %, so that scale ends at ±100 % at most, and
+    what lies above has the last colour and size; its value is printed like all others.
 
     Values are printed under every circle: the distance, and the success rate below it. Where there is no distance, a
     mark says why.
@@ -86,6 +90,9 @@ def heatmap(
         summaries: by model, what ``Robustness.summary()`` returned; attacks keep the order in which they come.
         baseline: the model that the others are compared with; None: no comparison.
         title: above the picture. None: what it shows.
+        standardise: "spread" or "relative", as in ``standardised``; only with a baseline.
+        colours: of raw distances: "logarithmic" **(chosen)**, since attacks differ by orders of magnitude, or "linear"
+            from 0, as the thesis' seem to be (appendix A.2).
 
     Returns:
         A figure whose size depends on the number of models and attacks and the length of names alone.
@@ -103,20 +110,18 @@ def heatmap(
     semantics = sorted({summary.semantics for of_model in summaries.values() for summary in of_model})
     if len(semantics) > 1:
         raise fail("summaries", "all of the same semantics, which cannot be compared with others", semantics)
+    check_choice("standardise", standardise, STANDARDISATIONS)
+    check_choice("colours", colours, ("logarithmic", "linear"))
     found = {(model, summary.attack): summary for model in models for summary in summaries[model]}
     if baseline is not None:
         models.remove(check_choice("baseline", baseline, models))
         if not models:
             raise fail("summaries", "those of at least one model beside the baseline", list(summaries))
-    cells = {
-        (model, attack): _raw(found.get((model, attack)))
-        if baseline is None
-        else _standardised(found.get((model, attack)), found.get((baseline, attack)))
-        for model in models
-        for attack in attacks
-    }
-    distances = [cell.colour for cell in cells.values() if cell.colour is not None]
-    style = _raw_style(distances) if baseline is None else _standardised_style(distances, baseline)
+    if baseline is None:
+        cells = {(model, attack): _raw(found.get((model, attack))) for model in models for attack in attacks}
+        style = _raw_style([cell.colour for cell in cells.values() if cell.colour is not None], colours)
+    else:
+        cells, style = _standardised(found, models, attacks, baseline, _SCALES[standardise])
     heading, better = style.title
     heading += " (foolbox 1.8)" if semantics == ["foolbox18"] else ""
     heading = heading if title is None else title
@@ -158,26 +163,74 @@ def _raw(summary: "Summary | None") -> _Cell:
     return _Cell(summary.mean_distance, summary.success_rate, _short(summary.mean_distance), success)
 
 
-def _standardised(summary: "Summary | None", baseline: "Summary | None") -> _Cell:
-    if summary is None or summary.success_rate is None or baseline is None or baseline.success_rate is None:
-        return _Cell(None, 0.0, "", "", _NOT_RUN)
-    success = relative(summary.success_rate, baseline.success_rate)
-    distance = relative(summary.mean_distance, baseline.mean_distance)
-    if success is None:
-        return _Cell(None, 0.0, "", "", _NO_BASELINE)
-    if distance is None:
-        return _Cell(None, 0.0, "", _percent(success), _NO_SUCCESS)
-    return _Cell(distance, _area(success), _percent(distance), _percent(success))
+def _standardised(
+    found: Mapping[tuple[str, str], "Summary"],
+    models: Sequence[str],
+    attacks: Sequence[str],
+    baseline: str,
+    scale: "_Scale",
+) -> tuple[dict[tuple[str, str], _Cell], _Style]:
+    """Cells of all models but the baseline, and how they are drawn."""
+    values: dict[tuple[str, str], tuple[float | None, float | None]] = {}
+    for attack in attacks:
+        there = {model: found[model, attack] for model in (*models, baseline) if (model, attack) in found}
+        columns = [
+            standardised({name: getattr(summary, column) for name, summary in there.items()}, baseline, scale.name)
+            for column in ("success_rate", "mean_distance")
+        ]
+        values |= {(model, attack): (columns[0][model], columns[1][model]) for model in there if model in models}
+    successes = [success for success, _ in values.values() if success is not None]
+    of_sizes = scale.largest if math.isfinite(scale.largest) else max(map(abs, successes), default=1.0) or 1.0
+
+    def cell(model: str, attack: str) -> _Cell:
+        summaries = found.get((model, attack)), found.get((baseline, attack))
+        if any(summary is None or summary.success_rate is None for summary in summaries):
+            return _Cell(None, 0.0, "", "", _NOT_RUN)
+        success, distance = values[model, attack]
+        if success is None or found[baseline, attack].mean_distance is None:
+            return _Cell(None, 0.0, "", "" if success is None else scale.write(success), _NO_BASELINE)
+        if distance is None:
+            return _Cell(None, 0.0, "", scale.write(success), _NO_SUCCESS)
+        return _Cell(distance, _area(success, of_sizes), scale.write(distance), scale.write(success))
+
+    cells = {(model, attack): cell(model, attack) for model in models for attack in attacks}
+    drawn = [drawn.colour for drawn in cells.values() if drawn.colour is not None]
+    return cells, _standardised_style(drawn, of_sizes, baseline, scale)
 
 
-def relative(value: float | None, baseline: float | None) -> float | None:
-    """(x − baseline) / baseline, the standardisation of section 4.6; None where one is missing or the baseline 0."""
-    return None if value is None or not baseline else (value - baseline) / baseline
+def standardised(values: Mapping[str, float | None], baseline: str, how: str = "spread") -> dict[str, float | None]:
+    """Standardises the values of models, of one attack, on those of a baseline (thesis section 4.6).
+
+    Args:
+        values: by model, a success rate or a distance; None where there is none.
+        baseline: the model that the others are compared with.
+        how: "spread": (x − b) / σ, b being the baseline's value and σ = √ mean (x − b)², the standard deviation about
+            it, over all models that have a value but the baseline **(chosen)**; 0 where all are equal **(chosen)**. The
+            thesis takes Eq. 2.14 with the baseline's value in place of the mean, "also" in the deviation. "relative":
+            (x − b) / b.
+
+    Returns:
+        By model; None where the model or the baseline has no value, or, for "relative", that of the baseline is 0.
+
+    Raises:
+        ValueError: for another way, or a baseline that is not among the models.
+    """
+    check_choice("how", how, STANDARDISATIONS)
+    of_baseline = values[check_choice("baseline", baseline, values)]
+    if of_baseline is None or how == "relative" and not of_baseline:
+        return dict.fromkeys(values)
+    differences = {name: None if value is None else value - of_baseline for name, value in values.items()}
+    if how == "relative":
+        unit = of_baseline
+    else:
+        squares = [d**2 for name, d in differences.items() if d is not None and name != baseline]
+        unit = math.sqrt(sum(squares) / len(squares)) if any(squares) else 1.0
+    return {name: None if difference is None else difference / unit for name, difference in differences.items()}
 
 
-def _area(success: float) -> float:
-    """From −1, where nothing is left, over 0 to 1: the double; what is above looks the same."""
-    return (1 + min(success, 1.0)) / 2
+def _area(success: float, limit: float) -> float:
+    """From −limit over 0, half, to the limit, all; what is above looks the same."""
+    return (1 + max(-1.0, min(success / limit, 1.0))) / 2
 
 
 def _short(distance: float) -> str:
@@ -188,24 +241,51 @@ def _short(distance: float) -> str:
     return f"{mantissa}e{int(exponent)}"
 
 
+def _sigmas(value: float) -> str:
+    """ "+1.2 σ", with the typographic minus, and without a sign where it rounds to 0."""
+    rounded = round(value, 1)
+    return f"{rounded:+.1f} σ".replace("-", "\u2212") if rounded else "0 σ"
+
+
 def _percent(value: float) -> str:
     """ "+12 %", with the typographic minus, and without a sign where it rounds to 0."""
     rounded = round(100 * value)
     return f"{rounded:+d} %".replace("-", "\u2212") if rounded else "0 %"
 
 
-def _raw_style(distances: list[float]) -> _Style:
-    from matplotlib.colors import LinearSegmentedColormap, LogNorm
+class _Scale(NamedTuple):
+    """One way to standardise: its name, how a value is written, where the scale ends, and what the title says."""
+
+    name: str
+    write: Callable[[float], str]
+    largest: float
+    title: str
+
+
+_SCALES = {
+    "spread": _Scale("spread", _sigmas, math.inf, "in standard deviations about"),
+    "relative": _Scale("relative", _percent, 1.0, "relative to"),
+}
+STANDARDISATIONS = tuple(_SCALES)
+
+
+def _raw_style(distances: list[float], colours: str) -> _Style:
+    from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
 
     positive = [distance for distance in distances if distance > 0] or [1.0]
     low, high = min(positive), max(positive)
-    if high < 1.1 * low:  # one value, or nearly: in the middle of the scale
+    norm: Normalize = Normalize(0, high, clip=True)
+    if colours == "linear":
+        ticks = [high * i / 4 for i in range(5)] if distances else []
+    elif high < 1.1 * low:  # one value, or nearly: in the middle of the scale
         low, high, ticks = low / 3, high * 3, [math.sqrt(low * high)] if distances else []
     else:
         ticks = [low * (high / low) ** (i / 4) for i in range(5)]
+    if colours == "logarithmic":
+        norm = LogNorm(low, high, clip=True)
     return _Style(
         LinearSegmentedColormap.from_list("light_to_dark", _LIGHT_TO_DARK),
-        LogNorm(low, high, clip=True),
+        norm,
         {tick: _short(tick) for tick in ticks},
         ("Perturbation distance and success rate of attacks", "smaller and darker circles are better"),
         "mean distance (MSE), upper number",
@@ -216,19 +296,23 @@ def _raw_style(distances: list[float]) -> _Style:
     )
 
 
-def _standardised_style(distances: list[float], baseline: str) -> _Style:
+def _standardised_style(distances: list[float], of_sizes: float, baseline: str, scale: _Scale) -> _Style:
     from matplotlib.colors import LinearSegmentedColormap, Normalize
 
     largest = max(map(abs, distances), default=1.0)
-    limit = min(max(largest, 0.05), 1.0)
+    limit = min(max(largest, 0.05), scale.largest)
+    sizes = {share: share * of_sizes for share in (-0.5, 0, 1)}
     return _Style(
         LinearSegmentedColormap.from_list("red_grey_blue", _RED_GREY_BLUE),
         Normalize(-limit, limit, clip=True),
-        {share * limit: _percent(share * limit) for share in (-1, -0.5, 0, 0.5, 1)},
-        (f"Perturbation distance and success rate relative to {baseline}", "smaller and bluer circles are better"),
+        {share * limit: scale.write(share * limit) for share in (-1, -0.5, 0, 0.5, 1)},
+        (f"Perturbation distance and success rate {scale.title} {baseline}", "smaller and bluer circles are better"),
         "mean distance, upper number",
         "success rate, lower number",
-        (("\u221250 %", _area(-0.5)), ("0 %", _area(0)), ("\u2265 +100 %", _area(1))),
+        tuple(
+            (("\u2265 " if share == scale.largest else "") + scale.write(value), _area(share, 1.0))
+            for share, value in sizes.items()
+        ),
         "max" if largest > limit else "neither",
         {
             _NO_SUCCESS: "no adversarial found",
