@@ -268,6 +268,8 @@ result = robustness.evaluate(
         "made": robustness.ATTACKS["salt_and_pepper"](seed=1),
     },
 )
+old = robustness.evaluate(model, images, labels, "slsqp", semantics="foolbox18")
+print(old.semantics, old.summary()[0].semantics, robustness.ATTACKS_1_8["slsqp"](seed=1, max_iter=3))
 for attack in result.summary():
     print(attack.attack, attack.success_rate, attack.mean_distance)
 robustness_plot.heatmap({"linear": result.summary()}).savefig("attacks.png")

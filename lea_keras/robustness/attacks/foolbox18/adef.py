@@ -15,7 +15,8 @@ class ADef18(BatchAttack):
     Deformation and linearisation are those of our ``ADefAttack``. But a step goes to the linearised boundary and no
     further, however long that way is; of the candidate classes that wins whose field is smallest *together with those
     of the steps before*, where ours compares the steps; and the first success is the result, which ours shrinks. Where
-    steps come closer and closer to a boundary, rounding decides whether they cross it or end in a tie, as in 1.8.
+    steps come closer and closer to a boundary, rounding decides whether they cross it or end in a tie, as in 1.8: on a
+    CNN on Fashion-MNIST it has as many failures, of other samples.
 
     1.8 failed on a model of fewer classes than ``subsample``; here there are then as many candidates as there are
     other classes **(chosen)**. It also failed where all derivatives of an image vanish; here the sample stays as it is.
