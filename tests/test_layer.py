@@ -3,20 +3,10 @@
 import keras
 import numpy as np
 import pytest
-from backends import BACKEND, needs_tensorflow
+from backends import BACKEND, few, needs_tensorflow, once
 from gradients import value_and_gradients
 from keras import layers
-from layer_checks import (
-    EAGERLY,
-    TYPES,
-    compile_model,
-    few,
-    make_autoencoder,
-    make_data,
-    make_lea,
-    make_model,
-    once,
-)
+from layer_checks import EAGERLY, TYPES, compile_model, make_autoencoder, make_data, make_lea, make_model
 
 import lea_keras
 from lea_keras.layers.scope import forward_pass

@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 import pytest
-from backends import BACKEND
+from backends import BACKEND, few
 from keras import layers, ops
-from layer_checks import EAGERLY, compile_model, few, fit, make_data
+from layer_checks import EAGERLY, compile_model, fit, make_data
 
 import lea_keras
 

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from backends import BACKEND
-from layer_checks import EAGERLY, OPTIMIZATIONS, compile_model, few, fit, make_data, make_model, once, weights_by_path
+from backends import BACKEND, few, once
+from layer_checks import EAGERLY, OPTIMIZATIONS, compile_model, fit, make_data, make_model, weights_by_path
 
 from lea_keras.callbacks import LearningRates
 from lea_keras.training.optimizer import SubsetOptimizer
