@@ -46,6 +46,7 @@ def kept_compilations(folder):
 ON_JAX = (
     "test_callbacks.py",
     "test_coders.py",
+    "test_data_on_jax.py",
     "test_distribution.py",
     "test_layer.py",
     "test_losses.py",

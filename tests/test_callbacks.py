@@ -719,7 +719,7 @@ def draw(model, log_dir, epochs, finished=0, every=1, count=2):
 def logged(tmp_path_factory):
     """A folder of logs, and the model and the callback that wrote it in a training of five epochs."""
     log_dir = tmp_path_factory.mktemp("logs")
-    model, few = make_model(lea=True), make_data()[0][:2]
+    model, few = make_model(lea=True, run_eagerly=False), make_data()[0][:2]
     pictures = callbacks.LEAPictures(few, log_dir, every=2)
     model.fit(*make_data(), callbacks=[pictures, callbacks.CapacityReadout(few, log_dir)], **FIT)
     return log_dir, model, pictures
@@ -745,7 +745,7 @@ def test_tensorboard_shows_pictures_histograms_and_capacity(logged):
 
 
 def test_looking_does_not_change_training(logged):
-    plain = make_model(lea=True)
+    plain = make_model(lea=True, run_eagerly=False)
     plain.fit(*make_data(), **FIT)
     assert_equal(plain, logged[1])
 
