@@ -1,7 +1,8 @@
 """Test files that run under another backend, and why the others do not.
 
-`pytest` alone runs everything under TensorFlow, and `test_on_jax.py` runs the files in `ON_JAX` once more in processes
-of their own, under JAX and without TensorFlow. `KERAS_BACKEND=jax pytest` does the same directly.
+`pytest` alone runs everything under TensorFlow, and `test_on_jax.py` runs the files in `ON_JAX` once more in a process
+of its own, under JAX and without TensorFlow; what is no different there is marked `once` in them. `KERAS_BACKEND=jax
+pytest` does the same directly.
 """
 
 import importlib.metadata
@@ -42,31 +43,37 @@ def kept_compilations(folder):
     }
 
 
-# Files that share a process, which takes seconds to start.
 ON_JAX = (
-    (
-        "test_steps.py",
-        "test_coders.py",
-        "test_distribution.py",
-    ),
-    (
-        "test_layer.py",
-        "test_model.py",
-        "test_quantization.py",
-        "test_saving.py",
-        "test_strips.py",
-        "test_windows.py",
-    ),
-    (
-        "test_callbacks.py",
-        "test_losses.py",
-        "test_metrics.py",
-        "test_robustness_attack.py",
-        "test_robustness_foolbox18_registry.py",
-        "test_robustness_gradients.py",
-        "test_robustness_spatial.py",
-        "test_robustness_victim.py",
-    ),
+    "test_callbacks.py",
+    "test_coders.py",
+    "test_data_on_jax.py",
+    "test_distribution.py",
+    "test_layer.py",
+    "test_losses.py",
+    "test_metrics.py",
+    "test_model.py",
+    "test_quantization.py",
+    "test_robustness_attack.py",
+    "test_robustness_foolbox18_registry.py",
+    "test_robustness_gradients.py",
+    "test_robustness_spatial.py",
+    "test_robustness_victim.py",
+    "test_saving.py",
+    "test_steps.py",
+    "test_strips.py",
+    "test_windows.py",
 )
 
 needs_tensorflow = pytest.mark.skipif(BACKEND != "tensorflow", reason="about TensorFlow itself")
+
+# For tests of what does not depend on the backend, or what other tests under JAX depend on: see ``few``.
+once = pytest.mark.skipif(BACKEND != "tensorflow", reason="the same on every backend")
+
+
+def few(values, kept):
+    """All values for a test's parameter under TensorFlow, and those to keep elsewhere.
+
+    Under JAX a test costs compilations, however small it is, and what differs between the values is the same code on
+    every backend.
+    """
+    return values if BACKEND == "tensorflow" else kept

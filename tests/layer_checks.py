@@ -2,7 +2,6 @@
 
 import keras
 import numpy as np
-import pytest
 from backends import BACKEND
 from keras import layers
 
@@ -23,18 +22,6 @@ GRIDS = {
 }
 # Whether a few small steps take less time one operation after another than traced and compiled as one.
 EAGERLY = BACKEND == "tensorflow"
-
-# For tests of what does not depend on the backend, or what other tests under JAX depend on: see ``few``.
-once = pytest.mark.skipif(BACKEND != "tensorflow", reason="the same on every backend")
-
-
-def few(values, kept):
-    """All values for a test's parameter under TensorFlow, and those to keep elsewhere.
-
-    Under JAX a test costs compilations, however small it is, and what differs between the values is the same code on
-    every backend.
-    """
-    return values if BACKEND == "tensorflow" else kept
 
 
 def make_autoencoder(kind="standard", **arguments):

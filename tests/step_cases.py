@@ -27,7 +27,7 @@ CASES = [
     "joint capacity_vae chunks",
     "independent vae chunks",
 ]
-CURVE_STEPS, CURVE_BATCH = 20, 8
+CURVE_STEPS, CURVE_BATCH = 20, 4
 
 
 @contextlib.contextmanager
@@ -85,8 +85,8 @@ def arrays(model):
 
 
 def curve():
-    """Losses of twenty steps of cnn_lea on sprites of half the size, by name."""
-    model = networks.build(CONFIGS["cnn_lea"], (32, 32, 1), 3, steps_per_epoch=CURVE_STEPS)
+    """Losses of twenty steps of cnn_lea on sprites of a quarter of the size, by name."""
+    model = networks.build(CONFIGS["cnn_lea"], (16, 16, 1), 3, steps_per_epoch=CURVE_STEPS)
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
     compiled(
         model, keras.optimizers.Adam(CONFIGS["cnn_lea"].learning_rate), None, metrics=[], loss=loss, run_eagerly=False
@@ -94,7 +94,7 @@ def curve():
     set_weights(model)
     rng = np.random.default_rng(2)
     factors = np.stack([rng.integers(0, count, CURVE_STEPS * CURVE_BATCH) for count in sprites.FACTORS.values()], 1)
-    images = sprites.draw(factors).astype("float32")[:, ::2, ::2]
+    images = sprites.draw(factors).astype("float32")[:, ::4, ::4]
     labels = np.eye(len(sprites.SHAPES), dtype="float32")[factors[:, 0]]
     logs = []
     for batch in np.split(np.arange(len(images)), CURVE_STEPS):

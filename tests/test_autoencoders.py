@@ -7,10 +7,9 @@ from fractions import Fraction
 import keras
 import numpy as np
 import pytest
-from backends import BACKEND, needs_tensorflow
+from backends import BACKEND, few, needs_tensorflow, once
 from compiling import compiled
 from gradients import value_and_gradients
-from layer_checks import few, once
 
 from lea_keras import autoencoders
 from lea_keras.autoencoders import coders

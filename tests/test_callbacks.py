@@ -15,7 +15,8 @@ import zipfile
 import keras
 import numpy as np
 import pytest
-from backends import needs_tensorflow
+from backends import needs_tensorflow, once
+from layer_checks import EAGERLY
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
@@ -28,8 +29,8 @@ from lea_keras.callbacks.scalars import EpochScalars
 from lea_keras.locks import LOCK_FILE, Lock
 
 
-def make_model(learning_rate=1e-3, lea=False):
-    """A small model; without a LEA where only files matter, since that is traced faster."""
+def make_model(learning_rate=1e-3, lea=False, run_eagerly=EAGERLY):
+    """A small model; without a LEA where only files matter, since that is faster."""
     keras.utils.set_random_seed(0)
     inputs = keras.Input((4, 4, 1))
     autoencoder = lea_keras.CapacityControlledAutoencoder(code_length=2, capacity_steps=20)
@@ -39,7 +40,7 @@ def make_model(learning_rate=1e-3, lea=False):
     outputs = keras.layers.Dense(3)(keras.layers.Flatten()(reduce(inputs)))
     model = lea_keras.LEAModel(inputs, outputs) if lea else keras.Model(inputs, outputs)
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(learning_rate), loss, metrics=["accuracy"])
+    model.compile(keras.optimizers.Adam(learning_rate), loss, metrics=["accuracy"], run_eagerly=run_eagerly)
     return model
 
 
@@ -107,7 +108,7 @@ def test_folder_holds_the_last_epoch_and_all_metrics(tmp_path):
 
 
 def test_resumed_run_equals_uninterrupted_one(tmp_path):
-    whole, first = make_model(lea=True), make_model(lea=True)
+    whole, first = (make_model(lea=True, run_eagerly=False) for _ in range(2))
     kept, folder = tmp_path / "kept.keras", tmp_path / "whole"
     keep = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, _: epoch == 1 and copy_model(folder, kept))
     fit(whole, folder, 3, more=[keep])
@@ -128,6 +129,7 @@ class Kill(BaseException):
     """Stands for a kill: nothing catches it, nothing is cleaned up."""
 
 
+@once
 @pytest.mark.parametrize("renames", range(3))
 def test_killed_between_any_two_writes_the_run_goes_on(tmp_path, monkeypatch, renames):
     """The third epoch is killed before its 1st, 2nd or 3rd rename: checkpoint, metrics, model."""
@@ -174,6 +176,7 @@ def test_full_disk_keeps_the_last_epoch(tmp_path, monkeypatch):
     assert {name: (tmp_path / name).read_bytes() for name in files(tmp_path)} == before
 
 
+@once
 @pytest.mark.parametrize("link", [True, False])
 def test_model_is_copied_where_files_cannot_have_two_names(tmp_path, monkeypatch, link):
     def refuse(*paths):
@@ -281,6 +284,7 @@ DAMAGED_MODELS = {
 }
 
 
+@once
 @pytest.mark.parametrize("damage", DAMAGED_MODELS)
 def test_a_damaged_checkpoint_leaves_the_one_before_it(damage, copied):
     act, message = DAMAGED_MODELS[damage]
@@ -295,6 +299,7 @@ def test_a_damaged_checkpoint_leaves_the_one_before_it(damage, copied):
     assert "\n" not in str(error.value)
 
 
+@once
 def test_training_goes_on_from_the_checkpoint_before_a_damaged_one(copied):
     whole = keras.models.load_model(copied / "model.keras")
     fit(whole, copied, 4, 3)
@@ -337,6 +342,7 @@ def test_finished_epochs_never_become_fewer(first, copied):
     Lock(copied).release()  # what has refused to train has given up the folder
 
 
+@once
 def test_a_folder_has_one_training(trained, tmp_path):
     def other(*_):
         with pytest.raises(BlockingIOError, match=f"process {os.getpid()} on .* has been writing to it since .*run"):
@@ -359,6 +365,7 @@ def test_a_folder_has_one_training(trained, tmp_path):
         fit(make_model(), tmp_path / "run", 3, 2)
 
 
+@once
 def test_an_interrupted_training_is_not_in_the_way_of_the_next(tmp_path):
     interrupt = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: 1 / 0)
     with pytest.raises(ZeroDivisionError) as error:  # which holds the training, as a notebook does
@@ -367,6 +374,7 @@ def test_an_interrupted_training_is_not_in_the_way_of_the_next(tmp_path):
     assert error is not None and files(tmp_path) == ["checkpoints/epoch_0001.keras", "metrics.csv", "model.keras"]
 
 
+@once
 def test_where_there_are_no_locks_the_slower_training_ends(tmp_path, monkeypatch):
     def none(*_):
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
@@ -382,6 +390,7 @@ def test_where_there_are_no_locks_the_slower_training_ends(tmp_path, monkeypatch
     assert len(callbacks.read_metrics(tmp_path)) == 2 and callbacks.last_checkpoint(tmp_path)[0] == 2
 
 
+@once
 def test_what_others_put_beside_checkpoints_stays(copied):
     names = ["epoch_best.keras", "epoch_0001.keras.bak", "notes.txt"]
     for name in names:
@@ -392,6 +401,7 @@ def test_what_others_put_beside_checkpoints_stays(copied):
     assert found == {*names, "epoch_0003.keras", "epoch_0004.keras"}
 
 
+@once
 def test_paths_are_expanded_and_urls_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
@@ -487,6 +497,7 @@ def small_fit(**arguments):
     model.fit(x, y, batch_size=2, validation_data=(x, y), validation_batch_size=3, epochs=2, **arguments)
 
 
+@once
 def test_lines_within_an_epoch_where_no_bar_shows_it(capsys):
     time_left = callbacks.TimeLeft(every=0)
     small_fit(verbose=2, callbacks=[time_left])
@@ -509,6 +520,7 @@ def test_lines_within_an_epoch_where_no_bar_shows_it(capsys):
     assert capsys.readouterr().out == ""
 
 
+@once
 def test_lines_within_a_batch_that_takes_long(capsys):
     class Slow(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
@@ -586,6 +598,7 @@ def test_a_histogram_of_what_is_not_finite(tmp_path):
     assert "\n" not in str(error.value)
 
 
+@once
 def test_a_full_disk_is_an_error_that_names_the_event_file(tmp_path, monkeypatch):
     file = EventFile(tmp_path)
     file.scalar("a", 1, 0)
@@ -655,6 +668,7 @@ def test_every_metric_of_every_epoch(tmp_path):
     assert event_values(tmp_path / "train", "epoch_learning_rate") == [np.float32(1e-3)] * 3
 
 
+@once
 def test_validation_curves_say_whose_data_they_show(tmp_path):
     make_model().fit(
         *make_data(), validation_data=make_data(), verbose=0, callbacks=[EpochScalars(tmp_path, "the test set")]
@@ -705,7 +719,7 @@ def draw(model, log_dir, epochs, finished=0, every=1, count=2):
 def logged(tmp_path_factory):
     """A folder of logs, and the model and the callback that wrote it in a training of five epochs."""
     log_dir = tmp_path_factory.mktemp("logs")
-    model, few = make_model(lea=True), make_data()[0][:2]
+    model, few = make_model(lea=True, run_eagerly=False), make_data()[0][:2]
     pictures = callbacks.LEAPictures(few, log_dir, every=2)
     model.fit(*make_data(), callbacks=[pictures, callbacks.CapacityReadout(few, log_dir)], **FIT)
     return log_dir, model, pictures
@@ -731,7 +745,7 @@ def test_tensorboard_shows_pictures_histograms_and_capacity(logged):
 
 
 def test_looking_does_not_change_training(logged):
-    plain = make_model(lea=True)
+    plain = make_model(lea=True, run_eagerly=False)
     plain.fit(*make_data(), **FIT)
     assert_equal(plain, logged[1])
 
@@ -793,6 +807,7 @@ def shown_epochs(pictures):
     return [int(text.split()[1]) for text in texts if text.startswith("epoch ")]
 
 
+@once
 def test_resumed_training_goes_on_with_steps_and_confidence(tmp_path):
     model = make_model(lea=True)
     whole = draw(model, tmp_path / "whole", 3)
@@ -809,6 +824,7 @@ def test_resumed_training_goes_on_with_steps_and_confidence(tmp_path):
     assert shown_epochs(drive(resumed, model, 2, finished=1)) == [1, 2]
 
 
+@once
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04", b"no archive"])
 def test_confidence_that_cannot_be_read_is_given_up(tmp_path, damage):
     (tmp_path / "pictures").mkdir()
@@ -816,17 +832,20 @@ def test_confidence_that_cannot_be_read_is_given_up(tmp_path, damage):
     assert shown_epochs(draw(make_model(lea=True), tmp_path, 2, finished=1)) == [2]
 
 
+@once
 def test_confidence_of_another_batch_is_given_up(tmp_path):
     model = make_model(lea=True)
     draw(model, tmp_path, 1)
     assert shown_epochs(draw(model, tmp_path, 2, finished=1, count=3)) == [2]
 
 
+@once
 def test_a_training_that_stops_early_is_written_at_its_end(tmp_path):
     draw(make_model(lea=True), tmp_path, 2, every=5)
     assert set(map(tuple, events(tmp_path / "pictures").values())) == {(1,)}
 
 
+@once
 def test_nested_and_decoder_free_leas_and_models_without(tmp_path):
     inputs = keras.Input((4, 4, 1))
     plain = lea_keras.LocallyEmbeddedAutoencoder(2, "standard", name="plain")

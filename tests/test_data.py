@@ -1,10 +1,8 @@
 """Data sets by name: splits, seeds, scaling, and the order of epochs, also through `fit`."""
 
 import gc
-import importlib.util
 import os
 import pathlib
-import subprocess
 import sys
 
 import keras
@@ -347,7 +345,7 @@ def test_batches_by_their_number_come_in_the_order_of_an_epoch(use_numpy):
 
 
 def test_what_builds_a_model_is_no_epoch(use_numpy):
-    """As the JAX trainer goes about it, see `data_on_jax_checks.py`."""
+    """As the JAX trainer goes about it, see `test_data_on_jax.py`."""
     use_numpy()
     for limit, looks in ((40, 1), (40, 2), (16, 1), (32, 2)):  # two where Keras reads one batch ahead
         dataset = data.load("sprites", batch_size=16, limit=limit)
@@ -360,17 +358,6 @@ def test_what_builds_a_model_is_no_epoch(use_numpy):
             dataset.on_epoch_begin()
             check_same_batches([dataset[i] for i in range(len(dataset))], epoch)
             dataset.on_epoch_end()
-
-
-def test_data_under_jax_without_tensorflow(jax_environment):
-    if importlib.util.find_spec("jax") is None:
-        pytest.skip("jax is not installed")
-    root = pathlib.Path(__file__).parents[1]
-    environment = jax_environment | {"KERAS_BACKEND": "jax", "PYTHONPATH": str(root)}
-    command = [sys.executable, str(pathlib.Path(__file__).with_name("data_on_jax_checks.py"))]
-    done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["done"]
 
 
 @pytest.mark.parametrize("library", ["tensorflow", "tensorflow_datasets"])

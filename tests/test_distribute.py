@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
-from layer_checks import compile_model, fit, make_data, make_lea, make_model
+from layer_checks import EAGERLY, compile_model, fit, make_data, make_lea, make_model
 
 import lea_keras
 
@@ -21,7 +21,7 @@ def strategy():
 def test_two_replicas_equal_one_device(strategy, optimization):
     images, labels = make_data()
     leas = 2 if optimization == "alternate" else 1  # whose losses are scaled one by one
-    one = compile_model(make_model(optimization, leas=leas), keras.optimizers.SGD(0.05))
+    one = compile_model(make_model(optimization, leas=leas), keras.optimizers.SGD(0.05), run_eagerly=EAGERLY)
     with strategy.scope():
         two = compile_model(make_model(optimization, leas=leas), keras.optimizers.SGD(0.05))
     histories = [fit(model, epochs=2, validation_data=(images, labels)) for model in (one, two)]
@@ -55,7 +55,8 @@ def test_a_subclassed_model_is_built_inside_fit(strategy):
 def test_a_replica_without_images(strategy):
     images, labels = make_data(9)
     data = tf.data.Dataset.from_tensor_slices((images, labels)).batch(8)  # the second batch has one image for two
-    one = compile_model(make_model("alternate", leas=1), keras.optimizers.SGD(0.05), metrics=[])
+    one = make_model("alternate", leas=1)
+    compile_model(one, keras.optimizers.SGD(0.05), metrics=[], run_eagerly=EAGERLY)
     with strategy.scope():
         two = compile_model(make_model("alternate", leas=1), keras.optimizers.SGD(0.05), metrics=[])
     histories = [model.fit(data, shuffle=False, verbose=0).history for model in (one, two)]

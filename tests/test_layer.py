@@ -3,20 +3,10 @@
 import keras
 import numpy as np
 import pytest
-from backends import BACKEND, needs_tensorflow
+from backends import BACKEND, few, needs_tensorflow, once
 from gradients import value_and_gradients
 from keras import layers
-from layer_checks import (
-    EAGERLY,
-    TYPES,
-    compile_model,
-    few,
-    make_autoencoder,
-    make_data,
-    make_lea,
-    make_model,
-    once,
-)
+from layer_checks import EAGERLY, TYPES, compile_model, make_autoencoder, make_data, make_lea, make_model
 
 import lea_keras
 from lea_keras.layers.scope import forward_pass
@@ -119,7 +109,8 @@ def test_sequential_functional_and_subclassed_models_train_it_jointly():
     histories = []
     for make in (lambda: keras.Sequential(stack()), functional, Subclassed):
         model = make()
-        model.compile(keras.optimizers.Adam(1e-2), "categorical_crossentropy")
+        eagerly = EAGERLY and make is not functional  # once in graphs
+        model.compile(keras.optimizers.Adam(1e-2), "categorical_crossentropy", run_eagerly=eagerly)
         histories.append(model.fit(images, labels, epochs=3, batch_size=8, shuffle=False, verbose=0).history["loss"])
     assert histories[0][-1] < histories[0][0]
     np.testing.assert_allclose(histories[0], histories[1], rtol=1e-5)
@@ -127,8 +118,9 @@ def test_sequential_functional_and_subclassed_models_train_it_jointly():
 
 
 @once
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize(
+    ("policy", "kind"), [*(("mixed_float16", kind) for kind in TYPES), ("mixed_bfloat16", "capacity_vae")]
+)
 def test_mixed_precision_in_a_plain_fit(policy, kind):
     keras.config.set_dtype_policy(policy)
     images, labels = make_data()

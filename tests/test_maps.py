@@ -5,8 +5,9 @@ import functools
 import keras
 import numpy as np
 import pytest
+from backends import few
 from keras import layers
-from layer_checks import TYPES, compile_model, few, make_autoencoder, make_data, make_lea, make_model
+from layer_checks import TYPES, compile_model, make_autoencoder, make_data, make_lea, make_model
 
 import lea_keras
 from lea_keras.windows import extract_windows, merge_windows

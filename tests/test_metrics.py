@@ -3,16 +3,16 @@
 import keras
 import numpy as np
 import pytest
+from backends import few
 from compiling import compiled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
-from layer_checks import few
 
 from lea_keras import losses, metrics
 
 RNG = np.random.default_rng(0)
-EXAMPLES = settings(max_examples=25, deadline=None, derandomize=True, database=None)
+EXAMPLES = settings(max_examples=few(25, 4), deadline=None, derandomize=True, database=None)
 
 # Two windows of two values each, ranges 1 and 4, over both of them 4.
 WINDOWS = np.array([[0.0, 1.0], [0.0, 4.0]], "float32").reshape(2, 1, 2, 1)

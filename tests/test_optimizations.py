@@ -88,17 +88,19 @@ def distance(first, second):
 HAND_STEPS = {"joint": step_joint, "independent": step_independent, "alternate": step_alternate}
 
 
-@pytest.mark.parametrize("mode", ["graph", "eager", "xla"])
 @pytest.mark.parametrize("optimization", HAND_STEPS)
-def test_one_step_equals_the_step_computed_by_hand(optimization, mode):
+def test_one_step_equals_the_step_computed_by_hand(optimization):
     images, labels = make_data(8)
     model, by_hand = make_model(optimization), make_model(optimization)
-    options = {"run_eagerly": mode == "eager", "jit_compile": mode == "xla"}
-    compile_model(model, keras.optimizers.SGD(RATE), **options)
-    fit(model, samples=8)
+    before = model.get_weights()
     HAND_STEPS[optimization](by_hand, images, labels)
-    assert distance(model, make_model(optimization)) > 1e-3  # it did move
-    assert distance(model, by_hand) < 1e-6
+    assert max(np.abs(a - b).max() for a, b in zip(before, by_hand.get_weights(), strict=True)) > 1e-3  # it did move
+    for mode in ("graph", "eager", "xla"):
+        model.set_weights(before)
+        options = {"run_eagerly": mode == "eager", "jit_compile": mode == "xla"}
+        compile_model(model, keras.optimizers.SGD(RATE), **options)
+        fit(model, samples=8)
+        assert distance(model, by_hand) < 1e-6, mode
 
 
 def test_the_gradient_of_the_summed_lea_losses_would_be_another_step():
@@ -142,14 +144,13 @@ def test_joint_equals_a_plain_keras_model_bit_for_bit(kind):
     eagerly = kind != "vae"  # once in graphs; tracing is most of the time
     joint = compile_model(make_model("joint", kind), run_eagerly=eagerly)
     plain = compile_model(make_model(None, kind), run_eagerly=eagerly)
-    history, plain_history = fit(joint, epochs=2), fit(plain, epochs=2)
+    history, plain_history = fit(joint), fit(plain)
     assert same_weights(joint, plain)
     np.testing.assert_allclose(history["loss"], plain_history["loss"], rtol=1e-6)
     assert history["accuracy"] == plain_history["accuracy"]
 
 
-@pytest.mark.parametrize("kind", TYPES)
-@pytest.mark.parametrize("optimization", ["joint", None])
+@pytest.mark.parametrize(("optimization", "kind"), [*(("joint", kind) for kind in TYPES), (None, "vae")])
 def test_zero_loss_weight_is_the_decoder_free_baseline(kind, optimization):
     """Against a model in which a plain layer encodes and no decoder ever existed in the computation."""
 
@@ -172,8 +173,8 @@ def test_zero_loss_weight_is_the_decoder_free_baseline(kind, optimization):
         maps = layer(maps)
     encoder_only = compile_model(keras.Model(inputs, maps), run_eagerly=True)
     decoder = [np.array(v) for v in free.get_layer("lea_1").autoencoder.decoder.variables]
-    history = fit(compile_model(free, run_eagerly=True), epochs=2)
-    np.testing.assert_allclose(history["loss"], fit(encoder_only, epochs=2)["loss"], rtol=1e-6)
+    history = fit(compile_model(free, run_eagerly=True))
+    np.testing.assert_allclose(history["loss"], fit(encoder_only)["loss"], rtol=1e-6)
     assert same_weights(free, reference)
     after = free.get_layer("lea_1").autoencoder.decoder.variables
     assert all(np.array_equal(a, b) for a, b in zip(decoder, after, strict=True))

@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 import pytest
-from backends import BACKEND
+from backends import BACKEND, few
 from keras import layers, ops
-from layer_checks import EAGERLY, compile_model, few, fit, make_data
+from layer_checks import EAGERLY, compile_model, fit, make_data
 
 import lea_keras
 
@@ -89,8 +89,11 @@ def state(model):
     return [np.array(ops.convert_to_numpy(v)) for optimizer in optimizers for v in optimizer.variables]
 
 
-@pytest.mark.parametrize("encoder", few([Encoder, HalfBuilt], [HalfBuilt]))
-@pytest.mark.parametrize("optimization", few(["joint", "independent", "alternate"], ["alternate"]))
+# Variables are built before any optimisation asks for them.
+CODERS = [("alternate", Encoder), ("alternate", HalfBuilt), ("joint", HalfBuilt), ("independent", Encoder)]
+
+
+@pytest.mark.parametrize(("optimization", "encoder"), few(CODERS, CODERS[1:2]))
 def test_coders_of_constructor_and_call_alone_train_save_and_load(optimization, encoder, tmp_path):
     images, _ = make_data()
     model = model_with(lea_keras.StandardAutoencoder(4, encoder=encoder(), decoder=Decoder()), optimization)
@@ -127,7 +130,7 @@ def test_a_contractive_type_measures_and_trains_on_its_slopes():
     expected = objective.measures["rl"] + 0.5 * objective.measures["slope"]
     np.testing.assert_allclose(objective.loss, expected, rtol=1e-6)
     model = model_with(Contractive(code_length=3))
-    history = fit(model, epochs=10)
+    history = fit(model, epochs=4)
     assert history["lea_slope"][-1] < history["lea_slope"][0]
 
 
@@ -151,13 +154,13 @@ def test_a_denoising_type_reconstructs_clean_windows_from_corrupted_ones_and_han
 
 @pytest.mark.parametrize("kind", [Contractive, Denoising])
 def test_own_types_in_chunks(kind):
-    """Two steps of gradient descent from the same weights and noise: whole, and five windows at a time."""
+    """A step of gradient descent from the same weights and noise: whole, and five windows at a time."""
     weights = []
     for chunk_windows in (None, 5):
         keras.utils.set_random_seed(0)
         model = model_with(kind(code_length=3), chunk_windows=chunk_windows)
         compile_model(model, keras.optimizers.SGD(0.01), run_eagerly=EAGERLY)
-        fit(model)
+        fit(model, samples=8)
         weights.append(model.get_weights())
     for whole, in_chunks in zip(*weights, strict=True):
         np.testing.assert_allclose(in_chunks, whole, atol=1e-5)

@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 import pytest
-from backends import needs_tensorflow
+from backends import few, needs_tensorflow, once
 from keras import layers
-from layer_checks import EAGERLY, compile_model, few, fit, make_autoencoder, make_data, make_lea, make_model, once
+from layer_checks import EAGERLY, compile_model, fit, make_autoencoder, make_data, make_lea, make_model
 
 import lea_keras
 

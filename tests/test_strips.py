@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 import pytest
-from backends import BACKEND
-from layer_checks import GRIDS, few
+from backends import BACKEND, few
+from layer_checks import GRIDS
 
 from lea_keras import windows
 from lea_keras.layers.strips import lay_strips

@@ -6,12 +6,11 @@ import math
 import keras
 import numpy as np
 import pytest
-from backends import BACKEND, needs_tensorflow
+from backends import BACKEND, few, needs_tensorflow, once
 from compiling import compiled
 from gradients import jacobians
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from layer_checks import few, once
 
 from lea_keras import windows
 

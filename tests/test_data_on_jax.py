@@ -1,15 +1,18 @@
-"""Data sets under JAX where TensorFlow is missing; a program of its own: `KERAS_BACKEND=jax python` and this file."""
+"""Data sets under JAX, where TensorFlow is missing."""
 
-import sys
 import warnings
 
-sys.modules["tensorflow"] = None  # importing it now fails as if it were not installed
+import keras
+import numpy as np
+import pytest
+from backends import BACKEND
 
-import jax  # noqa: E402
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
+import lea_keras
 
-import lea_keras  # noqa: E402
+if BACKEND != "jax":
+    pytest.skip("about the containers that JAX gets", allow_module_level=True)
+
+import jax
 
 BATCH_SIZE, SEED = 16, 7
 
@@ -58,7 +61,18 @@ def check_same(found, expected):
         np.testing.assert_array_equal(one, other)
 
 
-def check_fit(limit, **options):
+@pytest.fixture(params=["cpu", "gpu"])
+def device(request, monkeypatch):
+    """The second is one for which Keras reads one batch ahead."""
+    monkeypatch.setattr(jax, "default_backend", lambda: request.param)
+    return request.param
+
+
+@pytest.mark.parametrize("limit", [40, 16, 32])
+@pytest.mark.parametrize(
+    ("device", "options"), [("cpu", {"shuffle": False}), ("cpu", {}), ("gpu", {})], ids=str, indirect=["device"]
+)
+def test_fit(device, limit, options):
     """Epochs of `fit`, of a second `fit`, of a resumed one, and of a loop take one number each."""
     model, dataset, test = recorder(), load(limit=limit), load("test", limit=20)
     model.fit(dataset, validation_data=test, epochs=3, verbose=0, **options)
@@ -71,7 +85,7 @@ def check_fit(limit, **options):
     check_same(resumed.trained, epochs([2, 3], limit))
 
 
-def check_other_uses():
+def test_other_uses(device):
     """Several steps at a time, epochs in parts, a stop within one, testing on what is trained on."""
     model, dataset = recorder(steps_per_execution=2), load()
     model.fit(dataset, epochs=2, verbose=0)  # three batches, two at a time
@@ -100,7 +114,7 @@ def check_other_uses():
     check_same([images for images, _ in dataset], epochs([1]))
 
 
-def check_learning():
+def test_learning():
     """Resumed training ends with the weights of an uninterrupted one."""
 
     def train(*parts):
@@ -116,7 +130,7 @@ def check_learning():
     assert not np.array_equal(whole, train((0, 2), (0, 2)))  # which sees the first two epochs twice
 
 
-def check_errors():
+def test_errors():
     for name in ("mnist", "dsprites"):
         try:
             lea_keras.data.load(name)
@@ -128,17 +142,3 @@ def check_errors():
     except ValueError as error:
         message = str(error)
     assert "(64, 64, 1)" in message, message
-
-
-if __name__ == "__main__":
-    for limit in (40, 16, 32):
-        for options in ({"shuffle": False}, {}):
-            check_fit(limit, **options)
-    check_other_uses()
-    jax.default_backend = lambda: "gpu"  # where Keras reads one batch ahead
-    for limit in (40, 16, 32):
-        check_fit(limit)
-    check_other_uses()
-    check_learning()
-    check_errors()
-    print("done")
