@@ -90,8 +90,8 @@ def _phase(
         if not results:
             results, after = of_pass, values_after
     results["reports"] = [
-        Report(None, None, measures, loss, gradients, layer=model.lea_layers[index])
-        for index, loss, measures, gradients in results["reports"]
+        Report(codes, None, measures, loss, gradients, layer=model.lea_layers[index])
+        for index, loss, measures, gradients, codes in results["reports"]
     ]
     trained = {id(variable) for variable in model.trainable_variables}
     if phase.mode == "local":
@@ -164,7 +164,13 @@ def _objectives(model: Any, batch: tuple[Any, Any, Any], phase: Phase, count: in
         "y_pred": y_pred,
         "count": current.count,
         "reports": [
-            (model.lea_layers.index(report.layer), report.loss, report.measures, report.gradients)
+            (
+                model.lea_layers.index(report.layer),
+                report.loss,
+                report.measures,
+                report.gradients,
+                report.codes if report.layer.autoencoder.sparse else None,  # of others, nothing is counted
+            )
             for report in current.reports
         ],
     }
