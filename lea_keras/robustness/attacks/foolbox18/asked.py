@@ -45,7 +45,8 @@ class Asked:
     def see(self, indices: np.ndarray, images: np.ndarray, logits: np.ndarray) -> np.ndarray:
         """As ``ask``, of candidates whose logits [m, classes] are known."""
         adversarial = succeeds(logits, self._batch.classes(indices))
-        return self._keep(indices, images, adversarial & np.isfinite(logits).all(axis=1))
+        finite = np.isfinite(images).reshape(len(images), -1).all(axis=1)
+        return self._keep(indices, images, adversarial & finite)
 
     def ask_until_first(self, indices: np.ndarray, images: np.ndarray, worth: np.ndarray | None = None) -> np.ndarray:
         """As ``ask`` of the candidates [m, k, …] of each sample [m] in turn, which ends with its first adversarial.
