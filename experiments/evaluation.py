@@ -230,8 +230,11 @@ def measure(
     rln = {lea.name: metrics.NormalizedReconstructionLoss() for lea in leas}
     dead = {lea.name: metrics.DeadCodes(lea.code_length) for lea in leas if lea.autoencoder.sparse}
 
+    # Chunk by chunk there are no reconstructions, of which the errors are.
+    mode = "inspect" if any(lea.chunk_windows is not None for lea in leas) else "objectives"
+
     def step(images: Any, labels: Any) -> dict[str, Any]:
-        with forward_pass("objectives") as current:
+        with forward_pass(mode) as current:
             outputs = model(images, training=False)
         found: dict[str, Any] = {"task": _of_task(labels, outputs)} if classifies else {}
         for lea in leas:

@@ -209,6 +209,15 @@ def test_confidence_in_pictures_is_that_of_the_split_whatever_is_measured(run_di
     assert "Did you mean 'split'" in the_line(capsys)
 
 
+def test_a_model_that_works_in_chunks_measures_the_same(run_dir):
+    config = RunConfig.from_json((run_dir / "config.json").read_text("utf-8"))
+    data = evaluation.load_splits(config, ["train"])["train"]
+    model = evaluation.load_model(run_dir, config, 2)
+    whole = evaluation.measure(model, data, "train")
+    model.get_layer("lea").chunk_windows = 12
+    assert evaluation.measure(model, data, "train") == pytest.approx(whole, rel=1e-5)
+
+
 def test_data_sets_are_counted_and_drawn(tmp_path, capsys):
     assert main("--datasets=sprites,mnist", f"--data_dir={tmp_path}", f"--output_dir={tmp_path / 'out'}") == 0
     lines = capsys.readouterr().out.splitlines()
