@@ -136,6 +136,8 @@ BAD_FIELDS = [
     ("kernels", 1.5, "integer of at least 1"),
     ("kernel_size", 0, "integer of at least 1"),
     ("k", 0, "integer of at least 1"),
+    ("k_start", 4, "from k, 5, to the code length, 10"),
+    ("k_epochs", 3, "above 0 with k_start, and left out without it"),
     ("a", 0.9, "number of at least 1"),
     ("beta", -0.1, "number of at least 0"),
     ("gamma", float("nan"), "number of at least 0"),

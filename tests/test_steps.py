@@ -50,7 +50,10 @@ CASES_ON_JAX = [
 
 @pytest.mark.parametrize("case", few(CASES, CASES_ON_JAX))
 def test_one_step_without_noise(golden, case):
-    check_close(step_cases.step(case), golden[case], 5e-6)
+    found = step_cases.step(case)
+    later = {name for name in found if name.endswith("_dead_codes")}  # counted since the golden steps were taken
+    assert bool(later) == ("k_sparse" in case)
+    check_close({name: value for name, value in found.items() if name not in later}, golden[case], 5e-6)
 
 
 def test_chunks_change_no_step(golden):
