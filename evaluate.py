@@ -203,7 +203,7 @@ def _unusable(error: OSError) -> RunError:
 
 def _evaluation(given: dict[str, Any]) -> Callable[[], str]:
     """Checks everything that can be checked before Keras is imported, of all runs; returns what is to be done."""
-    needless = [name for name in given if name == "baseline" or name.startswith("attack_")]
+    needless = [name for name in given if name in ("baseline", "standardise") or name.startswith("attack_")]
     if needless:
         raise RunError(f"Add --attacks to --{needless[0]}, which is of no use without it")
     images = checks.check_positive_int("images", given.get("images", IMAGES))
@@ -308,7 +308,7 @@ def _attack(given: dict[str, Any]) -> Callable[[], str]:
         raise checks.fail("run_dir", allowed, given["run_dir"])
     for folder, config in members:
         if config.main_loss is None:
-            raise checks.fail("attacks", "left out for a run that has no classes to mistake", str(folder))
+            raise checks.fail("run_dir", "runs of classifiers, as others have no classes to mistake", str(folder))
     own = folders[0] / OUTPUT if len(folders) == 1 else _beside(named, ROBUSTNESS)
     results = Results(pathlib.Path(given.get("output_dir", own)), folders if len(folders) == 1 else named)
     settings = {"attacks": given["attacks"], "baseline": given.get("baseline"), "samples": samples, "seed": seed}

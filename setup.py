@@ -40,6 +40,7 @@ setup(
             "basedpyright>=1.30",  # pyright with its Node; the package "pyright" downloads that at its first run
             "jax>=0.7",
         ],
+        "notebook": ["nbclient>=0.10", "nbformat>=5.10", "jupytext>=1.16", "ipykernel>=6.29"],
         "jax": ["jax>=0.7"],
         "gpu": ["tensorflow[and-cuda]>=2.21"],
     },

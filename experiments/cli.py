@@ -124,7 +124,7 @@ def help_text(introduction: str, groups: Groups, default: Callable[[Flag], str] 
         for flag in group:
             left = f"  --{flag.name}" + (f"={flag.value}" if flag.value else "")
             first, *more = textwrap.wrap(flag.text + default(flag), width=90)
-            lines += [f"{left:28}{first}"] + [f"{'':28}{text}" for text in more]
+            lines += [f"{left:27} {first}"] + [f"{'':28}{text}" for text in more]
         lines.append("")
     return "\n".join(lines)
 

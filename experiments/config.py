@@ -286,6 +286,8 @@ class RunConfig:
             raise checks.fail("k_start", f"from k, {self.k}, to the code length, {self.code_length}", self.k_start)
         if (self.k_start is None) != (not self.k_epochs):
             raise checks.fail("k_epochs", "above 0 with k_start, and left out without it", self.k_epochs)
+        if self.model == "autoencoder" and self.lea_weight == 0:
+            raise checks.fail("lea_weight", "above 0 for autoencoder, which has no other objective", self.lea_weight)
         if self.model == "decoder_free" and self.lea_weight != 0:
             raise checks.fail("lea_weight", "0 for decoder_free", self.lea_weight, "With a weight it is lea_only.")
 

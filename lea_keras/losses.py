@@ -149,7 +149,7 @@ class LogLoss(keras.losses.Loss):
         dtype: as in ``keras.losses.Loss``.
 
     Raises:
-        ValueError: when called with fewer than two classes.
+        ValueError: when called with fewer than two classes, or labels that are not one-hot.
     """
 
     def __init__(
@@ -167,6 +167,9 @@ class LogLoss(keras.losses.Loss):
         y_true, y_pred = widen(y_true, y_pred)
         if len(y_pred.shape) < 1 or y_pred.shape[-1] is None or y_pred.shape[-1] < 2:
             raise fail("y_pred", "logits or probabilities [b, …, classes] of at least two classes", tuple(y_pred.shape))
+        if len(y_true.shape) != len(y_pred.shape) or y_true.shape[-1] not in (None, y_pred.shape[-1]):
+            allowed = f"one-hot labels of the shape of the predictions, {tuple(y_pred.shape)}"
+            raise fail("y_true", allowed, tuple(y_true.shape))
         if self.from_logits:
             log_of_all, log_of_others = _log_probabilities(y_pred)
         else:
@@ -183,6 +186,7 @@ def _log_probabilities(logits: Any) -> tuple[Any, Any]:
     The top class may have a p of 1 to all its digits: it is held against all others together, as one of two classes.
     Any other class has at most the top one's share, so that taking its own off the whole loses nothing.
     """
+    logits = logits - ops.stop_gradient(ops.max(logits, axis=-1, keepdims=True))  # of large ones, digits would be lost
     is_top = ops.one_hot(ops.argmax(logits, axis=-1), logits.shape[-1], dtype=logits.dtype) > 0
     whole = ops.logsumexp(logits, axis=-1, keepdims=True)
     lead = logits - ops.logsumexp(ops.where(is_top, _NOWHERE, logits), axis=-1, keepdims=True)

@@ -241,3 +241,19 @@ def test_log_loss_is_saved_and_refuses_a_single_class():
     assert isinstance(loss, losses.LogLoss) and not loss.from_logits and loss.name == "mine"
     with pytest.raises(ValueError, match=r"`y_pred` must be .* of at least two classes. Received: y_pred=\(4, 1\)"):
         losses.LogLoss()(np.ones((4, 1)), np.ones((4, 1)))
+
+
+@pytest.mark.parametrize("shift", [1e4, 1e6, 3e8, -3e8])
+def test_log_loss_does_not_change_where_all_logits_are_shifted(shift):
+    logits = np.full((3, 3), shift, "float32")
+    values = np.array(losses.LogLoss(reduction="none")(np.eye(3, dtype="float32"), logits))
+    np.testing.assert_allclose(values, 0.636514, rtol=1e-6)  # at chance, whichever class is the label's
+
+
+def test_log_loss_refuses_labels_that_are_not_one_hot():
+    logits = np.zeros((2, 4), "float32")
+    for labels in (np.array([[0], [1]]), np.array([0, 1])):
+        with pytest.raises(
+            ValueError, match="Argument `y_true` must be one-hot labels of the shape of the predictions"
+        ):
+            losses.LogLoss()(labels.astype("float32"), logits)
