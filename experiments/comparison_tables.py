@@ -29,7 +29,7 @@ def table(aggregates: Sequence[Aggregate], columns: Columns | None = None) -> st
         aggregates: the groups in the order of their lines.
         columns: hyperparameters that stand between a group and its values.
     """
-    groups = {item.group: item.runs for item in aggregates}
+    groups = _counts(aggregates)
     shown = _shown(groups, columns)
     blocks: dict[str, list] = {}
     for label, group, cells in _lines(aggregates, shown):
@@ -44,11 +44,19 @@ def table(aggregates: Sequence[Aggregate], columns: Columns | None = None) -> st
 
 def markdown(aggregates: Sequence[Aggregate], columns: Columns | None = None) -> str:
     """The same as a Markdown table."""
-    groups = {item.group: item.runs for item in aggregates}
+    groups = _counts(aggregates)
     shown = _shown(groups, columns)
     heads = [head for split in _splits(aggregates) for head in (f"{split}, median", "range")]
     lines = [[label.strip(), group, str(groups[group]), *cells] for label, group, cells in _lines(aggregates, shown)]
     return tables.markdown(["measure", "runs", "number", *shown, *heads], lines)
+
+
+def _counts(aggregates: Sequence[Aggregate]) -> dict[str, int]:
+    """How many runs each group has; of a measure there may be fewer, in an epoch that not all have validated."""
+    counts: dict[str, int] = {}
+    for item in aggregates:
+        counts[item.group] = max(item.runs, counts.get(item.group, 0))
+    return counts
 
 
 def _lines(aggregates: Sequence[Aggregate], shown: Mapping[str, list[str]]) -> Iterator[tuple[str, str, list[str]]]:

@@ -141,6 +141,8 @@ def comparison(groups: Mapping[str, Sequence[Sequence[Probe]]], note: str = "") 
         for (label, (colour, marker, _)) in zip(groups, _STYLES * len(groups), strict=False)
         for field, dashes in (("accuracy", "-"), ("train_accuracy", "--"))
     }
+    for (_, field), look in looks.items():
+        look |= {"markerfacecolor": "white"} if field == "train_accuracy" else {}
     for axes, factor in zip(drawn, factors, strict=True):
         courses = {}
         for label, field in looks:
@@ -154,8 +156,7 @@ def comparison(groups: Mapping[str, Sequence[Sequence[Probe]]], note: str = "") 
             axes.fill_between(
                 line[0], values.min(axis=0), values.max(axis=0), color=looks[key]["color"], alpha=0.2, lw=0
             )
-            hollow: dict[str, Any] = {"markerfacecolor": "white"} if key[1] == "train_accuracy" else {}
-            axes.plot(*line, clip_on=False, zorder=3, **looks[key] | hollow | style)
+            axes.plot(*line, clip_on=False, zorder=3, **looks[key] | style)
         level = next(probe.chance for runs in groups.values() for probe in runs[0] if probe.factor == factor)
         axes.axhline(level, color="0.5", linewidth=1, alpha=0.6, zorder=1)
         axes.set(ylim=(0, 1), xlim=(-0.4, len(places) - 0.6))
