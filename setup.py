@@ -17,7 +17,7 @@ setup(
     license="MIT",
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["lea_keras", "lea_keras.*"]),
-    package_data={"lea_keras": ["py.typed"]},
+    package_data={"lea_keras": ["py.typed"], "lea_keras.explorer": ["*.html", "*.css", "*.js"]},
     install_requires=[
         "tensorflow>=2.21",
         "keras>=3.15",
@@ -41,6 +41,7 @@ setup(
             "jax>=0.7",
         ],
         "jax": ["jax>=0.7"],
+        "notebook": ["ipywidgets>=8.0"],
         "gpu": ["tensorflow[and-cuda]>=2.21"],
     },
     classifiers=[
