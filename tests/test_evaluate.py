@@ -49,7 +49,7 @@ def run_dir(tmp_path_factory):
 def output(run_dir, tmp_path_factory):
     """Its evaluation; not to be changed."""
     output = tmp_path_factory.mktemp("output") / "results"
-    assert main(f"--run_dir={run_dir}", f"--output_dir={output}", "--images=2") == 0
+    assert main(f"--run_dir={run_dir}", f"--output_dir={output}", "--images=2", "--explorer") == 0
     return output
 
 

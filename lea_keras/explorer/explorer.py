@@ -62,7 +62,7 @@ def explore(
     """Makes a page that shows what each code of a LEA stands for (the interface of section 5.1, for every window).
 
     Choose an image, click a window (or use the arrow keys), move one of its codes: the decoded window and the merged
-    image change. Strips show the whole traversal of each code at once. Of a whole-image autoencoder there is one window.
+    image change. Strips show the whole traversal of each code at once. A whole-image autoencoder has one window.
     Windows are decoded beforehand, one code moved and the others as the image has them, so that the page needs no
     server, no network and no model; moving a code resets the others. Pixels are in 8 bits of the range from black to
     white: that of the inputs, as ``lea_keras.plots`` draws them.

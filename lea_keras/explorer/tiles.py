@@ -119,9 +119,8 @@ class _Fixed:
         self.own_codes = (self.offset + different * self.unit).astype(np.float32)  # [different, code_length]
         tiles = self.pixels(decode(self.autoencoder, self.own_codes))
         tiles = tiles.reshape(len(different), -1)
-        flatness = self._flatness(inputs)  # [windows]
         liveliness = np.zeros(len(different))
-        np.maximum.at(liveliness, self.which, flatness)
+        np.maximum.at(liveliness, self.which, self._deviations(inputs))
         self.ranked = np.argsort(-liveliness, kind="stable")  # of the different codes, lively windows first
         height, width = inputs.shape[1:3]
         sides = zip((height, width), layer.window_size, layer.strides, strict=True)
@@ -156,7 +155,7 @@ class _Fixed:
         numbers = self.windows * (2 + len(str(len(self.ranked))))
         return sum(len(str(value)) + len(key) + 6 for key, value in self.data.items()) + numbers
 
-    def _flatness(self, inputs: np.ndarray) -> np.ndarray:
+    def _deviations(self, inputs: np.ndarray) -> np.ndarray:
         """Standard deviation of every window [b · rows · columns] of the inputs, as drawn."""
         layer = self.lea.view.layer
         drawn = self.pixels(inputs).astype(np.float32)
@@ -192,7 +191,7 @@ def _moved(part: _Fixed, most_steps: int, room: int) -> tuple[dict[str, Any], in
     place = np.full(count, -1)
     place[part.ranked[: len(tiles)]] = np.arange(len(tiles))
     sets = place[part.which].tolist()
-    data = {"moved": packed, "sets": sets, "shownCodes": codes, "notes": _notes(part, sets, len(shown), steps)}
+    data = {"moved": packed, "sets": sets, "shownCodes": codes, "notes": _notes(part, sets, len(shown))}
     data["notes"] += [f"{steps} steps instead of {most_steps}, for lack of room."] if steps < most_steps else []
     return data, size
 
@@ -238,7 +237,7 @@ def _codes(part: _Fixed, shown: Sequence[int], values: np.ndarray) -> list[dict[
     ]
 
 
-def _notes(part: _Fixed, sets: list[int], shown: int, steps: int) -> list[str]:
+def _notes(part: _Fixed, sets: list[int], shown: int) -> list[str]:
     """What the page leaves out, in sentences."""
     lea, length, movable = part.lea, part.lea.view.layer.code_length, sum(place >= 0 for place in sets)
     notes = []
