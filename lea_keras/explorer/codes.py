@@ -1,5 +1,6 @@
 """Codes of a LEA as an explorer moves them: what they are, how much each says, and from where to where it goes."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -55,7 +56,7 @@ def _posterior(view: Inspection, autoencoder: VariationalAutoencoder) -> tuple[n
     windows = ops.reshape(windows, (-1, *layer.window_size, view.inputs.shape[-1]))
     pairs = [
         [to_numpy(part) for part in autoencoder.posterior(autoencoder.features(windows[i : i + BATCH]))]
-        for i in range(0, len(windows), BATCH)
+        for i in range(0, math.prod(grid), BATCH)
     ]
     mean, log_std = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
     wide_mean, wide_log_std = mean.astype(np.float64), log_std.astype(np.float64)

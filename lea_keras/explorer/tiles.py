@@ -219,8 +219,8 @@ def _tiles(part: _Fixed, chosen: np.ndarray, shown: Sequence[int], steps: int) -
 
 def _values(part: _Fixed, shown: Sequence[int], steps: int) -> np.ndarray:
     """[shown, steps], in as many digits as the page has of them."""
-    values = [[_short(value) for value in np.linspace(*part.lea.ranges[code], steps)] for code in shown]
-    return np.array(values).reshape(len(shown), steps)
+    values = np.linspace(*part.lea.ranges[list(shown)].T, num=steps, axis=1)
+    return np.array([[_short(value) for value in of_code] for of_code in values])
 
 
 def _codes(part: _Fixed, shown: Sequence[int], values: np.ndarray) -> list[dict[str, Any]]:
