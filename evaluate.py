@@ -156,6 +156,11 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
         ),
         Flag("images", "N", f"how many test images the pictures show [{IMAGES}]"),
         Flag(
+            "explorer",
+            "",
+            "also write explorer.html, a page for any browser on which the codes of windows of test images are moved",
+        ),
+        Flag(
             "confidence_of",
             "NAME",
             "what confidence is relative to in pictures: split, the worst window of all test images, or images, that "
@@ -226,7 +231,7 @@ def _evaluation(given: dict[str, Any]) -> Callable[[], str]:
         found = next(config.dataset for _, config, _ in tasks if config.dataset not in WITH_FACTORS)
         raise checks.fail("probes", f"left out for runs on other data than {' and '.join(WITH_FACTORS)}", found)
     backends.use(given.get("backend", tasks[0][1].backend))
-    return lambda: _evaluate(tasks, splits, (images, relative == "split"), probes, epoch)
+    return lambda: _evaluate(tasks, splits, (images, relative == "split", bool(given.get("explorer"))), probes, epoch)
 
 
 def _configs(folders: Sequence[pathlib.Path], given: dict[str, Any]) -> list[tuple[pathlib.Path, RunConfig]]:
@@ -256,7 +261,7 @@ def _probe_settings(given: dict[str, Any]) -> dict[str, Any] | None:
 def _evaluate(
     tasks: list[tuple[pathlib.Path, RunConfig, Results]],
     splits: list[str] | None,
-    pictured: tuple[int, bool],
+    pictured: tuple[int, bool, bool],
     probes: dict[str, Any] | None,
     epoch: epochs.Choice,
 ) -> str:

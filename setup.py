@@ -17,7 +17,7 @@ setup(
     license="MIT",
     python_requires=">=3.11,<3.14",
     packages=find_packages(include=["lea_keras", "lea_keras.*"]),
-    package_data={"lea_keras": ["py.typed"]},
+    package_data={"lea_keras": ["py.typed"], "lea_keras.explorer": ["*.html", "*.css", "*.js"]},
     install_requires=[
         "tensorflow>=2.21",
         "keras>=3.15",
@@ -40,7 +40,7 @@ setup(
             "basedpyright>=1.30",  # pyright with its Node; the package "pyright" downloads that at its first run
             "jax>=0.7",
         ],
-        "notebook": ["nbclient>=0.10", "nbformat>=5.10", "jupytext>=1.16", "ipykernel>=6.29"],
+        "notebook": ["nbclient>=0.10", "nbformat>=5.10", "jupytext>=1.16", "ipykernel>=6.29", "ipywidgets>=8.0"],
         "jax": ["jax>=0.7"],
         "gpu": ["tensorflow[and-cuda]>=2.21"],
     },

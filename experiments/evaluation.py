@@ -36,10 +36,12 @@ class Pictured(NamedTuple):
         images: how many test images.
         relative_to_split: whether confidence is relative to the worst window of the whole test split (section 4.4);
             else to that of these images.
+        explorer: whether to write a page, too, on which codes are moved.
     """
 
     images: int
     relative_to_split: bool = True
+    explorer: bool = False
 
 
 def evaluate(
@@ -76,6 +78,9 @@ def evaluate(
             data = load_splits(config, sorted({*splits, "test"}))
             factors = probing.load(config, probes) if probes else None
             files = [RESULTS_JSON, RESULTS_CSV, *pictures.names(model)]
+            if pictured.explorer:
+                pictures.check_explorer(model)
+                files.append(pictures.EXPLORER)
             results.reserve(files + list(probing.FILES) if probes else files)
         except ValueError as error:
             raise RunError(str(error)) from error
@@ -89,6 +94,8 @@ def evaluate(
         largest = {name: tested[f"{name}_rl_max"] for name in leas} if pictured.relative_to_split and tested else {}
         shown = lea_keras.data.take(data["test"], pictured.images)[0]
         pictures.of_run(model, shown, rows, results, config, largest)
+        if pictured.explorer:
+            pictures.explorer(model, lea_keras.data.take(data["test"], pictures.EXPLORED)[0], results)
         text = "\n".join([tables.of_splits(values), *_of_epoch(epoch, number, len(rows), config)])
         if probes:
             print(text, flush=True)  # the probes take much longer

@@ -8,11 +8,13 @@ import keras
 
 import lea_keras
 from experiments import tables
-from experiments.config import RunConfig
+from experiments.config import RunConfig, checks
 from experiments.results import Results
 from lea_keras import plots
 
 CURVES = "curves.png"
+EXPLORER = "explorer.html"
+EXPLORED = 64  # test images over which an explorer's codes are ordered and ranged; it shows the first of them (chosen)
 OF_LEAS = ("code_maps.png", "histograms.png")
 OF_DECODERS = ("reconstructions.png", "windows.png", "confidence.png")
 # How curves call the split that a run validates on; where it is the test data, they say so.
@@ -66,6 +68,21 @@ def of_run(
             limits = limits if limits[0] < limits[1] else None
             figure = plots.latent_traversal(view.layer.autoencoder, value_range=limits, name=view.layer.name)
             results.write_picture(_traversal(view.layer), figure)
+
+
+def check_explorer(model: keras.Model) -> None:
+    """Sees that there are codes to move.
+
+    Raises:
+        ValueError: one line, for a model without a LEA that has a trained decoder.
+    """
+    if not any(lea.loss_weight for lea in plots.lea_layers(model)):
+        raise checks.fail("explorer", "left out for a run whose model has no LEA with a trained decoder", True)
+
+
+def explorer(model: keras.Model, images: Any, results: Results) -> None:
+    """Writes the page on which codes are moved."""
+    results.write_text(EXPLORER, lea_keras.explore(model, images).html)
 
 
 class Curves(NamedTuple):

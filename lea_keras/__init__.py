@@ -48,21 +48,26 @@ __all__ = [
 ]
 
 # Loaded with their first use: they bring what only some users need.
-_LATER = ("callbacks", "plots", "probes", "robustness")
+_LATER = ("callbacks", "explorer", "plots", "probes", "robustness")
+_FUNCTIONS_LATER = {"explore": "explorer"}
 
 
 if TYPE_CHECKING:
     from lea_keras import callbacks as callbacks
+    from lea_keras import explorer as explorer
     from lea_keras import plots as plots
     from lea_keras import probes as probes
     from lea_keras import robustness as robustness
+    from lea_keras.explorer import explore as explore
 else:  # a type checker that saw this function would take any name for one of the package's
 
     def __getattr__(name: str) -> Any:
         if name in _LATER or name in moved.MOVED:
             return importlib.import_module(f"lea_keras.{name}")
+        if name in _FUNCTIONS_LATER:
+            return getattr(importlib.import_module(f"lea_keras.{_FUNCTIONS_LATER[name]}"), name)
         raise AttributeError(f"module 'lea_keras' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER})
+    return sorted({*globals(), *_LATER, *_FUNCTIONS_LATER})

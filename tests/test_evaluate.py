@@ -49,7 +49,7 @@ def run_dir(tmp_path_factory):
 def output(run_dir, tmp_path_factory):
     """Its evaluation; not to be changed."""
     output = tmp_path_factory.mktemp("output") / "results"
-    assert main(f"--run_dir={run_dir}", f"--output_dir={output}", "--images=2") == 0
+    assert main(f"--run_dir={run_dir}", f"--output_dir={output}", "--images=2", "--explorer") == 0
     return output
 
 
@@ -258,7 +258,7 @@ def test_a_run_without_leas(tmp_path, capsys):
     assert values["test"]["log_loss"] == pytest.approx(callbacks.read_metrics(tmp_path)[-1]["val_loss"], rel=1e-5)
 
 
-def test_mixed_precision_and_an_untrained_decoder(tmp_path):
+def test_mixed_precision_and_an_untrained_decoder(tmp_path, capsys):
     """Sums in float32, and no measures of a decoder that was never trained."""
     flags = ["--model=decoder_free", "--mixed_precision=float16", "--limit=32", "--epochs=1"]
     assert train.main(["train.py", f"--run_dir={tmp_path}", *flags]) == 0
@@ -268,6 +268,9 @@ def test_mixed_precision_and_an_untrained_decoder(tmp_path):
     expected = callbacks.read_metrics(tmp_path)[-1]["val_main_loss"]
     assert values["test"]["log_loss"] == pytest.approx(expected, rel=1e-3)
     assert keras.config.dtype_policy().name == "float32"
+    capsys.readouterr()
+    assert main(f"--run_dir={tmp_path}", "--explorer") == 1
+    assert "`explorer` must be left out for a run whose model has no LEA" in the_line(capsys)
 
 
 def test_pictures(output, run_dir):
@@ -277,7 +280,11 @@ def test_pictures(output, run_dir):
         "reconstructions.png", "windows.png",
     }  # fmt: skip
     assert all((output / name).read_bytes().startswith(b"\x89PNG") for name in names)
-    assert {path.name for path in output.iterdir()} - names == {"contents.json", "results.csv", "results.json"}
+    assert {path.name for path in output.iterdir()} - names == {
+        "contents.json", "explorer.html", "results.csv", "results.json",
+    }  # fmt: skip
+    explorer = (output / "explorer.html").read_text("utf-8")
+    assert "windows of" in explorer and '"ofImages":64' in explorer
 
 
 def test_probes(run_dir, tmp_path, monkeypatch, capsys, texts):

@@ -27,7 +27,7 @@ LEVELS = [
     {"inspection", "export", "probes"},
     {"robustness"},
     {"plots"},
-    {"callbacks"},
+    {"callbacks", "explorer"},
     {"__init__"},
 ]
 LEVEL = {name: i for i, names in enumerate(LEVELS) for name in names}
