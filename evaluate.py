@@ -365,11 +365,7 @@ def _datasets(given: dict[str, Any]) -> Callable[[], str]:
         if name not in ("datasets", "data_dir", "images", "output_dir"):
             raise checks.fail(name, "left out with --datasets, which shows no runs", given[name])
     images = checks.check_positive_int("images", given.get("images", IMAGES))
-    names = list(DATASETS) if given["datasets"] == "all" else given["datasets"].split(",")
-    for name in names:
-        checks.check_choice("datasets", name, ("all", *DATASETS))
-    if len(set(names)) < len(names) or "all" in names:
-        raise checks.fail("datasets", "all, or different names with commas between them", given["datasets"])
+    names = cli.chosen_names("datasets", given["datasets"], DATASETS)
     output = pathlib.Path(given.get("output_dir", DATASETS_FOLDER))
     results = Results(output, [output])
     backends.use_any()

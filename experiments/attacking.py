@@ -10,7 +10,7 @@ import numpy as np
 
 import lea_keras
 import lea_keras.data
-from experiments import attack_tables, comparison, evaluation, failures, networks, runs, series, tables
+from experiments import attack_tables, cli, comparison, evaluation, failures, networks, runs, series, tables
 from experiments.attack_tables import MEASURES, Row
 from experiments.comparison import Group, Run
 from experiments.config import RunConfig, checks
@@ -19,11 +19,11 @@ from experiments.runs import RunError
 from experiments.startup import many_models
 from lea_keras import robustness
 from lea_keras.plots import robustness_plot
+from lea_keras.robustness.attacks.semantics import NEAREST
 
 FILES = ("{}.json", "{}.csv", "{}.md")
 RAW, STANDARDISED = "{}.png", "{}_standardised.png"
 FOLDER = "attacks"
-NEAREST = "nearest"
 PER_BATCH = 20  # samples of each batch of the test data (thesis section 4.6)
 Member = tuple[pathlib.Path, RunConfig]
 
@@ -72,7 +72,7 @@ def attack(members: Sequence[Member], settings: Settings, results: Results) -> s
         OSError: if results cannot be written.
     """
     try:
-        names = _names(settings.attacks)
+        names = cli.chosen_names("attacks", settings.attacks, robustness.ATTACKS)
         found = [_read(*member) for member in members]
         groups = comparison.group_runs(found)
         baseline = _baseline(groups, settings.baseline)
@@ -114,15 +114,6 @@ def attack(members: Sequence[Member], settings: Settings, results: Results) -> s
         figure = robustness_plot.heatmap(_summaries(groups, rows), baseline=on.name if on else None, **looks)
         results.write_picture(picture, figure)
     return "\n".join([attack_tables.table(rows), *notes])
-
-
-def _names(attacks: str) -> list[str]:
-    if attacks == "all":
-        return list(robustness.ATTACKS)
-    names = [checks.check_choice("attacks", name, ("all", *robustness.ATTACKS)) for name in attacks.split(",")]
-    if len(set(names)) < len(names) or "all" in names:
-        raise checks.fail("attacks", "all, or different names with commas between them", attacks)
-    return names
 
 
 def _read(path: pathlib.Path, config: RunConfig) -> Run:

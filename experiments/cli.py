@@ -8,7 +8,7 @@ import itertools
 import shlex
 import sys
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from absl import flags
@@ -108,6 +108,20 @@ def parse(argv: Sequence[str], groups: Groups) -> dict[str, Any]:
             except ValueError as error:
                 raise RunError(str(error)) from None
     return given
+
+
+def chosen_names(flag: str, text: str, choices: Collection[str]) -> list[str]:
+    """The names that a flag gives: all of them for "all", or different ones with commas between them.
+
+    Raises:
+        ValueError: one line, for anything else.
+    """
+    if text == "all":
+        return list(choices)
+    names = [checks.check_choice(flag, name, ("all", *choices)) for name in text.split(",")]
+    if len(set(names)) < len(names) or "all" in names:
+        raise checks.fail(flag, "all, or different names with commas between them", text)
+    return names
 
 
 def help_text(introduction: str, groups: Groups, default: Callable[[Flag], str] = lambda flag: "") -> str:

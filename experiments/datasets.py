@@ -29,7 +29,7 @@ def describe(names: Sequence[str], data_dir: str | None, images: int, results: R
     rows, blocks, notes = [], [], []
     for name in names:
         try:
-            data = lea_keras.data.load(name, "test", batch_size=images, limit=None, data_dir=data_dir)
+            data = lea_keras.data.load(name, "test", batch_size=images, data_dir=data_dir)
             size = lea_keras.data.file_size(name, data_dir)
         except (ValueError, OSError, ImportError) as error:
             notes.append(f"left out: {error}")

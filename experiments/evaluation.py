@@ -84,14 +84,13 @@ def evaluate(
             results.reserve(files + list(probing.FILES) if probes else files)
         except ValueError as error:
             raise RunError(str(error)) from error
-        with failures.in_one_line():
-            values = {split: measure(model, data[split], split, config.main_loss is not None) for split in splits}
-            tested = values.get("test")
-            if tested is None and pictured.relative_to_split:
-                tested = measure(model, data["test"], "test", config.main_loss is not None)
-        store(results, run_dir, number, epoch, values)
         leas = [lea.name for lea in find_leas(model) if lea.loss_weight]
-        largest = {name: tested[f"{name}_rl_max"] for name in leas} if pictured.relative_to_split and tested else {}
+        needed = [*splits, *(["test"] if leas and pictured.relative_to_split and "test" not in splits else [])]
+        with failures.in_one_line():
+            measured = {split: measure(model, data[split], split, config.main_loss is not None) for split in needed}
+        values = {split: measured[split] for split in splits}
+        store(results, run_dir, number, epoch, values)
+        largest = {name: measured["test"][f"{name}_rl_max"] for name in leas} if pictured.relative_to_split else {}
         shown = lea_keras.data.take(data["test"], pictured.images)[0]
         pictures.of_run(model, shown, rows, results, config, largest)
         if pictured.explorer:

@@ -51,12 +51,13 @@ def compare(folders: Sequence[pathlib.Path], results: Results) -> str:
     probes = {group.name: [_probes(stored[run.path]) for run in group.runs] for group in groups}
     _check_alike(groups, probes)
     rows = [row for name, of_runs in probes.items() for row in _rows(name, of_runs)]
-    note = probing.note(next(iter(probes.values()))[0], settings["images"], probing.Settings(**settings["settings"]))
+    images = settings.pop("images")
+    note = probing.note(next(iter(probes.values()))[0], images, probing.Settings(**settings))
     try:
         results.reserve(FILES)
     except ValueError as error:
         raise RunError(str(error)) from None
-    about = {"images": settings["images"]} | settings["settings"] | {"notes": notes}
+    about = {"images": images} | settings | {"notes": notes}
     results.write_json(FILES[0], about | {"probes": [row._asdict() for row in rows]})
     results.write_csv(FILES[1], [row._asdict() for row in rows])
     heads = ["layer", "group", "runs", "factor", "split", "median", "range", "chance"]
@@ -81,16 +82,16 @@ def _stored(run: Run) -> dict[str, Any]:
 
 
 def _shared_settings(stored: dict[pathlib.Path, dict[str, Any]]) -> dict[str, Any]:
-    """How all runs were probed: "images", how many, and "settings"."""
+    """How all runs were probed: "images", how many, and the fields of ``probing.Settings``."""
+    names = ("images", *probing.Settings._fields)
     shared: dict[str, Any] = {}
     for path, of_run in stored.items():
-        settings = {name: of_run[name] for name in probing.Settings._fields}
-        found = {"images": of_run["images"], "settings": settings}
-        for name, value in ({"images": of_run["images"]} | settings).items():
-            before = ({"images": shared["images"]} | shared["settings"])[name] if shared else value
-            if before != value:
-                raise RunError(f"Runs must be probed alike: {name} is {value} for {path}, and {before} for others")
-        shared = found
+        settings = {name: of_run[name] for name in names}
+        shared = shared or settings
+        for name in names:
+            if settings[name] != shared[name]:
+                told = f"{name} is {settings[name]} for {path}, and {shared[name]} for others"
+                raise RunError(f"Runs must be probed alike: {told}")
     return shared
 
 

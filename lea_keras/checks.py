@@ -95,6 +95,19 @@ def check_number(argument: str, value: Any, minimum: float = 0.0) -> float:
     return number
 
 
+def check_range(
+    argument: str, value: Any, allowed: str = "a pair of finite numbers (low, high) with low < high"
+) -> tuple[float, float]:
+    """Returns ``value`` as a pair of floats if it is two finite numbers, the first below the second."""
+    try:
+        low, high = (check_number(argument, number, minimum=-math.inf) for number in value)
+    except (TypeError, ValueError):
+        raise fail(argument, allowed, value) from None
+    if low >= high:
+        raise fail(argument, allowed, value)
+    return low, high
+
+
 def check_fraction(argument: str, value: Any) -> float:
     """Returns ``value`` as a ``float`` if it is a part of a whole that leaves something: a number from 0 to below 1."""
     try:

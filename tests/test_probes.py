@@ -50,6 +50,19 @@ def make_data(count=48, seed=0):
     return images, {"x": x // 4, "y": y // 4, "noise": rng.integers(0, 3, count)}
 
 
+@pytest.fixture
+def trained(monkeypatch):
+    """Trainees as they are made, each with its first weights."""
+    trainees, make = [], measuring._Trainee.__init__
+
+    def keep(self, *arguments):
+        make(self, *arguments)
+        trainees.append((self, self.model.get_weights()))
+
+    monkeypatch.setattr(measuring._Trainee, "__init__", keep)
+    return trainees
+
+
 def measure(model, **options):
     options = {"factors": ("x", "y"), "units": 8, "epochs": 2, "batch_size": 16, "verbose": 0} | options
     return probes.measure(model, make_data(), make_data(30, seed=1), **options)
@@ -215,15 +228,8 @@ def test_a_probe_depends_on_its_seed_and_on_no_other_probe():
     assert of_logits != measure(model, **options, seed=1)
 
 
-def test_side_by_side_training_is_adam_on_each_probe_alone(monkeypatch):
+def test_side_by_side_training_is_adam_on_each_probe_alone(trained):
     """Against plain `fit` of one network with the same initial weights on the same batches."""
-    trained, make = [], measuring._Trainee.__init__
-
-    def keep(self, *arguments):
-        make(self, *arguments)
-        trained.append((self, self.model.get_weights()))
-
-    monkeypatch.setattr(measuring._Trainee, "__init__", keep)
     model, (images, labels) = plain_model(), make_data()
     measure(model, layers=("conv",), epochs=1, batch_size=43)  # the 43 images that are not held out, in any order
     assert [(trainee.layer, trainee.factors) for trainee, _ in trained] == [("conv", ("x",)), ("conv", ("y",))]
@@ -240,15 +246,8 @@ def test_side_by_side_training_is_adam_on_each_probe_alone(monkeypatch):
     assert np.std(weights[0]) == pytest.approx(np.sqrt(2 / (128 + 8)), rel=0.1)  # Glorot's
 
 
-def test_without_held_out_images_a_probe_trains_all_epochs_on_all_images(monkeypatch):
+def test_without_held_out_images_a_probe_trains_all_epochs_on_all_images(trained):
     """As in the thesis: against plain `fit` on all 48 images, whose last weights count even if others were better."""
-    trained, make = [], measuring._Trainee.__init__
-
-    def keep(self, *arguments):
-        make(self, *arguments)
-        trained.append((self, self.model.get_weights()))
-
-    monkeypatch.setattr(measuring._Trainee, "__init__", keep)
     model, (images, labels) = plain_model(), make_data()
     options = {"layers": ("pool",), "factors": ("noise",), "epochs": 4, "patience": 1, "learning_rate": 0.05}
     (probe,) = measure(model, held_out=0, batch_size=48, **options)

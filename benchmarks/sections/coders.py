@@ -59,8 +59,8 @@ def rows(settings: Settings) -> list[Row]:
         "this package": backend.training_step(model("standard", "fc", size), images),
         "plain": backend.training_step(plain(size), (images, images)),
     }
-    times = settings.measure(f"standard, fc/fc, {size}×{size}×1, batch {batch}", functions, turns=31)
     what = f"standard, fc/fc, {size}×{size}×1, batch {batch}"
+    times = settings.measure(what, functions, turns=31)
     ratio = compare(times, "this package", "plain")
     found = [
         Row(what, "the same layers in plain Keras", ratio, Goal(at_most=1.1), "with RL and RLN, which Keras' has not")

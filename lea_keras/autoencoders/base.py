@@ -284,9 +284,22 @@ class Autoencoder(layers.Layer):
     def compute_output_shape(self, windows_shape: Any) -> tuple[Any, ...]:
         return tuple(windows_shape)
 
+    def generators(self) -> dict[str, keras.random.SeedGenerator]:
+        """Returns what has a state beside the weights, by the names under which that is saved with them."""
+        return {}
+
     def save_own_variables(self, store: Any) -> None:
         quantization.check_restorable(self)
         super().save_own_variables(store)
+        for name, generator in self.generators().items():
+            store[name] = generator.state
+
+    def load_own_variables(self, store: Any) -> None:
+        generators = self.generators()
+        for name, generator in generators.items():
+            generator.state.assign(store[name])
+        weights = {key: store[key] for key in store.keys() if key not in generators} if generators else store
+        super().load_own_variables(weights)
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Autoencoder":

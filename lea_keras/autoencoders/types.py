@@ -105,15 +105,8 @@ class KSparseAutoencoder(Autoencoder):
         if training and first and self.clock is not None:
             self.clock.next()
 
-    def save_own_variables(self, store: Any) -> None:
-        super().save_own_variables(store)
-        if self.clock is not None:
-            store["clock"] = self.clock.state
-
-    def load_own_variables(self, store: Any) -> None:
-        if self.clock is not None:
-            self.clock.state.assign(store["clock"])
-        super().load_own_variables({key: store[key] for key in store.keys() if key != "clock"})
+    def generators(self) -> dict[str, keras.random.SeedGenerator]:
+        return {} if self.clock is None else {"clock": self.clock}
 
     def get_config(self) -> dict[str, Any]:
         if self.clock is not None:
@@ -237,15 +230,8 @@ class VariationalAutoencoder(Autoencoder):
             return None
         return self.clock.next()[1] if first else ops.maximum(self.step - 1, 0)
 
-    def save_own_variables(self, store: Any) -> None:
-        super().save_own_variables(store)
-        store["noise"] = self.noise.state
-        store["clock"] = self.clock.state
-
-    def load_own_variables(self, store: Any) -> None:
-        self.noise.state.assign(store["noise"])
-        self.clock.state.assign(store["clock"])
-        super().load_own_variables({key: store[key] for key in store.keys() if key not in ("noise", "clock")})
+    def generators(self) -> dict[str, keras.random.SeedGenerator]:
+        return {"noise": self.noise, "clock": self.clock}
 
     def get_config(self) -> dict[str, Any]:
         check_format("the state of its noise and the number of its steps")

@@ -117,7 +117,6 @@ def load(
         ImportError: for any data set but `sprites` where TensorFlow or TensorFlow Datasets is not installed.
     """
     details = info(name, label, image_size)
-    resized = details.image_shape != DATASETS[name].image_shape
     rows = details.image_shape[0]
     stored = "test" if checks.check_choice("split", split, SPLITS) == "test" else "train"
     size = details.train_size if stored == "train" else details.test_size
@@ -146,10 +145,9 @@ def load(
     else:
         if download:
             sources.prepare(name, data_dir)
-        images, labels = sources.read(name, stored, data_dir, rows if resized else None)
+        images, labels = sources.read(name, stored, data_dir, rows)
     column = list(sprites.FACTORS).index(label) if name in WITH_FACTORS else 0
-    # Both kinds of sprites come as 0 and 1; resizing makes greys of them.
-    scale = 1.0 if name == "sprites" or name == "dsprites" and not resized else 255.0
+    scale = float(sources.largest(name, rows))
     order, size = orders.of_passes(chosen, seed, shuffle), len(chosen)
     if samples is not None:
         order, size = orders.of_steps(order, size, samples), samples

@@ -85,6 +85,12 @@ def to_channels_last(images: np.ndarray, data_format: str | None = None) -> np.n
     return np.moveaxis(images, 1, -1)  # [n, c, h, w] → [n, h, w, c]
 
 
+def largest(name: str, image_size: int) -> int:
+    """Returns what stands for 1 in the images of a data set: sprites come as 0 and 1, of which resizing makes greys."""
+    as_drawn = name == "sprites" or name == "dsprites" and image_size == sprites.IMAGE_SHAPE[0]
+    return 1 if as_drawn else 255
+
+
 def resize(images: np.ndarray, image_size: int | None, factor: int = 1) -> np.ndarray:
     """Returns 8-bit images of another size: bilinear at half-pixel centres, of fewer pixels by averaging, rounded.
 
@@ -155,13 +161,18 @@ def _damage(tf: Any) -> tuple[type[Exception], ...]:
 
 def _open(name: str, split: str, data_dir: str | None) -> "tf.data.Dataset":
     """Returns the records of a prepared data set in their stored order, or raises one line if it is not there."""
+    return _prepared(name, data_dir).as_dataset(split=split, shuffle_files=False)
+
+
+def _prepared(name: str, data_dir: str | None) -> Any:
+    """Returns TensorFlow Datasets' builder of a data set that is there, or raises one line if it is not."""
     tf = _tensorflow(name)
     looked_for = None if data_dir is None else os.path.join(data_dir, name)
     if looked_for is None or tf.io.gfile.isdir(looked_for):
         with downloads.damage_named(name, data_dir, Exception):
             builder = _builder(name, data_dir)
         if downloads.is_prepared(builder):
-            return builder.as_dataset(split=split, shuffle_files=False)
+            return builder
         looked_for = str(builder.data_dir)
     raise FileNotFoundError(
         f"Argument `data_dir` must be a folder of TensorFlow Datasets that holds {name!r}. Looked for {looked_for!r}; "
@@ -196,19 +207,16 @@ def file_size(name: str, data_dir: Any = None) -> int | None:
     """
     if checks.check_choice("name", name, NAMES) == "sprites":
         return None
-    data_dir = folder(data_dir)
-    _open(name, "train", data_dir)
-    return int(_builder(name, data_dir).info.dataset_size)
+    return int(_prepared(name, folder(data_dir)).info.dataset_size)
 
 
 @functools.lru_cache(maxsize=8)
-def read(name: str, split: str, data_dir: str | None, image_size: int | None = None) -> tuple[Any, Any]:
+def read(name: str, split: str, data_dir: str | None, image_size: int) -> tuple[Any, Any]:
     """Returns a split from TensorFlow Datasets as uint8 images [n, h, w, c] and labels [n, k]; read once per process.
 
-    Both come as `pipelines.keep` has them, the images from 0 to 255, but `dsprites` of its own size 0 and 1; with an
-    `image_size`, they are resized to so many rows and columns. `dsprites` has one split of its own, from which the
-    images of `selection(split)` are taken by position, and k = 5 labels, in the order of `sprites.FACTORS`. The others
-    have k = 1.
+    Both come as `pipelines.keep` has them, the images of `image_size` rows and columns, with values from 0 to
+    `largest(name, image_size)`. `dsprites` has one split of its own, from which the images of `selection(split)` are
+    taken by position, and k = 5 labels, in the order of `sprites.FACTORS`. The others have k = 1.
     """
     details, tf = DATASETS[name], _tensorflow(name)
     if name == "dsprites":

@@ -1,15 +1,16 @@
 """Codes of a LEA as an explorer moves them: what they are, how much each says, and from where to where it goes."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from keras import ops
 
+from lea_keras import losses
 from lea_keras.autoencoders import VariationalAutoencoder
 from lea_keras.autoencoders.base import Autoencoder
-from lea_keras.checks import check_number, fail, is_integer
+from lea_keras.checks import check_range, fail, is_integer
 from lea_keras.inspection import Inspection
 from lea_keras.windows import extract_windows
 
@@ -59,9 +60,7 @@ def _posterior(view: Inspection, autoencoder: VariationalAutoencoder) -> tuple[n
         for i in range(0, math.prod(grid), BATCH)
     ]
     mean, log_std = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
-    wide_mean, wide_log_std = mean.astype(np.float64), log_std.astype(np.float64)
-    kl = wide_mean**2 + np.exp(2 * wide_log_std) - 2 * wide_log_std - 1  # Eq. 2.24
-    return mean.reshape(*grid, -1), np.mean(kl, axis=0)
+    return mean.reshape(*grid, -1), to_numpy(losses.kl_divergence(mean, log_std))
 
 
 def rounded(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -98,22 +97,8 @@ def code_ranges(maps: np.ndarray, given: Mapping[int, Range] | None) -> np.ndarr
     for code, value in (given or {}).items():
         if not is_integer(code) or not 0 <= code < len(ranges):
             raise fail("ranges", f"by numbers of codes from 0 to {len(ranges) - 1}", given)
-        ranges[code] = check_range(value)
+        ranges[code] = check_range("ranges", value, "pairs of finite numbers (low, high) with low < high")
     return ranges
-
-
-def check_range(value: Any) -> Range:
-    """A pair of finite numbers, the first below the second."""
-    allowed = "pairs of finite numbers (low, high) with low < high"
-    if isinstance(value, str) or not isinstance(value, Sequence | np.ndarray) or len(value) != 2:
-        raise fail("ranges", allowed, value)
-    try:
-        low, high = (check_number("ranges", number, minimum=-np.inf) for number in value)
-    except ValueError:
-        raise fail("ranges", allowed, value) from None
-    if low >= high:
-        raise fail("ranges", allowed, value)
-    return low, high
 
 
 def to_numpy(tensor: Any) -> np.ndarray:

@@ -180,10 +180,9 @@ def _moved(part: _Fixed, most_steps: int, room: int) -> tuple[dict[str, Any], in
         fits = _fitting(part, sample, shown, steps, room)
     chosen = part.ranked[: min(fits, count)]
     tiles = _tiles(part, chosen, shown, steps)  # [chosen, codes, steps, bytes]
+    codes = _codes(part, shown, _values(part, shown, steps))
     while True:
-        values = _values(part, shown, steps)
         packed = pack(tiles.reshape(-1, tiles.shape[-1])) if len(tiles) else ""
-        codes = _codes(part, shown, values)
         size = len(packed) + len(str(codes))
         if size <= room or not len(tiles):
             break

@@ -1,13 +1,13 @@
 """The latent traversal of thesis Fig. 5.1: each code variable, as a decoder understands it."""
 
 import numbers
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from keras import ops
 
 from lea_keras.autoencoders.base import Autoencoder
-from lea_keras.checks import check_number, check_positive_int, fail
+from lea_keras.checks import check_positive_int, check_range, fail
 from lea_keras.plots.grid import Block, Cell, draw, range_text
 from lea_keras.plots.views import count_text, limits, widened
 
@@ -53,12 +53,12 @@ def latent_traversal(
         allowed = "built: encode windows with it, or call the model that contains it, first"
         raise fail("autoencoder", allowed, autoencoder.name)
     if isinstance(codes_range, numbers.Real):
-        low, high = _check_range("codes_range", (-codes_range, codes_range))
+        low, high = check_range("codes_range", (-codes_range, codes_range))
     else:
-        low, high = _check_range("codes_range", codes_range)
+        low, high = check_range("codes_range", codes_range)
     codes = np.linspace(low, high, check_positive_int("steps", steps, minimum=2))
     shown = min(check_positive_int("max_codes", max_codes), autoencoder.code_length)
-    given = None if value_range is None else _check_range("value_range", value_range)
+    given = None if value_range is None else check_range("value_range", value_range)
     windows = _decode(autoencoder, codes, shown)
     values = windows if windows.shape[-1] == 3 else np.mean(windows, axis=-1)
     lowest, highest = limits(values)
@@ -89,14 +89,3 @@ def _decode(autoencoder: Autoencoder, values: np.ndarray, variables: int) -> np.
     windows = autoencoder.decode(ops.convert_to_tensor(codes.reshape(-1, autoencoder.code_length)))
     windows = np.asarray(ops.convert_to_numpy(ops.cast(windows, "float32")))
     return np.reshape(windows, (variables, len(values), *windows.shape[1:]))
-
-
-def _check_range(argument: str, value: Any) -> tuple[float, float]:
-    """A pair of finite numbers, the first below the second."""
-    try:
-        low, high = (check_number(argument, number, minimum=-np.inf) for number in value)
-    except (TypeError, ValueError):
-        raise fail(argument, "a pair of finite numbers (low, high) with low < high", value) from None
-    if low >= high:
-        raise fail(argument, "a pair of finite numbers (low, high) with low < high", value)
-    return low, high

@@ -54,10 +54,10 @@ def sprites_data(
         labels = sprites.labels_from_indices(data.selection(stored)[chosen])  # [n, 5]
         images = sprites.draw(labels, rows)
     else:
-        resized = rows if rows != sprites.IMAGE_SHAPE[0] else None
-        pair = sources.read(name, stored, sources.folder(data_dir), resized)
+        pair = sources.read(name, stored, sources.folder(data_dir), rows)
         images, labels = (np.asarray(part)[chosen] for part in pair)
-        images = images / np.float32(255) if resized else images
+        scale = sources.largest(name, rows)
+        images = images if scale == 1 else images / np.float32(scale)
     return images, {factor: labels[:, i].astype(np.int64) for i, factor in enumerate(FACTORS)}
 
 

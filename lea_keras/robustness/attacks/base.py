@@ -29,6 +29,13 @@ _HALF = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
 _ULPS = 4  # by which logits in half precision may differ when an image goes through in another batch (chosen)
 
 
+def refuse_targets(targeted: bool) -> None:
+    """Raises ``ValueError`` where an attack that is untargeted is given classes to reach."""
+    if targeted:
+        allowed = "labels or a Misclassification, as this attack is untargeted"
+        raise fail("criterion", allowed, "TargetedMisclassification")
+
+
 class Batch:
     """A batch under attack, of which any part can be tried, each sample any number of times.
 

@@ -9,7 +9,7 @@ from foolbox.attacks.base import FixedEpsilonAttack
 from foolbox.distances import Distance, linf
 
 from lea_keras.checks import check_number, check_positive_int, fail
-from lea_keras.robustness.attacks.base import MAX_IMAGES, Batch, BatchAttack, check_flag
+from lea_keras.robustness.attacks.base import MAX_IMAGES, Batch, BatchAttack, check_flag, refuse_targets
 from lea_keras.robustness.attacks.search import Attempt, Path, PathSearch, bisect, climb, make_few_lengths, scan
 
 
@@ -43,10 +43,7 @@ class GradientSignSearch(PathSearch):
         self.finer = check_positive_int("finer", finer, minimum=0)
 
     def make_path(self, batch: Batch, indices: np.ndarray) -> Path:
-        if batch.targeted:
-            raise fail(
-                "criterion", "labels or a Misclassification, as this attack is untargeted", "TargetedMisclassification"
-            )
+        refuse_targets(batch.targeted)
         attack, (lower, upper) = LinfFastGradientAttack(), batch.bounds
         directions = np.zeros(batch.x.shape, np.float32)
         for part in batch.parts(len(indices)):

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from lea_keras.checks import fail
-from lea_keras.robustness.attacks.base import Batch, succeeds
+from lea_keras.robustness.attacks.base import Batch, refuse_targets, succeeds
 from lea_keras.robustness.attacks.gradients import find_margins
 
 _ROUNDING = 1e-5  # of the largest logit: what is less may be gone when the image goes through in another batch
@@ -29,10 +28,7 @@ class Asked:
     """
 
     def __init__(self, batch: Batch, results: np.ndarray) -> None:
-        if batch.targeted:
-            raise fail(
-                "criterion", "labels or a Misclassification, as this attack is untargeted", "TargetedMisclassification"
-            )
+        refuse_targets(batch.targeted)
         self._batch, self._results, self._origins = batch, results, batch.x.numpy()
         self.distances = np.full(len(results), np.inf)
 

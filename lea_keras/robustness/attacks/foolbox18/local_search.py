@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import softmax
 
-from lea_keras.checks import fail
+from lea_keras.robustness.attacks.base import refuse_targets
 from lea_keras.robustness.attacks.local_search import LocalSearchAttack
 
 
@@ -28,8 +28,5 @@ class LocalSearch18(LocalSearchAttack):
 
     def scores(self, logits: np.ndarray, classes: np.ndarray, targeted: bool) -> np.ndarray:
         """The softmax [m] of the samples' classes [m] in logits [m, classes]."""
-        if targeted:
-            raise fail(
-                "criterion", "labels or a Misclassification, as this attack is untargeted", "TargetedMisclassification"
-            )
+        refuse_targets(targeted)
         return softmax(logits.astype(np.float32), axis=1)[np.arange(len(classes)), classes]
