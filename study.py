@@ -1,6 +1,5 @@
-"""Makes the thesis' figures and tables and says which of its claims hold; ``python study.py --help`` lists the flags."""
+"""Makes the thesis' figures and tables and says which claims hold; ``python study.py --help`` lists the flags."""
 
-import os
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -26,12 +25,19 @@ they decide by rules that were written down before. Without a choice: all studie
 interruption: what is finished is not made again.
 """
 RUN_DIR = pathlib.Path("runs/study")
-_TRAINED_ON = ("sprites",)  # data sets that no --data_dir is needed for
+
+
+def _names(flag: str) -> list[str]:
+    """What a flag may ask for."""
+    kinds = {"table": lambda name: name[0] == "T", "figure": lambda name: name[0].isdigit()}
+    is_one = kinds.get(flag, lambda name: name[0].islower())
+    return [name.removeprefix("T") for name in STUDIES if is_one(name)]
+
 
 GROUPS: dict[str, tuple[Flag, ...]] = {
     "What": (
         Flag("list", "", "list all studies, with the number of their runs and how long they take here"),
-        Flag("figure", "NAME", f"figures of the thesis, with commas: {', '.join(n for n in STUDIES if n[0].isdigit())}"),
+        Flag("figure", "NAME", f"figures of the thesis, with commas: {', '.join(filter(str.isnumeric, STUDIES))}"),
         Flag("table", "NAME", f"its tables: {', '.join(n[1:] for n in STUDIES if n[0] == 'T')}"),
         Flag("study", "NAME", f"others: {', '.join(n for n in STUDIES if n.isalpha() and n.islower())}"),
         Flag("claim", "N", f"what decides a claim, from 1 to {max(CLAIMS, default=0)}"),
@@ -45,8 +51,10 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
         Flag("backend", "NAME", f"{' or '.join(BACKENDS)}, on which Keras runs [KERAS_BACKEND, or {BACKENDS[0]}]"),
     ),
     "Where": (
-        Flag("engine", "NAME", f"{' or '.join(ENGINES)}: processes on this machine, or jobs on a cluster [{ENGINES[0]}]"),
-        Flag("parallel", "N", "local: so many processes, between which the CPUs are divided [1]"),
+        Flag(
+            "engine", "NAME", f"{' or '.join(ENGINES)}: processes on this machine, or jobs on a cluster [{ENGINES[0]}]"
+        ),
+        Flag("parallel", "N", "local: N processes, between which the CPUs are divided; 0: in this one [1]"),
         Flag("slurm_partition", "NAME", "slurm: the partition of the jobs", "the cluster's own"),
         Flag("slurm_gpus", "N", "slurm: GPUs a job [0]"),
         Flag("slurm_minutes", "N", "slurm: time limit of a job; a run that needs more goes on in the next [60]"),
@@ -89,7 +97,7 @@ def _run(given: dict[str, Any], argv: Sequence[str]) -> str:
     output = pathlib.Path(given.get("output_dir", folder / "results"))
     scoreboard = pathlib.Path(given.get("scoreboard", output / "SCOREBOARD.md"))
     engine = checks.check_choice("engine", given.get("engine", ENGINES[0]), ENGINES)
-    parallel = checks.check_positive_int("parallel", given.get("parallel", 1))
+    parallel = checks.check_positive_int("parallel", given.get("parallel", 1), 0)
     seeds = checks.check_positive_int("runs", given["runs"]) if "runs" in given else None
     slurm = {name: value for name, value in given.items() if name.startswith("slurm_")}
     if slurm and engine != "slurm":
@@ -116,6 +124,7 @@ def _run(given: dict[str, Any], argv: Sequence[str]) -> str:
     report = quiet_import("experiments.studies.report")
     failed: dict[pathlib.Path, str] = {}
     texts = []
+    data_dir = given.get("data_dir")
     about = {"command": cli.command("study.py", *argv[1:]), "backend": backend}
     for study in studies:
         left = [unit for unit in todo[study.name] if units.read_outcome(unit) is None]
@@ -126,8 +135,8 @@ def _run(given: dict[str, Any], argv: Sequence[str]) -> str:
             if of_study:
                 continue
         try:
-            texts.append(report.make(study, scale, planned[study.name], folder / scale, output, about))
-        except RunError as error:
+            texts.append(report.make(study, scale, planned[study.name], folder / scale, output, about, data_dir))
+        except (RunError, ValueError) as error:
             failed[folder / scale / study.name] = str(error)
     texts.append(report.write_pages(output, scoreboard))
     if failed:
@@ -142,16 +151,10 @@ def _chosen(given: dict[str, Any]) -> list[Study]:
     names: list[str] = []
     for flag, prefix in (("figure", ""), ("table", "T"), ("study", "")):
         for name in given[flag].split(",") if flag in given else ():
-            known = [known.removeprefix(prefix) for known in STUDIES if _kind(known) == flag]
-            names.append(prefix + checks.check_choice(flag, name, known))
+            names.append(prefix + checks.check_choice(flag, name, _names(flag)))
     if "claim" in given:
         names += CLAIMS[checks.check_choice("claim", given["claim"], tuple(CLAIMS))].studies
     return [STUDIES[name] for name in dict.fromkeys(names)] or list(STUDIES.values())
-
-
-def _kind(name: str) -> str:
-    """Which flag asks for a study."""
-    return "table" if name[0] == "T" and name[1:2].isdigit() else "figure" if name[0].isdigit() else "study"
 
 
 def _listed(studies: Sequence[Study], todo: dict[str, list[Unit]], parallel: int, scale: str) -> str:
@@ -162,8 +165,14 @@ def _listed(studies: Sequence[Study], todo: dict[str, list[Unit]], parallel: int
         new = [unit for unit in todo[study.name] if unit.folder not in seen]
         seen |= {unit.folder for unit in new}
         done = sum(units.read_outcome(unit) is not None for unit in todo[study.name])
-        seconds = estimates.seconds_left(todo[study.name], 1 if study.alone else parallel)
-        total += seconds if len(new) == len(todo[study.name]) else estimates.seconds_left(new, parallel) if new else 0.0
+        seconds = estimates.seconds_left(todo[study.name], 1 if study.alone else max(parallel, 1))
+        total += (
+            seconds
+            if len(new) == len(todo[study.name])
+            else estimates.seconds_left(new, max(parallel, 1))
+            if new
+            else 0.0
+        )
         left = estimates.told(seconds)
         lines.append(f"{study.label:12} {len(todo[study.name]):>5} {done:>5}  {left:>12}  {study.title}")
     lines.append(f"{'all':12} {len(seen):>5} {'':5}  {estimates.told(total):>12}  runs of several studies counted once")

@@ -71,7 +71,10 @@ def _details(
     studies: Mapping[str, Mapping[str, Any]],
     reason: str,
 ) -> list[str]:
-    lines = [f'<a id="{scale}-{claim.number}"></a>', f"**{claim.number}. {claim.words}** ({claim.document}, {claim.place})"]
+    lines = [
+        f'<a id="{scale}-{claim.number}"></a>',
+        f"**{claim.number}. {claim.words}** ({claim.document}, {claim.place})",
+    ]
     lines += ["", f"Stand-in: {claim.stand_in}"] if claim.stand_in else []
     lines += ["", "| statement | ours | would have to be | |", "|---|---|---|---|"]
     for one in statements:
@@ -79,7 +82,10 @@ def _details(
     sources = [studies[name] for name in claim.studies]
     commands = "; ".join(dict.fromkeys(f"`{one['command']}`" for one in sources))
     commits = ", ".join(dict.fromkeys(one["commit"] or "unknown" for one in sources))
-    lines += ["", f"Verdict: **{verdicts.verdict(statements)}**. {scale.capitalize()} scale, {commands}, commit {commits}."]
+    lines += [
+        "",
+        f"Verdict: **{verdicts.verdict(statements)}**. {scale.capitalize()} scale, {commands}, commit {commits}.",
+    ]
     return [*lines, *(["", reason] if reason else []), ""]
 
 

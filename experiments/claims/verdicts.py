@@ -71,11 +71,11 @@ class Statement(NamedTuple):
 
 
 def verdict(statements: Sequence[Statement]) -> str:
-    """What statements say of their claim."""
+    """What statements say of their claim; without any, it is undecided."""
     outcomes = {statement.outcome for statement in statements}
     if len(outcomes) > 1:
         return PARTLY
-    return {HOLDS: AGREES, FAILS: CONTRADICTED, OPEN: UNDECIDED}[outcomes.pop()]
+    return {HOLDS: AGREES, FAILS: CONTRADICTED}.get("".join(outcomes), UNDECIDED)
 
 
 def exactly(value: float) -> Effect:

@@ -56,7 +56,7 @@ def run(
 
     Args:
         todo: the units; those that are done cost next to nothing.
-        parallel: how many workers there are at a time.
+        parallel: how many workers there are at a time; 0: none, all is done in this process.
         logs: the folder of what they print.
         done: is called with how many units are done, again and again.
         alone: whether units are timed, so that they come one after the other on all CPUs.
@@ -64,6 +64,8 @@ def run(
     Raises:
         OSError: if the folder of logs cannot be written to.
     """
+    if not parallel:
+        return _run_here(todo, done)
     logs.mkdir(parents=True, exist_ok=True)
     parallel = 1 if alone else parallel
     waiting = collections.deque(packs(todo, parallel))
@@ -92,6 +94,19 @@ def run(
     return failed
 
 
+def _run_here(todo: Sequence[Unit], done: Callable[[int], None]) -> dict[pathlib.Path, str]:
+    from experiments.engines import worker
+
+    failed: dict[pathlib.Path, str] = {}
+    for i, unit in enumerate(todo, 1):
+        try:
+            worker.work(unit)
+        except worker.FAILURES as error:
+            failed[unit.folder] = str(error)
+        done(i)
+    return failed
+
+
 def _cpus(parallel: int) -> list[tuple[int, ...]]:
     """For each worker the CPUs that it may use; nothing where the system does not tell or there are too few."""
     every = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
@@ -101,9 +116,7 @@ def _cpus(parallel: int) -> list[tuple[int, ...]]:
     return [tuple(every[i * share : (i + 1) * share]) for i in range(parallel)]
 
 
-def _start(
-    pack: list[Unit], cpus: tuple[int, ...], folder: pathlib.Path, logs: pathlib.Path, number: int
-) -> _Worker:
+def _start(pack: list[Unit], cpus: tuple[int, ...], folder: pathlib.Path, logs: pathlib.Path, number: int) -> _Worker:
     file, log = folder / f"{number}.json", logs / f"worker_{number:03}.log"
     file.write_text(units.to_json(pack), encoding="utf-8")
     paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]

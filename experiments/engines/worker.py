@@ -16,6 +16,9 @@ from experiments.engines.units import Outcome, Unit
 from experiments.runs import DivergedError, RunError
 from experiments.startup import quiet_import
 
+#: What a unit fails with, in one line.
+FAILURES = (RunError, ValueError, OSError)
+
 
 def work(unit: Unit) -> None:
     """Trains and measures a unit, as far as that is not done yet.
@@ -62,7 +65,7 @@ def main(argv: list[str]) -> int:
         print(f"Unit {i + 1} of {len(todo)}: {unit.folder}", flush=True)
         try:
             work(unit)
-        except (RunError, ValueError, OSError) as error:
+        except FAILURES as error:
             status = 1
             print(f"failed: {unit.folder}: {cli.one_line(str(error))}", file=sys.stderr, flush=True)
     return status

@@ -62,9 +62,11 @@ class Study:
         scales: by name.
         series: the runs of a scale.
         collect: reads off finished runs what is stored: plain values for JSON, under "values" by series.
-        draw: the picture of what was collected, with the finished runs for those that show what models do.
+        draw: the picture of what was collected, with the finished runs for those that show what models do; or several,
+            by what the names of their files end in, as ``pictures`` says.
         table: headings and rows of text; None: there is a picture instead.
         alone: whether its runs are timed, so that nothing else may run beside one.
+        pictures: what the names of its pictures' files end in; nothing where there is a table alone.
     """
 
     name: str
@@ -73,9 +75,10 @@ class Study:
     scales: Mapping[str, Scale]
     series: Callable[[Scale], list[Series]]
     collect: "Callable[[Finished], dict[str, Any]]"
-    draw: "Callable[[dict[str, Any], Finished], Figure] | None" = None
+    draw: "Callable[[dict[str, Any], Finished], Figure | dict[str, Figure]] | None" = None
     table: Callable[[dict[str, Any]], tuple[Sequence[str], Sequence[Sequence[str]]]] | None = None
     alone: bool = False
+    pictures: tuple[str, ...] = ("",)
 
     @property
     def label(self) -> str:

@@ -26,12 +26,14 @@ class Finished:
     Args:
         folder: of the scale, with a folder for every series.
         series: all of the study.
+        data_dir: where TFDS keeps its data sets, for studies without runs.
 
     Raises:
         RunError: one line, if a run is not finished, or all runs of a series diverged.
     """
 
-    def __init__(self, folder: pathlib.Path, series: Sequence[Series]) -> None:
+    def __init__(self, folder: pathlib.Path, series: Sequence[Series], data_dir: str | None = None) -> None:
+        self.data_dir = data_dir
         self.series = {one.name: one for one in series}
         self._units: dict[str, list[Unit]] = {}
         self.notes: list[str] = []

@@ -13,7 +13,7 @@ from experiments.claims import scoreboard as claims_scoreboard
 from experiments.engines import local
 from experiments.engines.units import Unit
 from experiments.results import Results
-from experiments.studies import STUDIES, base
+from experiments.studies import STUDIES
 from experiments.studies.base import SCALES, Series, Study
 from experiments.studies.finished import Finished
 from lea_keras.utils import Progress, write_atomically
@@ -48,6 +48,7 @@ def make(
     folder: pathlib.Path,
     output: pathlib.Path,
     about: Mapping[str, Any],
+    data_dir: str | None = None,
 ) -> str:
     """Collects, draws and stores a study whose runs are finished, and returns a line, or the table.
 
@@ -58,13 +59,14 @@ def make(
         folder: of the scale.
         output: of all results.
         about: what is stored beside them.
+        data_dir: where TFDS keeps its data sets.
 
     Raises:
         RunError: one line, if a run is not finished, or all runs of a series diverged.
         ValueError: one line, if the folder holds results of other runs.
         OSError: if it cannot be written to.
     """
-    finished = Finished(folder, series)
+    finished = Finished(folder, series, data_dir)
     differences = study.differences(scale)
     collected = study.collect(finished)
     stored = {
@@ -77,11 +79,11 @@ def make(
         "differences": differences,
         "runs": {one.name: one.seeds for one in series},
         "seconds": round(finished.seconds, 1),
-        "notes": finished.notes,
         **collected,
     }
+    stored["notes"] = [*finished.notes, *collected.get("notes", ())]
     names = [f"{study.stem}.json", f"{study.stem}.csv"]
-    names += [f"{study.stem}.png"] * (study.draw is not None) + [f"{study.stem}.md"] * (study.table is not None)
+    names += [f"{study.stem}.md"] * (study.table is not None)
     with contextlib.closing(Results(output / scale, [folder])) as results:
         results.reserve(names)
         results.write_json(f"{study.stem}.json", stored)
@@ -93,8 +95,10 @@ def make(
             widths = [max(map(len, column)) + 2 for column in zip(heads, *lines, strict=True)]
             text = "\n".join([study.label, *tables.aligned([heads, *lines], widths)])
         if study.draw:
-            results.write_picture(f"{study.stem}.png", study.draw(stored, finished))
-    return "\n".join([text, *finished.notes])
+            drawn = study.draw(stored, finished)
+            for suffix, figure in (drawn if isinstance(drawn, dict) else {"": drawn}).items():
+                results.write_picture(f"{study.stem}{suffix}.png", figure)
+    return "\n".join([text, *stored["notes"]])
 
 
 def rows(values: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -157,8 +161,8 @@ def page(stored: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
         lines += [f"## {study.label}: {study.title}", "", f"*The thesis:* {study.thesis}", ""]
         for scale, one in of_scales.items():
             stem = f"{scale}/{study.stem}"
-            if study.draw:
-                lines += [f"![{study.title}, {scale} scale]({stem}.png)", ""]
+            for suffix in study.pictures:
+                lines += [f"![{study.title}, {scale} scale]({stem}{suffix}.png)", ""]
             if study.table:
                 heads, cells = study.table(one)
                 lines += [tables.markdown(heads, cells)]
@@ -171,4 +175,3 @@ def _caption(stored: Mapping[str, Any], stem: str) -> str:
     parts = [f"{count} run{'s' * (count != 1)}" if count else "no runs", stored["differences"], *stored["notes"]]
     parts += [f"`{stored['command']}`, commit {stored['commit'] or 'unknown'}, {stored['backend']}"]
     return f"{'. '.join(part for part in parts if part)}. [Numbers]({stem}.json)"
-
