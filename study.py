@@ -125,7 +125,7 @@ def _run(given: dict[str, Any], argv: Sequence[str]) -> str:
     failed: dict[pathlib.Path, str] = {}
     texts = []
     data_dir = given.get("data_dir")
-    about = {"command": cli.command("study.py", *argv[1:]), "backend": backend}
+    about = {"backend": backend}
     for study in studies:
         left = [unit for unit in todo[study.name] if units.read_outcome(unit) is None]
         if left:
@@ -135,6 +135,7 @@ def _run(given: dict[str, Any], argv: Sequence[str]) -> str:
             if of_study:
                 continue
         try:
+            about["command"] = _command(study, scale, seeds)
             texts.append(report.make(study, scale, planned[study.name], folder / scale, output, about, data_dir))
         except (RunError, ValueError) as error:
             failed[folder / scale / study.name] = str(error)
@@ -144,6 +145,13 @@ def _run(given: dict[str, Any], argv: Sequence[str]) -> str:
         first, reason = next(iter(failed.items()))
         raise RunError(f"{len(failed)} runs or studies failed; the first, {first}: {reason}")
     return "\n".join(texts)
+
+
+def _command(study: Study, scale: str, seeds: int | None) -> str:
+    """The command that makes a study anew, without what is of no matter to its numbers."""
+    flag = next(flag for flag in ("figure", "table", "study") if study.name.removeprefix("T") in _names(flag))
+    name = study.name.removeprefix("T") if flag == "table" else study.name
+    return cli.command("study.py", f"--{flag}={name}", f"--scale={scale}", *([f"--runs={seeds}"] if seeds else []))
 
 
 def _chosen(given: dict[str, Any]) -> list[Study]:
