@@ -123,6 +123,8 @@ def _start(pack: list[Unit], cpus: tuple[int, ...], folder: pathlib.Path, logs: 
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "LEA_KERAS_WATCHED": "1"}
     if cpus:
         environment["LEA_KERAS_CPUS"] = ",".join(map(str, cpus))
+    # Or else the first of them would take the whole memory of a GPU that they share.
+    environment = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true"} | environment
     command = [sys.executable, "-m", "experiments.engines.worker", str(file)]
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output, env=environment)
