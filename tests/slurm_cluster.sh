@@ -58,10 +58,14 @@ PartitionName=short Nodes=$host MaxTime=10 State=UP
 CONF
 export SLURM_CONF=$conf
 
-if ! munge -n >/dev/null 2>&1; then # one for the machine, which stays
+if ! munge -n >/dev/null 2>&1; then # one for the machine, which stays; another cluster may be starting it, too
   mkdir -p /run/munge
   chown munge /run/munge
-  su -s /bin/sh munge -c /usr/sbin/munged
+  su -s /bin/sh munge -c /usr/sbin/munged || true
+  for _ in $(seq 50); do
+    if munge -n >/dev/null 2>&1; then break; fi
+    sleep 0.1
+  done
 fi
 slurmctld -f "$conf"
 slurmd -f "$conf"

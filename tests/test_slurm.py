@@ -1,6 +1,7 @@
 """The engine of a cluster: what it plans and refuses, and runs on a real Slurm that lose their process, job or time."""
 
 import contextlib
+import functools
 import importlib.util
 import json
 import os
@@ -22,7 +23,7 @@ import study
 from experiments.config import RunConfig
 from experiments.engines import estimates, slurm, units
 from experiments.engines.slurm import Pack, Settings
-from experiments.engines.units import Outcome, Unit
+from experiments.engines.units import Unit
 
 ROOT = pathlib.Path(__file__).parents[1]
 CLUSTER = ROOT / "tests" / "slurm_cluster.sh"
@@ -114,7 +115,7 @@ def test_several_arrays_where_one_is_too_small(tmp_path, monkeypatch):
     assert sizes == [4, 4, 2]
     assert set(failed) == {unit.folder for unit in todo}
     assert failed[todo[-1].folder] == "Slurm refused its job: no more jobs"
-    assert failed[todo[0].folder].startswith("its job left the queue unseen; what it printed is in ")
+    assert failed[todo[0].folder].startswith("its job left the queue; what it printed is in ")
     assert [path.name for path in (tmp_path / slurm.FOLDER).iterdir()] == []
 
 
@@ -173,19 +174,21 @@ def test_the_module_needs_neither_keras_nor_submitit():
 
 
 @pytest.mark.skipif(importlib.util.find_spec("submitit") is None, reason="submitit is not installed")
-def test_a_job_that_gets_on_is_queued_again_and_one_that_does_not_is_given_up(tmp_path, capsys):
-    (unit,) = make_units(tmp_path, 1)
-    unit.folder.mkdir()
-    again = Pack(units.to_json([unit]))
-    for rows, stalled in ((0, 1), (1, 0), (1, 1), (1, 2)):
-        again._before = again._progress()
-        (unit.folder / "metrics.csv").write_text("\n" * rows)
-        submission = again.checkpoint()
-        again = submission.function
-        assert (again._stalled, submission.args) == (stalled, ())
-    again._before, again._current = again._progress(), unit
-    assert again.checkpoint() is None
-    assert capsys.readouterr().out.startswith(f"failed: {unit.folder}: 3 jobs in a row ended before an epoch")
+def test_a_job_that_gets_on_is_queued_again_and_a_run_that_does_not_is_given_up(tmp_path, capsys):
+    first, second = todo = make_units(tmp_path, 2)
+    first.folder.mkdir()
+    pack = Pack(units.to_json(todo))
+    for rows, stalled in ((0, 1), (1, 0), *((1, number) for number in range(1, slurm._STALLED))):
+        pack._before, pack._current = pack._progress(), first
+        (first.folder / "metrics.csv").write_text("\n" * rows)
+        pack = pack.checkpoint().function
+        assert (pack._stalled, units.from_json(pack._text)) == (stalled, todo)
+    pack._before, pack._current = pack._progress(), first
+    pack = pack.checkpoint().function  # the other one is still to be made
+    assert (pack._stalled, units.from_json(pack._text)) == (0, [second])
+    assert capsys.readouterr().out.startswith(f"failed: {first.folder}: 5 jobs in a row ended before an epoch")
+    pack._stalled, pack._current = slurm._STALLED - 1, second
+    assert pack.checkpoint() is None
 
 
 def test_what_the_cluster_does_not_take(cluster):
@@ -204,6 +207,33 @@ def test_what_the_cluster_does_not_take(cluster):
         assert "\n" not in str(caught.value)
     engine = slurm.start({"slurm_partition": "short,main", "slurm_minutes": 60, "slurm_options": "cpus_per_task=2"})
     assert engine.keywords["largest"] == 1000
+
+
+def test_jobs_are_taken_over_and_cancelled(cluster, tmp_path, monkeypatch):
+    def lose_the_connection(arrays, *_):
+        raise ConnectionError
+
+    def interrupt(arrays, *_):
+        there.extend(arrays)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(slurm, "packs", lambda todo: [[unit] for unit in todo])
+    engine = slurm.start({"slurm_options": "begin=now+1hour"})  # so that nothing is done
+    todo, there = make_units(tmp_path, 4), []
+    monkeypatch.setattr(slurm, "_wait", lose_the_connection)
+    with pytest.raises(ConnectionError):
+        engine(todo[:3], 1, tmp_path, print)
+    monkeypatch.setattr(slurm, "_wait", interrupt)
+    with pytest.raises(KeyboardInterrupt, match="Its Slurm jobs were cancelled"):
+        engine(todo, 1, tmp_path, print, alone=True)
+    assert [array.packs for array in there] == [[[str(unit.folder)] for unit in some] for some in (todo[:3], todo[3:])]
+    queue = slurm._read_queue()
+    states = {queue[job].state for array in there for job in array.jobs() if job in queue}
+    assert states == {"CANCELLED"}
+    assert not list((tmp_path / slurm.FOLDER).glob("lea-*.json"))
+    scripts = sorted((tmp_path / slurm.FOLDER).glob("*_submission.sh"))
+    assert ["#SBATCH --exclusive" in script.read_text() for script in scripts] == [False, True]
+    assert all("#SBATCH --requeue\n" in script.read_text() for script in scripts)
 
 
 class Call:
@@ -256,6 +286,7 @@ def test_runs_come_through_whatever_happens_to_their_jobs(cluster, workers, tmp_
     todo = [Unit(tmp_path / name, TINY.replace(epochs=3)) for name in names]
     undisturbed, killed, cancelled, out_of_time = todo
     engine, logs = slurm.start({"slurm_minutes": 10}), tmp_path / "logs"
+    engine = functools.partial(engine, largest=3)  # an array, and a job that is none
     first = Call(engine, todo, logs)
     processes = stop_in_second_epoch(todo[1:])
     os.kill(processes[killed.folder], signal.SIGKILL)

@@ -54,8 +54,8 @@ FOLDER = "slurm"  # of submitit's files and of what jobs print, in the folder of
 _SHORTEST, _LONGEST = 1.0, 30.0  # seconds between two looks at the queue, which is everybody's
 _LATE = 15.0  # seconds that a file may need to be seen from another machine
 _PATIENCE = 60  # seconds within which Slurm answers
-_WARNING = 90  # seconds before the time limit that a job is told of it
-_STALLED = 3  # jobs in a row without an epoch, after which a run is given up
+_WARNING = 90  # seconds before the time limit that a job is told of it, or up to a minute earlier, as Slurm has it
+_STALLED = 5  # jobs in a row without an epoch, after which a run is given up
 _REQUEUED = 1_000_000  # how often a job may be queued again: as often as it gets on
 _ENDED = {
     *("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED"),
@@ -247,14 +247,17 @@ class Pack:
         return total
 
     def checkpoint(self) -> Any:
-        """Called by submitit before the time limit: what the job does when it is started again; None: no more."""
+        """Called by submitit before the time limit: what the job does when it is started again; None: it is not."""
         self._kill()
-        stalled = 0 if self._progress() > self._before else self._stalled + 1
-        if stalled >= _STALLED:
-            folder = self._current.folder if self._current else ""
-            print(f"{FAILED}{folder}: {stalled} jobs in a row ended before an epoch or measurement did", flush=True)
-            return None
-        return _import_submitit("helpers").DelayedSubmission(Pack(self._text, stalled))
+        text, stalled = self._text, 0 if self._progress() > self._before else self._stalled + 1
+        if stalled >= _STALLED and self._current:
+            told = f"{stalled} jobs in a row ended before an epoch or a measurement of it did; give them more minutes"
+            print(f"{FAILED}{self._current.folder}: {told}", flush=True)
+            rest = [unit for unit in units.from_json(text) if unit.folder != self._current.folder]
+            if not any(units.read_outcome(unit) is None for unit in rest):
+                return None
+            text, stalled = units.to_json(rest), 0
+        return _import_submitit("helpers").DelayedSubmission(Pack(text, stalled))
 
 
 def run(
@@ -324,7 +327,7 @@ def _submit(some: Sequence[Sequence[Unit]], name: str, folder: pathlib.Path, set
         executor.update_parameters(
             job_name=name,
             time=settings.minutes,
-            signal_delay_s=min(_WARNING, 10 * settings.minutes),
+            signal_delay_s=min(_WARNING, 5 * settings.minutes),
             array_parallelism=len(some),
             stderr_to_stdout=True,
             wckey=None,
@@ -393,12 +396,13 @@ def _settle(
                 missing = [left[path] for path in pack if path in left and units.read_outcome(left[path]) is None]
                 if not missing:
                     continue
-                about = jobs.get(job, _Job("", "unknown"))
+                about = jobs.get(job, _Job("", ""))
                 log = folder / f"{about.id}_0_log.out" if about.id else folder
                 reasons = _reasons(log)
                 for unit in missing:
-                    late |= str(unit.folder) not in reasons and about.state in ("COMPLETED", "unknown")
-                    lost = f"its job {about.id} ended as {about.state}" if about.id else "its job left the queue unseen"
+                    late |= str(unit.folder) not in reasons and about.state not in _ENDED - {"COMPLETED"}
+                    how = f"ended as {about.state}" if about.state in _ENDED else "left the queue"
+                    lost = " ".join(["its job", *filter(None, [about.id]), how])
                     reason = reasons.get(str(unit.folder), lost)
                     failed[unit.folder] = f"{reason}; what it printed is in {log}"
         if not late or time.monotonic() > deadline:
