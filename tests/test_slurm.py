@@ -103,7 +103,8 @@ def test_several_arrays_where_one_is_too_small(tmp_path, monkeypatch):
 
     def submit(some, name, folder, settings, alone):
         sizes.append(len(some))
-        assert json.loads((folder / f"{name}.json").read_text()) == [[str(pack[0].folder)] for pack in some]
+        record = json.loads((folder / f"{name}.json").read_text())
+        assert list(record.values()) == [[str(pack[0].folder)] for pack in some]
         return "no more jobs" if len(sizes) == 3 else ""
 
     monkeypatch.setattr(slurm, "_submit", submit)
@@ -223,10 +224,12 @@ def test_jobs_are_taken_over_and_cancelled(cluster, tmp_path, monkeypatch):
     monkeypatch.setattr(slurm, "_wait", lose_the_connection)
     with pytest.raises(ConnectionError):
         engine(todo[:3], 1, tmp_path, print)
+    subprocess.run(["scancel", job_of(todo[1], tmp_path)], check=True)  # and so it has to be submitted again
     monkeypatch.setattr(slurm, "_wait", interrupt)
     with pytest.raises(KeyboardInterrupt, match="Its Slurm jobs were cancelled"):
         engine(todo, 1, tmp_path, print, alone=True)
-    assert [array.packs for array in there] == [[[str(unit.folder)] for unit in some] for some in (todo[:3], todo[3:])]
+    first, second, third, last = ([str(unit.folder)] for unit in todo)
+    assert [array.packs for array in there] == [{0: first, 2: third}, {0: second, 1: last}]
     queue = slurm._read_queue()
     states = {queue[job].state for array in there for job in array.jobs() if job in queue}
     assert states == {"CANCELLED"}
@@ -273,9 +276,9 @@ def stop_in_second_epoch(todo):
 def job_of(unit, logs):
     """The job in which a unit is: records say where it is in which array."""
     for path in (logs / slurm.FOLDER).glob("lea-*.json"):
-        for index, pack in enumerate(json.loads(path.read_text())):
+        for index, pack in json.loads(path.read_text()).items():
             if str(unit.folder) in pack:
-                return slurm._read_queue()[path.stem, index].id
+                return slurm._read_queue()[path.stem, int(index)].id
     raise AssertionError(f"{unit.folder} is in no job")
 
 

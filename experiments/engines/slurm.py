@@ -44,6 +44,7 @@ from experiments.config import checks
 from experiments.engines import estimates, units
 from experiments.engines.local import FAILED, ROOT
 from experiments.engines.units import Unit
+from experiments.runs import RunError
 
 Engine = Callable[..., dict[pathlib.Path, str]]
 
@@ -92,13 +93,16 @@ class Settings(NamedTuple):
 
 
 class _Array(NamedTuple):
-    """Submitted jobs: their name in the queue, and of each the absolute folders of its runs."""
+    """Submitted jobs: their name in the queue, and by index in it the absolute folders of each job's runs."""
 
     name: str
-    packs: list[list[str]]
+    packs: dict[int, list[str]]
 
     def jobs(self) -> list[tuple[str, int]]:
-        return [(self.name, index) for index in range(len(self.packs))]
+        return [(self.name, index) for index in self.packs]
+
+    def folders(self) -> set[str]:
+        return {folder for pack in self.packs.values() for folder in pack}
 
 
 class _Job(NamedTuple):
@@ -285,19 +289,21 @@ def run(
 
     Raises:
         OSError: if the folder of logs cannot be written to.
+        RunError: one line, if Slurm does not tell what has become of jobs of a former call.
         KeyboardInterrupt: with a line on what has become of the jobs.
     """
     folder = logs / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     left = {str(unit.folder.absolute()): unit for unit in todo if units.read_outcome(unit) is None}
-    arrays = [array for array in _read_records(folder) if any(path in left for pack in array.packs for path in pack)]
-    taken = {path for array in arrays for pack in array.packs for path in pack}
+    arrays = [array for array in _read_records(folder) if not array.folders().isdisjoint(left)]
+    taken = {path for array in arrays for path in array.folders()}
     planned = packs(unit for path, unit in left.items() if path not in taken)
     failed: dict[pathlib.Path, str] = {}
     try:
         for i in range(0, len(planned), largest):
             some = planned[i : i + largest]
-            array = _Array(f"lea-{uuid.uuid4().hex[:8]}", [[str(u.folder.absolute()) for u in pack] for pack in some])
+            folders = {index: [str(unit.folder.absolute()) for unit in pack] for index, pack in enumerate(some)}
+            array = _Array(f"lea-{uuid.uuid4().hex[:8]}", folders)
             arrays.append(array)
             _write_record(folder, array)
             if refusal := _submit(some, array.name, folder, settings, alone):
@@ -392,7 +398,7 @@ def _settle(
     while True:
         failed, late = {}, False
         for array in arrays:
-            for job, pack in zip(array.jobs(), array.packs, strict=True):
+            for job, pack in zip(array.jobs(), array.packs.values(), strict=True):
                 missing = [left[path] for path in pack if path in left and units.read_outcome(left[path]) is None]
                 if not missing:
                     continue
@@ -448,15 +454,27 @@ def _write_record(folder: pathlib.Path, array: _Array) -> None:
 
 
 def _read_records(folder: pathlib.Path) -> list[_Array]:
-    """The arrays of former calls that still have jobs in the queue; what is noted of others goes."""
+    """The jobs of former calls that are still in the queue; what is noted of arrays that have none goes.
+
+    Raises:
+        RunError: one line, if Slurm does not tell.
+    """
     noted = []
     for path in sorted(folder.glob("lea-*.json")):
         with contextlib.suppress(OSError, ValueError):
-            noted.append(_Array(path.stem, json.loads(path.read_text(encoding="utf-8"))))
-    queue = (_read_queue() or {}) if noted else {}
-    there = {name for (name, _), job in queue.items() if job.state not in _ENDED}
-    _forget(folder, [array for array in noted if array.name not in there])
-    return [array for array in noted if array.name in there]
+            packs = json.loads(path.read_text(encoding="utf-8"))
+            noted.append(_Array(path.stem, {int(index): pack for index, pack in packs.items()}))
+    if not noted:
+        return []
+    queue = _read_queue()
+    if queue is None:
+        raise RunError("Slurm does not tell whether jobs of a former call are still there: squeue failed")
+    there = {job for job, seen in queue.items() if seen.state not in _ENDED}
+    arrays = [
+        _Array(name, {index: pack for index, pack in packs.items() if (name, index) in there}) for name, packs in noted
+    ]
+    _forget(folder, [array for array in arrays if not array.packs])
+    return [array for array in arrays if array.packs]
 
 
 def _forget(folder: pathlib.Path, arrays: Iterable[_Array]) -> None:
