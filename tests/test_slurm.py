@@ -120,6 +120,23 @@ def test_several_arrays_where_one_is_too_small(tmp_path, monkeypatch):
     assert [path.name for path in (tmp_path / slurm.FOLDER).iterdir()] == []
 
 
+def test_why_runs_failed_is_read_off_what_jobs_print(tmp_path):
+    todo = make_units(tmp_path, 3)
+    refused, cut_off, unseen = (str(unit.folder) for unit in todo)
+    array = slurm._Array("lea-0", {0: [refused, cut_off], 4: [unseen]})
+    (tmp_path / "7_0_0_log.out").write_text(
+        f"Unit 1 of 1: {refused}\nfailed: {refused}: an older reason\nfailed: {refused}: it is: in use\nnoise\n"
+    )
+    jobs = {("lea-0", 0): slurm._Job("7_0", "OUT_OF_MEMORY"), ("lea-0", 4): slurm._Job("7_4", "NODE_FAIL")}
+    failed = slurm._settle([array], jobs, {str(unit.folder): unit for unit in todo}, tmp_path)
+    log = f"what it printed is in {tmp_path / '7_0_0_log.out'}"
+    assert list(failed.values()) == [
+        f"it is: in use; {log}",
+        f"its job 7_0 ended as OUT_OF_MEMORY; {log}",
+        f"its job 7_4 ended as NODE_FAIL; what it printed is in {tmp_path / '7_4_0_log.out'}",
+    ]
+
+
 def test_options_of_sbatch():
     assert slurm.read_options("account=x,mem=8G") == {"account": "x", "mem": "8G"}
     assert slurm.read_options("nodelist=a,b[1-3],cpus_per_task=4") == {"nodelist": "a,b[1-3]", "cpus-per-task": "4"}

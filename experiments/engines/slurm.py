@@ -518,7 +518,7 @@ def read_minutes(text: str) -> float:
 def _check_accepted(settings: Settings, text: str) -> None:
     """Has sbatch look at the options without submitting anything."""
     command = ["sbatch", "--test-only", *(f"--{name}={value}" for name, value in settings.of_sbatch().items())]
-    done = subprocess.run([*command, "--wrap=true"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    done = _call(*command, "--wrap=true")
     # Nodes that are down at the moment may be up when the jobs have their turn.
     if done.returncode == 0 or "down, drained or reserved" in done.stderr:
         return
@@ -536,13 +536,17 @@ def _ask(*command: str) -> str:
     Raises:
         ValueError: one line, if it fails.
     """
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, stdin=subprocess.DEVNULL)
-    except (OSError, subprocess.SubprocessError) as error:
-        raise ValueError(f"Slurm does not answer: {cli.one_line(str(error))}") from None
+    done = _call(*command)
     if done.returncode:
         raise ValueError(f"Slurm does not answer: {_refusal(done.stderr)}")
     return done.stdout
+
+
+def _call(*command: str) -> "subprocess.CompletedProcess[str]":
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ValueError(f"Slurm does not answer: {cli.one_line(str(error))}") from None
 
 
 def _refusal(text: str) -> str:
