@@ -39,9 +39,11 @@ setup(
             "ruff>=0.5",
             "basedpyright>=1.30",  # pyright with its Node; the package "pyright" downloads that at its first run
             "jax>=0.7",
+            "submitit>=1.5,<2",
         ],
         "notebook": ["nbclient>=0.10", "nbformat>=5.10", "jupytext>=1.16", "ipykernel>=6.29", "ipywidgets>=8.0"],
         "jax": ["jax>=0.7"],
+        "slurm": ["submitit>=1.5,<2"],
         "gpu": ["tensorflow[and-cuda]>=2.21"],
     },
     classifiers=[

@@ -86,8 +86,8 @@ def run(argv: Sequence[str]) -> str:
     except OSError as error:
         path = f"{error.filename}: " if error.filename else ""
         raise RunError(f"A folder of runs or results cannot be used: {path}{error.strerror or error}") from error
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"Continue with: {cli.command('study.py', *argv[1:])}") from None
+    except KeyboardInterrupt as error:  # an engine may have said what has become of its jobs
+        raise KeyboardInterrupt(f"{error} Continue with: {cli.command('study.py', *argv[1:])}".lstrip()) from None
 
 
 def _run(given: dict[str, Any], argv: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ from experiments.engines.units import Unit
 UNITS_PER_PROCESS = 12
 ROOT = pathlib.Path(__file__).parents[2]
 _SECONDS = 0.5  # between two looks at the workers
-_FAILED = "failed: "
+FAILED = "failed: "  # what a worker's line on a unit begins with that cannot be made
 
 
 class _Worker(NamedTuple):
@@ -137,8 +137,8 @@ def _settle(worker: _Worker, failed: dict[pathlib.Path, str]) -> list[Unit]:
     lines = worker.log.read_text(encoding="utf-8", errors="replace").splitlines()
     told = {str(unit.folder): unit for unit in left}
     for line in lines:
-        folder, _, reason = line.removeprefix(_FAILED).partition(": ")
-        if line.startswith(_FAILED) and folder in told:
+        folder, _, reason = line.removeprefix(FAILED).partition(": ")
+        if line.startswith(FAILED) and folder in told:
             failed[told[folder].folder] = reason
     left = [unit for unit in left if unit.folder not in failed]
     status = worker.process.returncode
