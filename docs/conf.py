@@ -1,4 +1,4 @@
-"""The documentation site: ``sphinx-build -W --keep-going -b html docs docs/_build/html``, from the repository's root."""
+"""The documentation site: ``sphinx-build -W --keep-going -b html docs docs/_build/html``."""
 
 import inspect
 import os
@@ -24,9 +24,6 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "repositor
 exclude_patterns = ["_build", "_ext", "study", *([] if repository.has_study() else ["study.md"])]
 templates_path = []
 
-# Scripts in the root whose flags the page on the command line lists.
-SCRIPTS = ("train", "evaluate")
-
 # Markdown and notebooks, with their stored outputs.
 nb_execution_mode = "off"
 myst_heading_anchors = 4
@@ -42,17 +39,19 @@ autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 maximum_signature_line_length = 88
 add_module_names = False
+toc_object_entries_show_parents = "hide"
 python_use_unqualified_type_names = True
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"lea_keras {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_sidebars = {page: [] for page in ("index", "command_line", "study")}  # they have no pages below them
 html_show_sourcelink = False
 html_copy_source = False
 html_theme_options = {
     "navbar_align": "left",
-    "header_links_before_dropdown": 8,
+    "header_links_before_dropdown": 6,
     "navbar_persistent": ["search-button"],
     "footer_start": [],
     "footer_end": [],

@@ -55,7 +55,9 @@ def traversal(model: keras.Model, images: np.ndarray, steps: int = 9):
     cut = keras.ops.convert_to_numpy(lea_keras.windows.extract_windows(images[:1], WINDOW))[0]
     chosen = np.unravel_index(np.argmax(cut.var(axis=(2, 3, 4))), cut.shape[:2])
     ranges = np.percentile(codes.reshape(-1, codes.shape[-1]), (1, 99), axis=0).T
-    figure, rows = plt.subplots(len(ranges), steps, figsize=(0.75 * steps + 0.6, 0.8 * len(ranges)), layout="constrained")
+    figure, rows = plt.subplots(
+        len(ranges), steps, figsize=(0.75 * steps + 0.6, 0.8 * len(ranges)), layout="constrained"
+    )
     for variable, (row, (low, high)) in enumerate(zip(rows, ranges, strict=True)):
         moved = np.repeat(codes[0][chosen][None], steps, axis=0)
         moved[:, variable] = np.linspace(low, high, steps)

@@ -3,7 +3,7 @@
 In a page's Markdown
 
 - ``{part} README.md`` stands for a file, or with ``:section:`` for one section of it (see ``part``),
-- ``{flags} train`` for all flags of a script (see ``flags``),
+- ``{flags}`` for all flags of the scripts in ``SCRIPTS`` (see ``flags``),
 - links to files of the repository lead to the page that has their text, or else offer the file.
 
 All of it is text in, text out, and needs no Sphinx, so that tests can hold the pages against the repository without
@@ -32,7 +32,10 @@ PAGES = {
 }
 STUDY = ("SCOREBOARD.md", "docs/study/README.md")
 
-_DIRECTIVE = re.compile(r"^```\{(part|flags)\} (\S+)\n((?:^:.*\n)*)```$", re.M)
+#: Scripts in the root whose flags the page on the command line lists.
+SCRIPTS = ("train", "evaluate")
+
+_DIRECTIVE = re.compile(r"^```\{(part|flags)\} ?(\S*)\n((?:^:.*\n)*)```$", re.M)
 _FENCED = re.compile(r"^(`{3,})[^\n]*\n.*?^\1`*$", re.M | re.S)
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^(#+) (.+)$", re.M)
@@ -59,7 +62,7 @@ def expand(page: pathlib.Path) -> str:
 def _expansion(page: pathlib.Path, directive: str, argument: str, options: str) -> str:
     values = dict(re.findall(r"^:([\w-]+): ?(.*)$", options, re.M))
     if directive == "flags":
-        return flags(argument)
+        return "\n".join(f"## Flags of {script}.py\n\n{flags(script)}" for script in SCRIPTS)
     file = ROOT / argument
     if "optional" in values and not file.exists():
         return ""
@@ -76,25 +79,25 @@ def part(text: str, section: str | None = None, until: str | None = None, only: 
         until: the heading of what comes after it. None: the next one of the section's level or above.
         only: whether to end at the next heading of any level.
     """
-    headings = _headings(text)
-    first = next((i for i, heading in enumerate(headings) if section in (None, heading[1])), None)
+    found = headings(text)
+    first = next((i for i, heading in enumerate(found) if section in (None, heading[1])), None)
     if first is None:
         raise ValueError(f"Argument `section` must be a heading. Received: {section!r}")
-    level, _, start = headings[first]
+    level, _, start = found[first]
     ends = [
         position
-        for deeper, name, position in headings[first + 1 :]
+        for deeper, name, position in found[first + 1 :]
         if (name == until if until else only or (section is not None and deeper <= level))
     ]
     if until and not ends:
         raise ValueError(f"Argument `until` must be a heading. Received: {until!r}")
     chosen = text[start : ends[0] if ends else len(text)]
-    for deeper, _, position in reversed(_headings(chosen)):
+    for deeper, _, position in reversed(headings(chosen)):
         chosen = chosen[:position] + "#" * (deeper - level + 1) + chosen[position + deeper :]
     return chosen.strip() + "\n"
 
 
-def _headings(text: str) -> list[tuple[int, str, int]]:
+def headings(text: str) -> list[tuple[int, str, int]]:
     """Level, text and position of every heading outside code."""
     code = [found.span() for found in _FENCED.finditer(text)]
     return [
@@ -123,7 +126,7 @@ def _section_pages() -> dict[str, str]:
                 continue
             values = dict(re.findall(r"^:([\w-]+): ?(.*)$", options, re.M))
             text = part((ROOT / file).read_text("utf-8"), values.get("section"), values.get("until"), "only" in values)
-            for i, (_, name, _) in enumerate(_headings(text)):
+            for i, (_, name, _) in enumerate(headings(text)):
                 found[slug(name)] = page.name if i == 0 and "titled" not in values else f"{page.name}#{slug(name)}"
     return found
 
@@ -176,10 +179,8 @@ def flags(script: str) -> str:
         for flag in group:
             text, given = _without_default(flag.text + default(flag))
             name = f"--{flag.name}" + (f"={flag.value}" if flag.value else "")
-            text = f"{text[:1].upper()}{text[1:]}."
-            lines += [f"```{{option}} {name}\n{_escaped(text)}"]
-            lines += [f"\nDefault: {_escaped(given)}."] if given else []
-            lines += ["```\n"]
+            told = f" *Default: {_escaped(given)}.*" if given else ""
+            lines.append(f"```{{option}} {name}\n{_escaped(text)}.{told}\n```\n")
     return "\n".join(lines)
 
 
@@ -190,7 +191,8 @@ def _without_default(text: str) -> tuple[str, str]:
 
 
 def _escaped(text: str) -> str:
-    return "".join("\\" + letter if letter in string.punctuation and letter not in ".,:;()'%" else letter for letter in text)
+    plain = ".,:;()'%"
+    return "".join(f"\\{c}" if c in string.punctuation and c not in plain else c for c in text)
 
 
 def copy_notebooks() -> None:
