@@ -36,7 +36,6 @@ napoleon_use_rtype = False
 autodoc_inherit_docstrings = False
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
-autodoc_preserve_defaults = True
 maximum_signature_line_length = 88
 add_module_names = False
 toc_object_entries_show_parents = "hide"

@@ -169,3 +169,9 @@ def test_parts_of_a_file(repository):
     for wrong in ({"section": "Three"}, {"until": "Three"}):
         with pytest.raises(ValueError, match="Three"):
             repository.part(TEXT, **wrong)
+
+
+def test_what_is_added_takes_at_most_thirty_lines():
+    added = re.findall(r"^```python\n(.*?)^```", (DOCS / "extend.md").read_text("utf-8"), re.M | re.S)
+    assert len(added) == 3
+    assert all(sum(bool(line.strip()) for line in code.splitlines()) <= 30 for code in added)
