@@ -34,11 +34,11 @@ def train(members: Sequence[Member]) -> str:
     """
     diverged = []
     for i, (run_dir, config) in enumerate(members):
-        if _is_finished(run_dir, config):
+        if is_finished(run_dir, config):
             continue
         print(f"Run {i + 1} of {len(members)}, seed {config.seed}: {run_dir}{_time_left(members)}", flush=True)
         try:
-            _train_one(run_dir, config)
+            train_one(run_dir, config)
         except DivergedError as error:
             print(error, flush=True)
             diverged.append(str(run_dir))
@@ -52,7 +52,13 @@ def train(members: Sequence[Member]) -> str:
     return text
 
 
-def _train_one(run_dir: pathlib.Path, config: RunConfig) -> None:
+def train_one(run_dir: pathlib.Path, config: RunConfig) -> None:
+    """Trains a run, or goes on with it, as if it were alone.
+
+    Raises:
+        RunError: one line, as from ``training.train``, or if the folder holds a run of another configuration.
+        OSError: if the folder cannot be written to.
+    """
     resume = runs.exists(run_dir)
     with nothing_kept(), many_models():
         try:
@@ -77,7 +83,8 @@ def nothing_kept() -> Iterator[None]:
         keras.utils.clear_session()
 
 
-def _is_finished(run_dir: pathlib.Path, config: RunConfig) -> bool:
+def is_finished(run_dir: pathlib.Path, config: RunConfig) -> bool:
+    """Whether a run has its last epoch and a whole model of it."""
     if not runs.exists(run_dir) or _epochs_done(run_dir) < config.epochs:
         return False
     last = callbacks.checkpoint_path(run_dir, _epochs_done(run_dir))

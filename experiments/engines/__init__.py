@@ -1,0 +1,3 @@
+"""Engines: how many runs are computed, on this machine or on a cluster."""
+
+ENGINES = ("local", "slurm")

@@ -1,0 +1,78 @@
+"""Estimates of how long units take on this machine: from the work that they are, and from units that are done.
+
+The rates are what two cores of a server did once; what matters is how they compare. As soon as a unit is done, the
+others are told from it.
+
+Nothing here imports Keras.
+"""
+
+import math
+from collections.abc import Sequence
+
+from experiments.config import RunConfig
+from experiments.engines import units
+from experiments.engines.units import Unit
+
+# Of every run: for building, tracing and storing it.
+_SECONDS_PER_RUN = 7.0
+# Images a second in training, by model, at 64×64 pixels and the filters of the thesis.
+_RATES = {"classic": 150, "cnn_lea": 9, "pool_fc": 1500, "lea_fc": 350, "lea_only": 220, "decoder_free": 450}
+_WHOLE_IMAGE = {"fc": 2500, "conv": 130, "sb": 60}  # autoencoders, at 28×28, by decoder
+_TRAIN = {"sprites": 59_972, "dsprites": 59_972, "mnist": 60_000, "fashion_mnist": 60_000, "cifar10": 50_000}
+_BATCH = {"sprites": 64, "dsprites": 64, "mnist": 256, "fashion_mnist": 128, "cifar10": 128}
+_VALIDATED_PER_TRAINED = 3.5  # how many images are validated in the time of one
+_ATTACKED = {"nearest": 3.0, "foolbox18": 13.0}  # seconds a sample, at 28×28
+_PROBED = 2e-3  # seconds an image, layer and epoch
+
+
+def work(unit: Unit) -> float:
+    """Seconds that a unit takes by these rates."""
+    config = unit.config
+    images = (config.limit or _TRAIN[config.dataset]) * (1 - config.validation)
+    if config.steps_per_epoch:
+        images = config.steps_per_epoch * (config.batch_size or _BATCH[config.dataset])
+    validated = math.ceil(config.epochs / config.validate_every) * (config.test_limit or 10_000)
+    per_image = _per_image(config)
+    seconds = _SECONDS_PER_RUN + per_image * (images * config.epochs + validated / _VALIDATED_PER_TRAINED)
+    if attacks := unit.measures.get("attacks"):
+        size = config.image_shape[0] * config.image_shape[1] / 784
+        seconds += attacks["samples"] * _ATTACKED[attacks.get("semantics", "nearest")] * size
+    if probes := unit.measures.get("probes"):
+        seconds += 8 * _PROBED * probes["epochs"] * (probes["limit"] or images)
+    return seconds
+
+
+def _per_image(config: RunConfig) -> float:
+    rows, columns = config.image_shape
+    if config.model == "autoencoder" and config.window_size is None:
+        rate = min(_WHOLE_IMAGE[config.decoder], _WHOLE_IMAGE["conv" if config.encoder == "conv" else "fc"])
+        return rows * columns / 784 / rate
+    pixels = rows * columns / 4096
+    filters = config.filters[0] * config.filters[1] / 2048 if config.model in ("classic", "cnn_lea") else 1.0
+    stride = config.strides if isinstance(config.strides, int) else config.window_size
+    windows = 16 / stride**2 if config.model == "autoencoder" and isinstance(stride, int) else 1.0
+    return pixels * filters**0.9 * windows / _RATES.get(config.model, 350)
+
+
+def seconds_left(todo: Sequence[Unit], parallel: int = 1) -> float:
+    """Seconds until all units are done that are not, told from those that are, where there are any.
+
+    Args:
+        todo: units, some of them done perhaps.
+        parallel: how many are worked on at a time.
+    """
+    outcomes = [units.read_outcome(unit) for unit in todo]
+    done = [(work(unit), outcome.seconds) for unit, outcome in zip(todo, outcomes, strict=True) if outcome]
+    left = sum(work(unit) for unit, outcome in zip(todo, outcomes, strict=True) if not outcome)
+    expected, taken = map(sum, zip(*done, strict=True)) if done else (1.0, 1.0)
+    return left * taken / expected / parallel
+
+
+def told(seconds: float) -> str:
+    """A duration in words: "0 s", "40 s", "12 min", "3 h 20 min", "12 days"."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 100:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60:02} min" if minutes < 4320 else f"{minutes / 1440:.0f} days"

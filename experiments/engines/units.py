@@ -1,0 +1,85 @@
+"""Units of work: a run and what is measured of it, with a note in its folder once all is done.
+
+Nothing here imports Keras: thousands of units are looked through in seconds.
+"""
+
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from experiments.config import RunConfig
+
+DONE_FILE = "done.json"
+
+
+class Unit(NamedTuple):
+    """A run to be trained and measured.
+
+    Attributes:
+        folder: of the run.
+        config: of the run.
+        measures: what is measured once it is trained, as ``engines.measures`` takes it.
+    """
+
+    folder: pathlib.Path
+    config: RunConfig
+    measures: Mapping[str, Mapping[str, Any]] = {}
+
+
+class Outcome(NamedTuple):
+    """What became of a unit.
+
+    Attributes:
+        diverged: in one line, why the run is of no use; empty if it is.
+        seconds: that it took, all sessions and measurements together.
+    """
+
+    diverged: str
+    seconds: float
+
+
+def read_outcome(unit: Unit) -> Outcome | None:
+    """What became of a unit; None while there is anything left to do."""
+    try:
+        done = json.loads((unit.folder / DONE_FILE).read_text(encoding="utf-8"))
+        outcome = Outcome(str(done["diverged"]), float(done["seconds"]))
+        enough = outcome.diverged or done["epochs"] >= unit.config.epochs
+        measured = all(done["measures"].get(name) == _plain(options) for name, options in unit.measures.items())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    if outcome.diverged:
+        return outcome
+    return outcome if enough and measured and (unit.folder / "model.keras").is_file() else None
+
+
+def write_outcome(unit: Unit, outcome: Outcome) -> None:
+    """Notes that nothing is left to do."""
+    measures = {name: _plain(options) for name, options in unit.measures.items()}
+    about = {"epochs": unit.config.epochs, "measures": measures}
+    temporary = unit.folder / f"{DONE_FILE}.tmp"
+    temporary.write_text(json.dumps(outcome._asdict() | about, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(unit.folder / DONE_FILE)
+
+
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as JSON brings them back."""
+    return json.loads(json.dumps(dict(options)))
+
+
+def to_json(units: Sequence[Unit]) -> str:
+    """Units as text, for another process."""
+    return json.dumps(
+        [
+            {"folder": str(unit.folder), "config": json.loads(unit.config.to_json()), "measures": unit.measures}
+            for unit in units
+        ]
+    )
+
+
+def from_json(text: str) -> list[Unit]:
+    """Reads what ``to_json`` wrote."""
+    return [
+        Unit(pathlib.Path(one["folder"]), RunConfig.from_json(json.dumps(one["config"])), one["measures"])
+        for one in json.loads(text)
+    ]

@@ -1,0 +1,170 @@
+"""Studies: the runs behind a figure or table, what is read off them, and how that is shown.
+
+Nothing here imports Keras, so that runs are planned at once.
+"""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from experiments import runs
+from experiments.config import RunConfig
+from experiments.engines.units import Unit
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from experiments.studies.finished import Finished
+
+THESIS, SMALL, SMOKE = "thesis", "small", "smoke"
+SCALES = (THESIS, SMALL, SMOKE)
+
+
+class Scale(NamedTuple):
+    """How large a study is made.
+
+    Attributes:
+        seeds: how many runs of each kind.
+        changes: hyperparameters that are not the thesis'.
+        options: what else a study may be asked for, such as the windows of a sweep; every scale has the same names.
+    """
+
+    seeds: int
+    changes: Mapping[str, Any] = {}
+    options: Mapping[str, Any] = {}
+
+
+class Series(NamedTuple):
+    """Runs that differ in their seeds alone.
+
+    Attributes:
+        name: their folder, and what their values are stored under. The same name in two studies means the same runs.
+        config: of the first run.
+        seeds: how many there are.
+        measures: what is measured of every run once it is trained, as ``engines.measures`` takes it.
+    """
+
+    name: str
+    config: RunConfig
+    seeds: int
+    measures: Mapping[str, Mapping[str, Any]] = {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """Runs with a question.
+
+    Attributes:
+        name: "5.5", "T3.2": the thesis' figure or, with a T, table; a word for what it does not have.
+        title: what it shows, in a few words.
+        thesis: what the thesis' picture or table shows and says, for readers of ours.
+        scales: by name.
+        series: the runs of a scale.
+        collect: reads off finished runs what is stored: plain values for JSON, under "values" by series.
+        draw: the picture of what was collected, with the finished runs for those that show what models do; or several,
+            by what the names of their files end in, as ``pictures`` says.
+        table: headings and rows of text; None: there is a picture instead.
+        alone: whether its runs are timed, so that nothing else may run beside one.
+        pictures: what the names of its pictures' files end in; nothing where there is a table alone.
+    """
+
+    name: str
+    title: str
+    thesis: str
+    scales: Mapping[str, Scale]
+    series: Callable[[Scale], list[Series]]
+    collect: "Callable[[Finished], dict[str, Any]]"
+    draw: "Callable[[dict[str, Any], Finished], Figure | dict[str, Figure]] | None" = None
+    table: Callable[[dict[str, Any]], tuple[Sequence[str], Sequence[Sequence[str]]]] | None = None
+    alone: bool = False
+    pictures: tuple[str, ...] = ("",)
+
+    @property
+    def label(self) -> str:
+        """ "Fig. 5.5", "Table 3.2", or the name."""
+        if self.name[0] == "T":
+            return f"Table {self.name[1:]}"
+        return f"Fig. {self.name}" if self.name[0].isdigit() else self.name
+
+    @property
+    def stem(self) -> str:
+        """What the names of its files begin with: "fig_5_5", "table_3_2"."""
+        return self.label.lower().replace(". ", "_").replace(" ", "_").replace(".", "_").replace("-", "_")
+
+    def plan(self, scale: str, seeds: int | None = None, **given: Any) -> list[Series]:
+        """The runs at a scale.
+
+        Args:
+            scale: of ``SCALES``.
+            seeds: how many of each kind, instead of the scale's own.
+            **given: fields of all configurations, such as the backend.
+        """
+        chosen = self.scales[scale]
+        if seeds is not None:
+            chosen = chosen._replace(seeds=seeds)
+        planned = {one.name: one for one in self.series(chosen)}  # some are in several panels
+        return [one._replace(config=one.config.replace(**given)) for one in planned.values()]
+
+    def differences(self, scale: str) -> str:
+        """In what a scale differs from the thesis, as one line; empty for the thesis' own."""
+        ours, thesis = self.scales[scale], self.scales[THESIS]
+        if scale == THESIS:
+            return ""
+        several = [] if ours.seeds == thesis.seeds else [f"runs {ours.seeds} ({thesis.seeds})"]
+        for name, value in ours.changes.items():
+            before = thesis.changes.get(name, getattr(RunConfig, name, None))
+            several += [] if value == before else [f"{name} {_shown(value)} ({_shown(before)})"]
+        for name, value in ours.options.items():
+            before = thesis.options[name]
+            several += [] if value == before else [f"{name} {_shown(value)} ({_shown(before)})"]
+        return f"{scale} scale, the thesis' in brackets: {'; '.join(several)}" if several else ""
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "all or its own"
+    if isinstance(value, (tuple, list)):
+        return ", ".join(map(_shown, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def configuration(model: str, scale: Scale, **fields: Any) -> RunConfig:
+    """A configuration with the thesis' values, a study's own, and then what a scale changes.
+
+    Every field that nobody names is the thesis' (section A.1), whatever the reference model's defaults are.
+    """
+    thesis = RunConfig(
+        model=model,
+        window_size={"classic": 2, "cnn_lea": 4, "autoencoder": None}.get(model, 8),
+        strides={"cnn_lea": 2, "lea_only": 4}.get(model),
+        optimization="joint" if model in ("lea_only", "decoder_free", "autoencoder") else "alternate",
+        lea_weight=0.0 if model == "decoder_free" else 1.0,
+    )
+    return thesis.replace(**fields | dict(scale.changes))
+
+
+def units(series: Sequence[Series], folder: pathlib.Path) -> list[Unit]:
+    """The runs of series, seed by seed, in the folder of a scale.
+
+    Raises:
+        ValueError: one line, if a folder holds a run of another configuration.
+    """
+    planned: dict[pathlib.Path, Unit] = {}
+    for one in series:
+        for seed in range(one.config.seed, one.config.seed + one.seeds):
+            path, config = folder / one.name / f"{seed:03}", one.config.replace(seed=seed)
+            if path in planned:
+                unit = planned[path]
+                if unit.config != config:
+                    raise ValueError(f"Two studies call different runs {one.name}")
+                planned[path] = unit._replace(measures={**unit.measures, **one.measures})
+                continue
+            if runs.exists(path):
+                try:
+                    runs.check_resumable(path, config)
+                except ValueError as error:
+                    hint = "Move it away, or choose another --run_dir."
+                    raise ValueError(f"{path} holds a run of another configuration. {error} {hint}") from None
+            planned[path] = Unit(path, config, dict(one.measures))
+    return list(planned.values())

@@ -1,0 +1,94 @@
+"""Finished runs of a study, from which everything is read that it shows."""
+
+import contextlib
+import json
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+
+from experiments import evaluation, networks
+from experiments.engines import units
+from experiments.engines.units import Unit
+from experiments.runs import RunError
+from experiments.series import nothing_kept
+from experiments.studies import base
+from experiments.studies.base import Series
+from lea_keras import callbacks
+
+Values = dict[str, Any]
+
+
+class Finished:
+    """The finished runs of some series; those that diverged are left out, and noted.
+
+    Args:
+        folder: of the scale, with a folder for every series.
+        series: all of the study.
+        data_dir: where TFDS keeps its data sets, for studies without runs.
+
+    Raises:
+        RunError: one line, if a run is not finished, or all runs of a series diverged.
+    """
+
+    def __init__(self, folder: pathlib.Path, series: Sequence[Series], data_dir: str | None = None) -> None:
+        self.data_dir = data_dir
+        self.series = {one.name: one for one in series}
+        self._units: dict[str, list[Unit]] = {}
+        self.notes: list[str] = []
+        self.seconds = 0.0
+        for one in series:
+            usable = []
+            for unit in base.units([one], folder):
+                outcome = units.read_outcome(unit)
+                if outcome is None:
+                    raise RunError(f"The run {unit.folder} is not finished")
+                self.seconds += outcome.seconds
+                if outcome.diverged:
+                    self.notes.append(f"left out: {one.name}, seed {unit.config.seed}: {outcome.diverged}")
+                else:
+                    usable.append(unit)
+            if not usable:
+                raise RunError(f"All runs of {one.name} diverged")
+            self._units[one.name] = usable
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.series)
+
+    def seeds(self, name: str) -> list[int]:
+        """Of the runs that can be used."""
+        return [unit.config.seed for unit in self._units[name]]
+
+    def epochs(self, name: str, *columns: str) -> Values:
+        """Columns of ``metrics.csv`` of every run: by column, for each run a value per epoch, None where it is none."""
+        rows = [callbacks.read_metrics(unit.folder)[: unit.config.epochs] for unit in self._units[name]]
+        return {
+            "seeds": self.seeds(name),
+            **{column: [[row.get(column) for row in of_run] for of_run in rows] for column in columns},
+        }
+
+    def last(self, name: str, *columns: str) -> Values:
+        """Columns of ``metrics.csv`` after the last epoch: by column a value per run."""
+        values = self.epochs(name, *columns)
+        return {"seeds": values["seeds"], **{column: [of_run[-1] for of_run in values[column]] for column in columns}}
+
+    def stored(self, name: str, file: str) -> list[dict[str, Any]]:
+        """A JSON file of results of every run."""
+        folder = evaluation.FOLDER
+        return [json.loads((unit.folder / folder / file).read_text("utf-8")) for unit in self._units[name]]
+
+    def folder(self, name: str) -> pathlib.Path:
+        """Of the first run that can be used."""
+        return self._units[name][0].folder
+
+    @contextlib.contextmanager
+    def model(self, name: str, run: int = 0) -> Iterator[keras.Model]:
+        """The model of one of the runs that can be used, after its last epoch."""
+        unit = self._units[name][run]
+        with networks.precision(unit.config), nothing_kept():
+            yield evaluation.load_model(unit.folder, unit.config, unit.config.epochs)
+
+    def data(self, name: str, split: str = "test") -> Any:
+        """A split of the data of a series' first run."""
+        return evaluation.load_splits(self.series[name].config, [split])[split]

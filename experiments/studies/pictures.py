@@ -1,0 +1,139 @@
+"""Pictures of studies: lines over anything, in panels, as medians with all runs behind them."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from lea_keras.plots import palette
+from lea_keras.plots.panels import LABEL_SIZE, LEGEND, PANELS_IN_A_ROW, panels
+from lea_keras.plots.pixels import text_width
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_MOST_MARKED = 12  # points of a line that has markers
+
+
+class Line(NamedTuple):
+    """A quantity of several runs.
+
+    Attributes:
+        label: in the legend; lines of one label look alike in all panels.
+        xs: where it was measured.
+        runs: for each run, its value at every x; None where it has none.
+        dashed: whether the line is.
+        right: whether it belongs to the axis on the right.
+    """
+
+    label: str
+    xs: Sequence[float]
+    runs: Sequence[Sequence[float | None]]
+    dashed: bool = False
+    right: bool = False
+
+
+class Panel(NamedTuple):
+    """A pair of axes, perhaps with a third on the right.
+
+    Attributes:
+        title: above it.
+        xlabel: below it.
+        ylabel: to its left.
+        lines: in it.
+        ticks: texts at the xs of the lines, which are then equally far from each other.
+        right_label: to its right.
+        level: where a faint line says what chance would reach.
+        limits: of the values on the left.
+    """
+
+    title: str
+    xlabel: str
+    ylabel: str
+    lines: Sequence[Line]
+    ticks: Sequence[str] = ()
+    right_label: str = ""
+    level: float | None = None
+    limits: tuple[float, float] | None = None
+
+
+def draw(drawn: Sequence[Panel], note: str = "") -> "Figure":
+    """Draws panels side by side: lines are medians over runs, bands reach from the least to the largest run.
+
+    Args:
+        drawn: the panels.
+        note: above them, in small letters: what was changed, for example; broken into lines where it is too long.
+    """
+    from matplotlib.lines import Line2D
+
+    labels = list(dict.fromkeys((line.label, line.dashed) for panel in drawn for line in panel.lines))
+    names = list(dict.fromkeys(label for label, _ in labels))
+    width = 4.2 * min(len(drawn), PANELS_IN_A_ROW)
+    widest = max(text_width(label, LABEL_SIZE) for label in names) + 0.6
+    columns = max(1, min(len(labels), int(width / widest)))
+    runs = sorted({len(line.runs) for panel in drawn for line in panel.lines})
+    several = f"{runs[0]} to {runs[-1]}" if len(runs) > 1 else str(runs[0])
+    told = f"median of {several} runs, band: all of them" if runs[-1] > 1 else "one run"
+    lines = [told, *wrapped(note, width - 0.3, 8.0)]
+    figure, axes = panels(len(drawn), legend_lines=-(-len(labels) // columns), title_lines=len(lines))
+    look = {name: (palette.OF_LINES[i % len(palette.OF_LINES)], _MARKERS[i % 7]) for i, name in enumerate(names)}
+    for panel, one in zip(drawn, axes, strict=True):
+        _draw_panel(panel, one, look)
+    handles = [
+        Line2D([], [], color=look[label][0], marker=look[label][1], ls="--" if dashed else "-", markersize=5)
+        for label, dashed in labels
+    ]
+    figure.legend(handles, [label for label, _ in labels], ncols=columns, **LEGEND)
+    figure.suptitle("\n".join(lines), size=8.0)
+    return figure
+
+
+def _draw_panel(panel: Panel, axes: "Axes", look: dict[str, tuple[str, str]]) -> None:
+    right: Any = None
+    if panel.right_label:
+        right = axes.twinx()
+        right.spines["top"].set_visible(False)
+        right.tick_params(labelsize=8)
+        right.set_ylabel(panel.right_label, size=LABEL_SIZE)
+    for line in panel.lines:
+        values = np.array([[np.nan if value is None else value for value in run] for run in line.runs], float)
+        xs = np.arange(len(line.xs)) if panel.ticks else np.asarray(line.xs, float)
+        known = ~np.all(np.isnan(values), axis=0)
+        values, xs = values[:, known], xs[known]
+        colour, marker = look[line.label]
+        place = right if line.right else axes
+        style = {"color": colour, "linestyle": "--" if line.dashed else "-", "linewidth": 1.6, "zorder": 3}
+        every = max(1, len(xs) // _MOST_MARKED)
+        place.plot(xs, np.nanmedian(values, axis=0), marker=marker, markersize=4.5, markevery=every, **style)
+        place.fill_between(
+            xs, np.nanmin(values, axis=0), np.nanmax(values, axis=0), color=colour, alpha=0.15, linewidth=0
+        )
+    if panel.ticks:
+        axes.set_xticks(range(len(panel.ticks)), panel.ticks)
+    if panel.level is not None:
+        axes.axhline(panel.level, color="0.5", linewidth=1, linestyle=":")
+    if panel.limits:
+        axes.set_ylim(*panel.limits)
+    axes.set_xlabel(panel.xlabel, size=LABEL_SIZE)
+    axes.set_ylabel(panel.ylabel, size=LABEL_SIZE)
+    axes.set_title(panel.title, size=10, weight="bold", parse_math=False)
+
+
+def across(of_xs: Sequence[Sequence[float]]) -> list[list[float | None]]:
+    """Values by x and run as values by run and x; None where a run is missing somewhere."""
+    count = max(map(len, of_xs))
+    return [[values[run] if run < len(values) else None for values in of_xs] for run in range(count)]
+
+
+def wrapped(text: str, width: float, size: float) -> list[str]:
+    """Words in lines of at most so many inches; none of an empty text."""
+    lines: list[str] = []
+    for word in text.split():
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and text_width(longer, size) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines

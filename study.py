@@ -1,0 +1,222 @@
+"""Makes the thesis' figures and tables and says which claims hold; ``python study.py --help`` lists the flags."""
+
+import pathlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from experiments import backends, cli
+from experiments.claims.registry import CLAIMS
+from experiments.cli import Flag
+from experiments.config import BACKENDS, checks
+from experiments.engines import ENGINES, estimates, units
+from experiments.engines.units import Unit
+from experiments.runs import RunError
+from experiments.startup import quiet_import
+from experiments.studies import STUDIES, base
+from experiments.studies.base import SCALES, SMALL, Series, Study
+
+INTRODUCTION = """\
+usage: python study.py --list
+       python study.py [--figure=5.5 | --table=3.2 | --claim=12 | --study=NAME] [--scale=small] [--flag=value ...]
+
+Trains the runs behind the figures and tables of the thesis, draws and stores what came out, and judges the claims that
+they decide by rules that were written down before. Without a choice: all studies. The same command goes on after an
+interruption: what is finished is not made again.
+"""
+RUN_DIR = pathlib.Path("runs/study")
+
+
+def _names(flag: str) -> list[str]:
+    """What a flag may ask for."""
+    kinds = {"table": lambda name: name[0] == "T", "figure": lambda name: name[0].isdigit()}
+    is_one = kinds.get(flag, lambda name: name[0].islower())
+    return [name.removeprefix("T") for name in STUDIES if is_one(name)]
+
+
+GROUPS: dict[str, tuple[Flag, ...]] = {
+    "What": (
+        Flag("list", "", "list all studies, with the number of their runs and how long they take here"),
+        Flag("figure", "NAME", f"figures of the thesis, with commas: {', '.join(filter(str.isnumeric, STUDIES))}"),
+        Flag("table", "NAME", f"its tables: {', '.join(n[1:] for n in STUDIES if n[0] == 'T')}"),
+        Flag("study", "NAME", f"others: {', '.join(n for n in STUDIES if n.isalpha() and n.islower())}"),
+        Flag("claim", "N", f"what decides a claim, from 1 to {max(CLAIMS, default=0)}"),
+        Flag("scale", "NAME", f"{', '.join(SCALES)}: every number as printed, hours on two cores, seconds [{SMALL}]"),
+        Flag("runs", "N", "how many runs of each kind [10, or what the scale says]"),
+        Flag("only_print", "", "print the configurations of the runs, and their number, and do nothing"),
+    ),
+    "Data": (
+        cli.flag_of("data_dir"),
+        cli.flag_of("download"),
+        Flag("backend", "NAME", f"{' or '.join(BACKENDS)}, on which Keras runs [KERAS_BACKEND, or {BACKENDS[0]}]"),
+    ),
+    "Where": (
+        Flag(
+            "engine", "NAME", f"{' or '.join(ENGINES)}: processes on this machine, or jobs on a cluster [{ENGINES[0]}]"
+        ),
+        Flag("parallel", "N", "local: N processes, between which the CPUs are divided; 0: in this one [1]"),
+        Flag("slurm_partition", "NAME", "slurm: the partition of the jobs", "the cluster's own"),
+        Flag("slurm_gpus", "N", "slurm: GPUs a job [0]"),
+        Flag("slurm_minutes", "N", "slurm: time limit of a job; a run that needs more goes on in the next [60]"),
+        Flag("slurm_options", "KEY=VALUE,…", "slurm: any other options of sbatch"),
+        Flag("run_dir", "FOLDER", f"of all runs, by scale [{RUN_DIR}]"),
+        Flag("output_dir", "FOLDER", "of results, by scale, with a page that shows them all [<run_dir>/results]"),
+        Flag("scoreboard", "FILE", "where the table of claims is written [<output_dir>/SCOREBOARD.md]"),
+        Flag("only_report", "", "train nothing: make the page and the scoreboard anew from what is stored"),
+    ),
+}
+
+
+def help_text() -> str:
+    """The flags by group, defaults in brackets."""
+    return cli.help_text(INTRODUCTION, GROUPS)
+
+
+def run(argv: Sequence[str]) -> str:
+    """Does what the command line says and returns what is printed at the end.
+
+    Raises:
+        RunError: one line, for everything that a user can get wrong.
+    """
+    given = cli.parse(argv, GROUPS)
+    try:
+        return _run(given, argv)
+    except ValueError as error:
+        raise RunError(str(error)) from None
+    except OSError as error:
+        path = f"{error.filename}: " if error.filename else ""
+        raise RunError(f"A folder of runs or results cannot be used: {path}{error.strerror or error}") from error
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"Continue with: {cli.command('study.py', *argv[1:])}") from None
+
+
+def _run(given: dict[str, Any], argv: Sequence[str]) -> str:
+    scale = checks.check_choice("scale", given.get("scale", SMALL), SCALES)
+    studies = _chosen(given)
+    folder = pathlib.Path(given.get("run_dir", RUN_DIR))
+    output = pathlib.Path(given.get("output_dir", folder / "results"))
+    scoreboard = pathlib.Path(given.get("scoreboard", output / "SCOREBOARD.md"))
+    engine = checks.check_choice("engine", given.get("engine", ENGINES[0]), ENGINES)
+    parallel = checks.check_positive_int("parallel", given.get("parallel", 1), 0)
+    seeds = checks.check_positive_int("runs", given["runs"]) if "runs" in given else None
+    slurm = {name: value for name, value in given.items() if name.startswith("slurm_")}
+    if slurm and engine != "slurm":
+        raise checks.fail(next(iter(slurm)), "left out without --engine=slurm", next(iter(slurm.values())))
+    if given.get("only_report"):
+        backends.use_any()
+        return quiet_import("experiments.studies.report").write_pages(output, scoreboard)
+    backend = checks.check_choice("backend", given.get("backend", backends.default()), BACKENDS)
+    elsewhere = {name: given[name] for name in ("data_dir", "download") if name in given} | {"backend": backend}
+    planned = {study.name: study.plan(scale, seeds, **elsewhere) for study in studies}
+    todo = {name: base.units(series, folder / scale) for name, series in planned.items()}
+    if given.get("list"):
+        return _listed(studies, todo, parallel, scale)
+    if given.get("only_print"):
+        return _printed(studies, planned, folder / scale)
+    every = base.units([one for series in planned.values() for one in series], folder / scale)
+    if len({unit.folder for unit in every}) < len(every):
+        raise RuntimeError("Runs of one folder differ")
+    if engine == "slurm":
+        start = quiet_import("experiments.engines.slurm", look_for_devices=False).start(slurm)
+    else:
+        start = None
+    backends.use(backend)
+    report = quiet_import("experiments.studies.report")
+    failed: dict[pathlib.Path, str] = {}
+    texts = []
+    data_dir = given.get("data_dir")
+    about = {"backend": backend}
+    for study in studies:
+        left = [unit for unit in todo[study.name] if units.read_outcome(unit) is None]
+        if left:
+            print(f"{study.label}: {len(left)} of {len(todo[study.name])} runs are to be made", flush=True)
+            of_study = report.work(study, left, parallel, folder / "logs", start)
+            failed |= of_study
+            if of_study:
+                continue
+        try:
+            about["command"] = _command(study, scale, seeds)
+            texts.append(report.make(study, scale, planned[study.name], folder / scale, output, about, data_dir))
+        except (RunError, ValueError) as error:
+            failed[folder / scale / study.name] = str(error)
+    texts.append(report.write_pages(output, scoreboard))
+    if failed:
+        print("\n".join(texts), flush=True)
+        first, reason = next(iter(failed.items()))
+        raise RunError(f"{len(failed)} runs or studies failed; the first, {first}: {reason}")
+    return "\n".join(texts)
+
+
+def _command(study: Study, scale: str, seeds: int | None) -> str:
+    """The command that makes a study anew, without what is of no matter to its numbers."""
+    flag = next(flag for flag in ("figure", "table", "study") if study.name.removeprefix("T") in _names(flag))
+    name = study.name.removeprefix("T") if flag == "table" else study.name
+    return cli.command("study.py", f"--{flag}={name}", f"--scale={scale}", *([f"--runs={seeds}"] if seeds else []))
+
+
+def _chosen(given: dict[str, Any]) -> list[Study]:
+    """The studies that flags name; all if they name none."""
+    names: list[str] = []
+    for flag, prefix in (("figure", ""), ("table", "T"), ("study", "")):
+        for name in given[flag].split(",") if flag in given else ():
+            names.append(prefix + checks.check_choice(flag, name, _names(flag)))
+    if "claim" in given:
+        names += CLAIMS[checks.check_choice("claim", given["claim"], tuple(CLAIMS))].studies
+    return [STUDIES[name] for name in dict.fromkeys(names)] or list(STUDIES.values())
+
+
+def _listed(studies: Sequence[Study], todo: dict[str, list[Unit]], parallel: int, scale: str) -> str:
+    lines = [f"{'':12} {'runs':>5} {'done':>5}  {'left, about':>12}  {scale} scale"]
+    seen: set[pathlib.Path] = set()
+    total = 0.0
+    for study in studies:
+        new = [unit for unit in todo[study.name] if unit.folder not in seen]
+        seen |= {unit.folder for unit in new}
+        done = sum(units.read_outcome(unit) is not None for unit in todo[study.name])
+        seconds = estimates.seconds_left(todo[study.name], 1 if study.alone else max(parallel, 1))
+        total += (
+            seconds
+            if len(new) == len(todo[study.name])
+            else estimates.seconds_left(new, max(parallel, 1))
+            if new
+            else 0.0
+        )
+        left = estimates.told(seconds)
+        lines.append(f"{study.label:12} {len(todo[study.name]):>5} {done:>5}  {left:>12}  {study.title}")
+    lines.append(f"{'all':12} {len(seen):>5} {'':5}  {estimates.told(total):>12}  runs of several studies counted once")
+    return "\n".join(lines)
+
+
+def _printed(studies: Sequence[Study], planned: dict[str, list[Series]], folder: pathlib.Path) -> str:
+    """Every run as a command, with the number of all."""
+    lines, folders = [], set()
+    for study in studies:
+        lines.append(f"# {study.label}: {study.title}")
+        for unit in base.units(planned[study.name], folder):
+            if unit.folder not in folders:
+                folders.add(unit.folder)
+                flags = [f"--{name}={value}" for name, value in _flags(unit)]
+                lines.append(cli.command("train.py", *flags, f"--run_dir={unit.folder}"))
+    return "\n".join([*lines, f"{len(folders)} runs"])
+
+
+def _flags(unit: Unit) -> list[tuple[str, str]]:
+    """The fields in which a configuration differs from the reference model's, as flags have them."""
+    from experiments.config import CONFIGS
+
+    usual = CONFIGS[unit.config.model]
+    found = [("model", unit.config.model)]
+    for name in usual.__dataclass_fields__:
+        value = getattr(unit.config, name)
+        if name != "model" and value != getattr(usual, name) and value is not None:
+            found.append((name, ",".join(map(str, value)) if isinstance(value, tuple) else str(value)))
+    return found
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the command line and returns the exit status; whatever a user can get wrong is one line on stderr."""
+    return cli.main(argv, "study.py", run, help_text)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
