@@ -33,7 +33,7 @@ PAGES = {
 STUDY = ("SCOREBOARD.md", "docs/study/README.md")
 
 #: Scripts in the root whose flags the page on the command line lists.
-SCRIPTS = ("train", "evaluate")
+SCRIPTS = ("train", "evaluate", "study")
 
 _DIRECTIVE = re.compile(r"^```\{(part|flags)\} ?(\S*)\n((?:^:.*\n)*)```$", re.M)
 _FENCED = re.compile(r"^(`{3,})[^\n]*\n.*?^\1`*$", re.M | re.S)
