@@ -42,6 +42,7 @@ setup(
             "submitit>=1.5,<2",
         ],
         "notebook": ["nbclient>=0.10", "nbformat>=5.10", "jupytext>=1.16", "ipykernel>=6.29", "ipywidgets>=8.0"],
+        "docs": ["sphinx>=8.1", "pydata-sphinx-theme>=0.16", "myst-nb>=1.2"],
         "jax": ["jax>=0.7"],
         "slurm": ["submitit>=1.5,<2"],
         "gpu": ["tensorflow[and-cuda]>=2.21"],

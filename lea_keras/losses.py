@@ -119,7 +119,7 @@ def ramp(step: Any, final: float, steps: int, dtype: str = "float32") -> Any:
 
 
 def capacity_penalty(kl: Any, capacity: Any, gamma: float) -> Any:
-    """γ·|KL − C|, what holds the KL divergence at the capacity C (Eq. 2.27).
+    """``γ·|KL − C|``, what holds the KL divergence at the capacity C (Eq. 2.27).
 
     Args:
         kl: KL, scalar.

@@ -130,4 +130,4 @@ _, history = train("lea", autoencoder, window_size=32, epochs=5)
 lea_keras.plots.metric_curves([history], ["lea_capacity", "lea_kl", "lea_rl"])
 
 # %% [markdown]
-# Next: [attacks, and what withstands them](05_robustness.ipynb).
+# Next: [which code is what](04_explore_codes.ipynb).

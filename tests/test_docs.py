@@ -1,5 +1,9 @@
 """The documentation says what is true: its Python runs, its commands have the flags they use, its links lead on."""
 
+import ast
+import importlib
+import importlib.util
+import inspect
 import os
 import pathlib
 import re
@@ -12,7 +16,13 @@ import pytest
 import lea_keras.data
 
 ROOT = pathlib.Path(__file__).parents[1]
-PAGES = sorted(path for path in ROOT.glob("**/*.md") if not any(part.startswith(".") for part in path.parts[1:]))
+DOCS = ROOT / "docs"
+# Without what is hidden, and without the site that was built.
+PAGES = sorted(
+    path for path in ROOT.glob("**/*.md") if not any(part[0] in "._" for part in path.relative_to(ROOT).parts)
+)
+# Modules of public names that are reached through another.
+INNER = ("autoencoders.coders", "data.sprites", "plots.probe_plot", "plots.robustness_plot", "training.schedule")
 
 
 def blocks(language):
@@ -54,3 +64,114 @@ def test_shell_blocks_use_flags_that_exist():
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text("utf-8")):
         assert (page.parent / target).exists(), target
+
+
+@pytest.fixture(scope="module")
+def repository():
+    """The extension of the documentation site, which needs no Sphinx."""
+    spec = importlib.util.spec_from_file_location("repository", DOCS / "_ext" / "repository.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def public_modules():
+    """All modules that have public names: those with `__all__` and those that the package itself names."""
+    rooms = [path.parent.name for path in (ROOT / "lea_keras").glob("*/__init__.py") if "__all__" in path.read_text()]
+    named = [name for name in lea_keras.__all__ if inspect.ismodule(getattr(lea_keras, name))]
+    names = {*rooms, *named, *INNER} - {"coders", "sprites"}  # of INNER, which has their full names
+    return ["lea_keras", *(f"lea_keras.{name}" for name in sorted(names))]
+
+
+def resolve(name):
+    """The object of a full name."""
+    path, _, attribute = name.rpartition(".")
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        return getattr(importlib.import_module(path), attribute)
+
+
+def test_api_pages_have_every_public_name():
+    pages = "".join(page.read_text("utf-8") for page in sorted((DOCS / "api").glob("*.rst")))
+    told = re.findall(r"^\.\. (?:auto\w+|py:data):: (\S+)$", pages, re.M)
+    assert len(set(told)) == len(told)
+    objects = [resolve(name) for name in told]  # none is a name that has gone
+    for name in public_modules():
+        module = importlib.import_module(name)
+        names = getattr(module, "__all__", None)
+        if names is None:
+            body = ast.parse(inspect.getsource(module)).body
+            defined = [node.name for node in body if isinstance(node, (ast.ClassDef, ast.FunctionDef))]
+            names = [each for each in defined if not each.startswith("_")]
+        for each in names:
+            told_elsewhere = any(getattr(module, each) is found for found in objects)
+            assert f"{name}.{each}" in told or told_elsewhere, f"docs/api lacks {name}.{each}"
+
+
+def test_links_of_the_site_lead_to_pages_and_their_sections(repository):
+    texts = {page.name: repository.expand(page) for page in repository.pages()}
+    anchors = {name: {repository.slug(text) for _, text, _ in repository.headings(texts[name])} for name in texts}
+    for name, text in texts.items():
+        for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", text):
+            path, _, anchor = target.partition("#")
+            place = path or name
+            stored = ROOT / place if place.startswith("notebooks/") else DOCS / place
+            assert stored.exists(), f"{name}: {target}"
+            assert not anchor or anchor in anchors[place], f"{name}: {target}"
+        for file in re.findall(r"\{download\}`[^`]* <\.\./([^>]+)>`", text):
+            assert (ROOT / file).exists(), f"{name}: {file}"
+
+
+def test_pages_of_the_site_are_in_its_tables_of_contents(repository):
+    entries = set()
+    for page in repository.pages():
+        for block in re.findall(r"^```\{toctree\}\n(.*?)^```", repository.expand(page), re.M | re.S):
+            entries |= {line for line in block.split() if not line.startswith(":")}
+    pages = {page.stem for page in repository.pages()} - {"index"}
+    assert pages <= entries
+    assert entries - pages <= {"notebooks/*", "api/index", "2", "1"}  # and depths
+
+
+def test_the_site_lists_the_flags_of_every_script(repository):
+    scripts = {path.stem for path in ROOT.glob("*.py") if re.search(r"^GROUPS\b", path.read_text("utf-8"), re.M)}
+    assert scripts == set(repository.SCRIPTS)
+    for script in scripts:
+        listed = re.findall(r"^```\{option\} --(\w+)", repository.flags(script), re.M)
+        assert listed == [flag.name for group in importlib.import_module(script).GROUPS.values() for flag in group]
+
+
+def test_the_study_is_left_out_where_there_is_none(repository, monkeypatch):
+    monkeypatch.setattr(repository, "STUDY", ())
+    assert "study.md" not in {page.name for page in repository.pages()}
+    assert "\nstudy\n" not in repository.expand(DOCS / "index.md")
+
+
+TEXT = """# All
+first
+## One
+a [link](LICENSE) and [another](#two)
+### Deep
+```python
+## no heading
+```
+## Two
+last
+"""
+
+
+def test_parts_of_a_file(repository):
+    assert repository.part(TEXT, "One") == TEXT[TEXT.index("## One") : TEXT.index("## Two")].replace(
+        "##", "#", 1
+    ).replace("### Deep", "## Deep")
+    assert repository.part(TEXT, "One", only=True).splitlines() == ["# One", "a [link](LICENSE) and [another](#two)"]
+    assert repository.part(TEXT, until="Two").endswith("```\n")
+    for wrong in ({"section": "Three"}, {"until": "Three"}):
+        with pytest.raises(ValueError, match="Three"):
+            repository.part(TEXT, **wrong)
+
+
+def test_what_is_added_takes_at_most_thirty_lines():
+    added = re.findall(r"^```python\n(.*?)^```", (DOCS / "extend.md").read_text("utf-8"), re.M | re.S)
+    assert len(added) == 3
+    assert all(sum(bool(line.strip()) for line in code.splitlines()) <= 30 for code in added)

@@ -251,7 +251,7 @@ class VariationalAutoencoder(Autoencoder):
 
 @keras.saving.register_keras_serializable(PACKAGE)
 class CapacityControlledAutoencoder(VariationalAutoencoder):
-    """The capacity-controlled VAE: γ·|KL − C| + RL while training, C rising linearly from 0 (2.4.6, Eq. 2.27).
+    """The capacity-controlled VAE: ``γ·|KL − C| + RL`` while training, C rising linearly from 0 (2.4.6, Eq. 2.27).
 
     KL is the mean over the batch, of whose distance from C the absolute value is taken **(chosen)**: Eq. 2.27 does not
     say whether mean or absolute value comes first. Outside training its loss is that of the plain VAE, Eq. 2.25

@@ -162,7 +162,7 @@ def inside(shape: str, u: np.ndarray, v: np.ndarray) -> np.ndarray:
 
     The heart is a polygon, symmetric in u, whose right half goes out from its notch to the widest point and back in to
     its tip: over each u lie exactly two points of the outline, one from the way out and one from the way back. Each is
-    a piecewise linear function of |u|, so that interpolation gives the polygon exactly.
+    a piecewise linear function of ``|u|``, so that interpolation gives the polygon exactly.
 
     Args:
         shape: "square", "ellipse" or "heart".

@@ -1,22 +1,22 @@
 """The thirteen attacks of the thesis (section 4.6) by their names.
 
-=============================  ==============================  =====================================  =================
-name                           class                           origin                                 smallest …
-=============================  ==============================  =====================================  =================
-``gradient_sign``              ``GradientSignSearch``          Goodfellow et al. 2014                 ε, the L∞ norm
-``projected_gradient_descent`` ``SmallestEpsilon``             Madry et al. 2017                      ε, the L∞ norm
-``deep_fool``                  ``DeepFoolSearch``              Moosavi-Dezfooli et al. 2015           L2 norm
-``adef``                       ``ADefAttack``                  Alaifari et al. 2018                   deformation
-``slsqp``                      ``SLSQPAttack``                 Kraft 1988 (the optimiser)             L2 norm
-``saliency_map``               ``SaliencyMapAttack``           Papernot et al. 2016                   changed elements
-``single_pixel``               ``SinglePixelAttack``           Narodytska & Kasiviswanathan 2016      change of a pixel
-``local_search``               ``LocalSearchAttack``           Narodytska & Kasiviswanathan 2016      number of rounds
-``spatial``                    ``SpatialSearch``               Engstrom et al. 2017                   shift and rotation
-``gaussian_blur``              ``GaussianBlurSearch``          foolbox                                σ of the filter
-``contrast_reduction``         ``ContrastReductionSearch``     foolbox                                share of grey
-``additive_gaussian_noise``    ``AdditiveGaussianNoiseSearch`` foolbox                                σ of the noise
-``salt_and_pepper``            ``SaltAndPepperSearch``         foolbox                                share of pixels
-=============================  ==============================  =====================================  =================
+==============================  ===============================  =================================  ==================
+name                            class                            origin                             smallest …
+==============================  ===============================  =================================  ==================
+``gradient_sign``               ``GradientSignSearch``           Goodfellow et al. 2014             ε, the L∞ norm
+``projected_gradient_descent``  ``SmallestEpsilon``              Madry et al. 2017                  ε, the L∞ norm
+``deep_fool``                   ``DeepFoolSearch``               Moosavi-Dezfooli et al. 2015       L2 norm
+``adef``                        ``ADefAttack``                   Alaifari et al. 2018               deformation
+``slsqp``                       ``SLSQPAttack``                  Kraft 1988 (the optimiser)         L2 norm
+``saliency_map``                ``SaliencyMapAttack``            Papernot et al. 2016               changed elements
+``single_pixel``                ``SinglePixelAttack``            Narodytska & Kasiviswanathan 2016  change of a pixel
+``local_search``                ``LocalSearchAttack``            Narodytska & Kasiviswanathan 2016  number of rounds
+``spatial``                     ``SpatialSearch``                Engstrom et al. 2017               shift and rotation
+``gaussian_blur``               ``GaussianBlurSearch``           foolbox                            σ of the filter
+``contrast_reduction``          ``ContrastReductionSearch``      foolbox                            share of grey
+``additive_gaussian_noise``     ``AdditiveGaussianNoiseSearch``  foolbox                            σ of the noise
+``salt_and_pepper``             ``SaltAndPepperSearch``          foolbox                            share of pixels
+==============================  ===============================  =================================  ==================
 
 The first six are based on gradients, two on scores, the last five on decisions. The five whose names end in "Attack"
 are written here, as foolbox 3 no longer has them; the others run foolbox's operations and look for the smallest.

@@ -24,12 +24,13 @@ class SaliencyMapAttack(ImageAttack):
     An element is out if it is at the bound that it would move to (saturated elements have gradients, too, but nowhere
     to go), or after ``max_perturbations_per_element`` changes; it may move back if its gradient turns.
 
-    - ``fast=True``, as in 1.8 without pairs of elements: saliency is |α|, which is the paper's map with the sum of the
-      other classes' gradients, β, taken as −1 and both directions allowed. α is that of the target's log probability:
-      it falls when any other class rises, so that what lifts all classes alike does not count **(chosen)**.
+    - ``fast=True``, as in 1.8 without pairs of elements: saliency is ``|α|``, which is the paper's map with the sum of
+      the other classes' gradients, β, taken as −1 and both directions allowed. α is that of the target's log
+      probability: it falls when any other class rises, so that what lifts all classes alike does not count
+      **(chosen)**.
     - ``fast=False``: Eqs. 8 and 9 for single elements. α and β are those of logits, as probabilities' gradients sum to
-      zero, which makes β = −α. Saliency is |α|·|β| where α and β have opposite signs, and zero elsewhere; a positive α
-      asks for an increase (Eq. 8), a negative one for a decrease (Eq. 9). Twice the gradients.
+      zero, which makes β = −α. Saliency is ``|α|·|β|`` where α and β have opposite signs, and zero elsewhere; a
+      positive α asks for an increase (Eq. 8), a negative one for a decrease (Eq. 9). Twice the gradients.
 
     An untargeted attack stops as soon as the image is misclassified at all. Its target is the class that steps along
     the sign of the log loss's gradient reach first, with rising strength (20 strengths from 0.001 to 1 of the bounds'
