@@ -123,8 +123,10 @@ def _start(pack: list[Unit], cpus: tuple[int, ...], folder: pathlib.Path, logs: 
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "LEA_KERAS_WATCHED": "1"}
     if cpus:
         environment["LEA_KERAS_CPUS"] = ",".join(map(str, cpus))
-    # Or else the first of them would take the whole memory of a GPU that they share.
-    environment = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true"} | environment
+    # Or else the first of them would take the whole memory of a GPU that they share, and each would compile anew what
+    # others have compiled, which on a GPU takes minutes for a CNN-LEA.
+    shared = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
+    environment = shared | {"JAX_COMPILATION_CACHE_DIR": str(logs.resolve() / "compiled")} | environment
     command = [sys.executable, "-m", "experiments.engines.worker", str(file)]
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=output, env=environment)

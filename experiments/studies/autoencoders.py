@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 #: By name: encoder and decoder.
 CODERS = {"fc": ("fc", "fc"), "conv": ("conv", "conv"), "sb": ("conv", "sb")}
 SMALL = {"limit": 2000, "test_limit": 500, "epochs": 20, "learning_rate": 1e-3, "kernels": 8}
-SMOKE = {"limit": 64, "test_limit": 32, "epochs": 2, "kernels": 2}
+SMOKE = {"limit": 64, "test_limit": 32, "epochs": 1, "kernels": 2}
 
 
 def series(kind: str, coders: str, scale: Scale) -> Series:

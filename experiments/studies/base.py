@@ -112,20 +112,30 @@ class Study:
         if scale == THESIS:
             return ""
         several = [] if ours.seeds == thesis.seeds else [f"runs {ours.seeds} ({thesis.seeds})"]
-        for name, value in ours.changes.items():
-            before = thesis.changes.get(name, getattr(RunConfig, name, None))
-            several += [] if value == before else [f"{name} {_shown(value)} ({_shown(before)})"]
+        planned = [[one.config for one in self.plan(name)] for name in (scale, THESIS)]
+        for name in ours.changes:
+            now, before = (_values(name, configs) for configs in planned)
+            several += [] if now == before else [f"{name} {now} ({before})"]
         for name, value in ours.options.items():
             before = thesis.options[name]
             several += [] if value == before else [f"{name} {_shown(value)} ({_shown(before)})"]
         return f"{scale} scale, the thesis' in brackets: {'; '.join(several)}" if several else ""
 
 
+def _values(name: str, configs: Sequence[RunConfig]) -> str:
+    """The values of a field in all configurations, each once."""
+    of_runs = [config.image_shape[0] if name == "image_size" else getattr(config, name) for config in configs]
+    none = "all" if name.endswith("limit") else "its own"
+    return " or ".join(dict.fromkeys(none if value is None else _shown(value) for value in of_runs))
+
+
 def _shown(value: Any) -> str:
     if value is None:
-        return "all or its own"
+        return "all"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_shown(one)}" for name, one in value.items())
     if isinstance(value, (tuple, list)):
-        return ", ".join(map(_shown, value))
+        return "×".join(map(_shown, value)) if isinstance(value[0], str) else ", ".join(map(_shown, value))
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

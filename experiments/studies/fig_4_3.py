@@ -59,7 +59,7 @@ STUDY = Study(
     scales={
         "thesis": Scale(1),
         "small": Scale(1, _SMALL),
-        "smoke": Scale(1, {"filters": (2, 2), "limit": 64, "test_limit": 32, "epochs": 2}),
+        "smoke": Scale(1, {"filters": (2, 2), "limit": 64, "test_limit": 32, "epochs": 1}),
     },
     series=series,
     collect=collect,

@@ -129,7 +129,7 @@ STUDY = Study(
             },
         ),
         "smoke": Scale(
-            1, {"image_size": 16, "kernels": 2, "limit": 64, "test_limit": 32, "epochs": 2, "capacity_epochs": 1}
+            1, {"image_size": 16, "kernels": 2, "limit": 64, "test_limit": 32, "epochs": 1, "capacity_epochs": 1}
         ),
     },
     series=series,

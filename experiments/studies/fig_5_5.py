@@ -62,7 +62,7 @@ STUDY = Study(
     scales={
         "thesis": Scale(10, options={"windows": WINDOWS}),
         "small": Scale(3, SMALL, {"windows": (2, 4, 8, 16, 32)}),
-        "smoke": Scale(1, SMOKE, {"windows": (4, 16)}),
+        "smoke": Scale(1, SMOKE, {"windows": (16,)}),
     },
     series=series,
     collect=collect,

@@ -22,7 +22,7 @@ STUDY = Study(
     scales={
         "thesis": Scale(10, options={"limits": (10, 500, 5000, 50_000)}),
         "small": Scale(3, samples.CNN | {"test_limit": 500}, {"limits": (10, 500, 2000)}),
-        "smoke": Scale(1, samples.SMOKE, {"limits": (10, 64)}),
+        "smoke": Scale(1, samples.SMOKE, {"limits": (10,)}),
     },
     series=samples.series,
     collect=samples.collect,

@@ -71,7 +71,7 @@ STUDY = Study(
         "thesis": Scale(10, options={"weights": WEIGHTS}),
         "small": Scale(3, _SMALL, {"weights": WEIGHTS}),
         "smoke": Scale(
-            1, {"limit": 128, "test_limit": 32, "epochs": 2, "capacity_epochs": 2}, {"weights": (1e2, 1e-1, 1e-4)}
+            1, {"limit": 128, "test_limit": 32, "epochs": 1, "capacity_epochs": 1}, {"weights": (1e2, 1e-1)}
         ),
     },
     series=series,

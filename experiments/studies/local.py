@@ -16,7 +16,7 @@ SCALES = {
             "learning_rate": 1e-3,
         },
     ),
-    "smoke": Scale(1, {"image_size": 16, "filters": (2, 2), "limit": 64, "test_limit": 32, "epochs": 2}),
+    "smoke": Scale(1, {"image_size": 16, "filters": (2, 2), "limit": 64, "test_limit": 32, "epochs": 1}),
 }
 
 

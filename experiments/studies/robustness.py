@@ -24,7 +24,7 @@ _CNN = {"image_size": 32, "filters": (8, 16), "learning_rate": 1e-3, "kernels": 
 SCALES = {
     "thesis": Scale(10, options={"attacked": 400, "rows": ROWS + LEFT_OUT}),
     "small": Scale(
-        3, _CNN | {"limit": 2500, "test_limit": 500, "epochs": 5}, {"attacked": 20, "rows": ROWS}
+        3, _CNN | {"limit": 2000, "test_limit": 200, "epochs": 5, "validate_every": 5}, {"attacked": 20, "rows": ROWS}
     ),
     "smoke": Scale(
         1,

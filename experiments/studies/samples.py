@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 MODELS = {"classic": "Classic", "cnn_lea": "CNN-LEA"}
 CNN = {"image_size": 32, "filters": (8, 16), "learning_rate": 1e-3}
-SMOKE = {"image_size": 16, "filters": (2, 2), "test_limit": 32, "epochs": 2}
+SMOKE = {"image_size": 16, "filters": (2, 2), "test_limit": 32, "epochs": 1}
 
 
 def series(scale: Scale, steps: int | None = None) -> list[Series]:
