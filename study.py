@@ -161,7 +161,9 @@ def _chosen(given: dict[str, Any]) -> list[Study]:
         for name in given[flag].split(",") if flag in given else ():
             names.append(prefix + checks.check_choice(flag, name, _names(flag)))
     if "claim" in given:
-        names += CLAIMS[checks.check_choice("claim", given["claim"], tuple(CLAIMS))].studies
+        if given["claim"] not in CLAIMS:
+            raise checks.fail("claim", f"from 1 to {max(CLAIMS)}", given["claim"])
+        names += CLAIMS[given["claim"]].studies
     return [STUDIES[name] for name in dict.fromkeys(names)] or list(STUDIES.values())
 
 

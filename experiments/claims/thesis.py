@@ -366,11 +366,12 @@ def _slower(values: Values) -> list[Statement]:
 
 def _vae_and_windows(values: Values, samples_of: Values) -> list[Statement]:
     statements = []
+    of = {**values, **samples_of}
     for reading, label in _READINGS.items():
-        of = {**values, **samples_of}
-        names = [name for name in of if name.startswith("pooling/vae_code_10_window_") and name.endswith(reading)]
-        sizes = sorted(int(name.removeprefix("pooling/vae_code_10_window_")[:2]) for name in names)
-        least, most = next(size for size in sizes if size >= 2), sizes[-1]
+        sizes = [size for size in fig_5_5.WINDOWS if fig_5_5.name("vae", 10, size) + reading in of]
+        if not sizes:
+            continue
+        least, most = sizes[0], sizes[-1]
         gain = difference(_pooling(of, "vae", 10, most, reading), _pooling(of, "vae", 10, least, reading))
         words = f"{label}: accuracy of LEA-VAE at {most}×{most} less that at {least}×{least}"
         statements.append(Statement(words, gain, **_MORE))

@@ -1,0 +1,125 @@
+"""Units of work and the engine of this machine: what is done is known, what is killed goes on to the same numbers."""
+
+import os
+import pathlib
+import signal
+import threading
+import time
+
+import pytest
+from backends import once
+from test_processes import metrics
+
+from experiments.config import RunConfig
+from experiments.engines import local, units
+from experiments.engines.units import Outcome, Unit
+
+pytestmark = once
+TINY = RunConfig(
+    **{"model": "pool_fc", "dataset": "sprites", "window_size": 4, "image_size": 16, "limit": 64, "test_limit": 32},
+    **{"seed": 3, "backend": "jax"},
+)
+
+
+def make(folder, count=1, **fields):
+    return [Unit(folder / f"{i:03}", TINY.replace(seed=i, **fields)) for i in range(count)]
+
+
+def done(unit, **changed):
+    unit.folder.mkdir(parents=True, exist_ok=True)
+    (unit.folder / "model.keras").touch()
+    units.write_outcome(unit._replace(**changed), Outcome("", 1.5))
+
+
+def test_units_survive_json(tmp_path):
+    unit = Unit(tmp_path / "a", TINY.replace(filters=(3, 4)), {"probes": {"limit": None}})
+    assert units.from_json(units.to_json([unit])) == [unit]
+
+
+def test_a_unit_is_done_when_nothing_is_left_to_do(tmp_path):
+    unit = Unit(tmp_path / "a", TINY, {"attacks": {"samples": 20, "rows": (1, 2)}})
+    assert units.read_outcome(unit) is None
+    done(unit)
+    assert units.read_outcome(unit) == Outcome("", 1.5)
+    assert units.read_outcome(unit._replace(config=TINY.replace(epochs=TINY.epochs + 1))) is None
+    assert units.read_outcome(unit._replace(measures={"attacks": {"samples": 21}})) is None
+    assert units.read_outcome(unit._replace(measures={})) == Outcome("", 1.5)
+    (unit.folder / "model.keras").unlink()
+    assert units.read_outcome(unit) is None
+    (unit.folder / units.DONE_FILE).write_text("{")
+    assert units.read_outcome(unit) is None
+
+
+def test_a_diverged_run_is_done(tmp_path):
+    unit = Unit(tmp_path, TINY)
+    units.write_outcome(unit, Outcome("loss is NaN", 2.0))
+    assert units.read_outcome(unit) == Outcome("loss is NaN", 2.0)
+
+
+@pytest.mark.parametrize(("count", "parallel", "most", "sizes"), [
+    (5, 2, 12, [3, 2]),
+    (30, 2, 12, [12, 12, 6]),
+    (1, 4, 12, [1]),
+    (0, 2, 12, []),
+    (3, 8, 12, [1, 1, 1]),
+])  # fmt: skip
+def test_packs(tmp_path, count, parallel, most, sizes):
+    todo = make(tmp_path, count)
+    packs = local.packs(todo, parallel, most)
+    assert [len(pack) for pack in packs] == sizes
+    assert [unit for pack in packs for unit in pack] == todo
+
+
+def test_packs_have_one_backend(tmp_path):
+    todo = [Unit(tmp_path / str(i), TINY.replace(backend=name)) for i, name in enumerate(("jax", "jax", "tensorflow"))]
+    assert [len(pack) for pack in local.packs(todo, 1)] == [2, 1]
+
+
+@pytest.fixture
+def quick(jax_environment, tmp_path, monkeypatch):
+    """Workers under JAX, and without TensorFlow, which start quickly."""
+    for name, value in jax_environment.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / "without").mkdir()
+    (tmp_path / "without" / "tensorflow.py").write_text('raise ImportError("not needed here")')
+    paths = [tmp_path / "without", *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, paths)))
+
+
+def kill_in_second_epoch(folder):
+    """Kills whoever trains a run as soon as its first epoch is stored."""
+    while not (folder / "metrics.csv").is_file():
+        time.sleep(0.02)
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if b"experiments.engines.worker" in command and os.getppid() != int(process.name):
+            if int((process / "stat").read_text().split()[3]) == os.getpid():
+                os.kill(int(process.name), signal.SIGKILL)
+
+
+def test_a_killed_worker_loses_at_most_its_epoch(quick, tmp_path):
+    todo = make(tmp_path / "killed", 2, epochs=3)
+    killer = threading.Thread(target=kill_in_second_epoch, args=[todo[0].folder])
+    killer.start()
+    progress = []
+    failed = local.run(todo, 1, tmp_path / "logs", progress.append)
+    killer.join()
+    assert list(failed) == [todo[0].folder] and "SIGKILL" in failed[todo[0].folder]
+    assert units.read_outcome(todo[1])  # another worker took what the first had not come to
+    assert local.run(todo, 1, tmp_path / "logs", progress.append) == {}
+    assert progress[-1] == 2
+    whole = make(tmp_path / "whole", 1, epochs=3)
+    assert local.run(whole, 1, tmp_path / "logs", progress.append) == {}
+    assert metrics(todo[0].folder) == metrics(whole[0].folder)
+
+
+def test_what_a_unit_fails_with_is_told_and_the_next_one_made(quick, tmp_path):
+    broken, fine = make(tmp_path, 2, epochs=1)
+    broken.folder.mkdir()
+    (broken.folder / "config.json").write_text("{}")
+    failed = local.run([broken, fine], 1, tmp_path / "logs", lambda count: None)
+    assert list(failed) == [broken.folder] and "lacks the fields" in failed[broken.folder]
+    assert units.read_outcome(fine)

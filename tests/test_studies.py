@@ -1,0 +1,247 @@
+"""Studies: the thesis' configurations and numbers of runs, what is read off runs, and all of them at smoke scale."""
+
+import collections
+import json
+import os
+import pathlib
+import shutil
+import time
+
+import numpy as np
+import pytest
+from backends import once
+from command_checks import contents, the_line
+
+import study
+from experiments.engines import estimates, units
+from experiments.studies import STUDIES, base, fig_5_1, fig_5_2, pictures, report, samples
+from experiments.studies.base import SCALES, Scale, configuration
+from experiments.studies.pictures import Line, Panel
+
+pytestmark = once
+THESIS = [
+    *("3.3", "3.4", "3.5", "4.1", "4.2", "4.3", "4.4", "4.5", "4.6"),
+    *("5.1", "5.2", "5.4", "5.5", "5.6", "5.7", "5.8", "T3.1", "T3.2", "T4.1"),
+]
+DATA = os.environ.get("LEA_KERAS_TEST_DATA") or pathlib.Path(__file__).parents[2] / "shared" / "data" / "tfds"
+
+
+def main(*arguments):
+    return study.main(["study.py", *map(str, arguments)])
+
+
+def test_every_figure_and_table_is_there_in_the_order_of_the_thesis():
+    assert sorted(THESIS) == sorted(name for name in STUDIES if name[-1].isdigit())
+    assert list(STUDIES)[:4] == ["3.3", "3.4", "3.5", "T3.1"]
+
+
+@pytest.mark.parametrize(
+    ("name", "runs"),
+    [("3.3", 10), ("3.4", 40), ("3.5", 30), ("T3.2", 60), ("4.1", 10), ("4.3", 3), ("4.4", 1), ("5.1", 1), ("5.2", 4)]
+    + [("5.4", 20), ("5.5", 300), ("5.6", 80), ("5.7", 100), ("5.8", 70)],
+)
+def test_runs_of_the_thesis(name, runs):
+    assert sum(one.seeds for one in STUDIES[name].plan("thesis")) == runs
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_runs_of_one_name_are_the_same_in_all_studies(scale, tmp_path):
+    series = [one for one_study in STUDIES.values() for one in one_study.plan(scale)]
+    planned = base.units(series, tmp_path)  # refuses them otherwise
+    assert len({unit.folder for unit in planned}) == len(planned)
+
+
+def test_nothing_but_the_seed_differs_within_a_series(tmp_path):
+    planned = base.units(STUDIES["5.8"].plan("thesis"), tmp_path)
+    by_series = collections.defaultdict(set)
+    for unit in planned:
+        by_series[unit.folder.parent.name].add(unit.config.replace(seed=0))
+    assert {len(configs) for configs in by_series.values()} == {1}
+    assert sorted(by_series) == sorted(f"{weight:g}" for weight in (100, 10, 1, 0.1, 0.01, 0.001, 0.0001))
+
+
+def test_numbers_of_the_thesis_are_not_the_defaults_of_the_models():
+    config = STUDIES["5.5"].plan("thesis")[-1].config
+    assert (config.learning_rate, config.adam_epsilon, config.epochs, config.loss) == (1e-4, 1e-8, 100, "log_loss")
+    assert configuration("lea_fc", Scale(1)).learning_rate == 1e-4  # and not the 1e-3 of a first run
+    assert configuration("lea_only", Scale(1)).optimization == "joint"
+    assert configuration("cnn_lea", Scale(1)).strides == 2
+    fashion = STUDIES["3.4"].plan("thesis")[0].config
+    assert (fashion.capacity, fashion.gamma, fashion.capacity_epochs, fashion.kernel_size) == (20, 5, 800, 3)
+    joint = STUDIES["5.8"].plan("thesis")[0].config
+    assert (joint.window_size, joint.strides, joint.capacity, joint.capacity_epochs) == (8, 4, 25, 25)
+    traversal = STUDIES["5.1"].plan("thesis")[0].config
+    assert (traversal.kernels, traversal.capacity_epochs, traversal.epochs, traversal.decoder) == (64, 100, 600, "sb")
+    few = {one.name: one.config for one in STUDIES["5.6"].plan("thesis")}
+    assert few[samples.name("cnn_lea", 10)].code_length == 5
+    maps = {one.name: one.config for one in STUDIES["5.2"].plan("thesis")}
+    assert (maps["maps/cifar10"].epochs, maps["maps/cifar10"].capacity_epochs) == (200, 25)
+    assert (maps["maps/mnist"].epochs, maps["maps/mnist"].capacity_epochs) == (800, 800)
+
+
+def test_differences_are_from_the_thesis_own_numbers():
+    told = STUDIES["5.5"].differences("small")
+    assert "epochs 5 (100)" in told and "image_size 32 (64)" in told and "limit 6000 (all)" in told
+    assert "windows 2, 4, 8, 16, 32 (2, 4, 8, 16, 32, 64)" in told
+    assert STUDIES["5.5"].differences("thesis") == ""
+    assert "epochs 6 (200 or 800)" in STUDIES["5.2"].differences("small")
+
+
+def test_fields_are_given_to_all_runs_and_numbers_of_runs_changed():
+    planned = STUDIES["5.8"].plan("small", 7, backend="jax")
+    assert {(one.seeds, one.config.backend) for one in planned} == {(7, "jax")}
+
+
+def test_medians_and_ranges_are_drawn_where_values_are():
+    figure = pictures.draw([Panel("", "x", "y", [Line("a", [1, 2, 3], [[1, 2, None], [3, 9, None], [2, 4, None]])])])
+    (axes,) = figure.axes
+    np.testing.assert_array_equal(axes.lines[0].get_xydata(), [[1, 2], [2, 4]])
+    band = axes.collections[0].get_paths()[0].vertices
+    assert (band[:, 1].min(), band[:, 1].max()) == (1, 9)
+
+
+def test_values_by_run():
+    assert pictures.across([[1, 2, 3], [4, 5]]) == [[1, 4], [2, 5], [3, None]]
+
+
+def test_coherence_of_known_maps():
+    rows, columns = np.mgrid[0:8, 0:8]
+    ramp, board = (rows + columns).astype(float), ((rows + columns) % 2).astype(float)
+    assert fig_5_2.coherence(ramp[None, ..., None]) == [pytest.approx(1.0)]
+    assert fig_5_2.coherence(board[None, ..., None]) == [pytest.approx(-1.0)]
+    noise = np.random.default_rng(0).normal(size=(1, 64, 64, 2))
+    assert abs(fig_5_2.coherence(noise)[0]) < 0.05
+    assert fig_5_2.coherence(np.ones((1, 4, 4, 1))) == [0.0]
+    shuffled = fig_5_2._shuffled(np.stack([ramp, ramp], -1)[None])
+    assert sorted(shuffled[0, ..., 0].ravel()) == sorted(ramp.ravel())
+    np.testing.assert_array_equal(shuffled[..., 0], shuffled[..., 1])
+
+
+def test_codes_are_named_by_what_they_explain_most():
+    explained = {"x": [0.1, 0.9, 0.0], "y": [0.7, 0.2, 0.0]}
+    assert fig_5_1.named([1.0, 2.0, 0.01], explained) == [(1, "x"), (0, "y")]
+    assert fig_5_1.named([0.0, 0.01, 0.0], explained) == [(1, "x")]  # none is active
+
+
+def test_csv_has_a_line_for_each_number():
+    values = {"a": {"seeds": [0, 1], "accuracy": [0.5, 0.6], "rl": [[1, 2], [3, 4]], "layers": ["x"], "chance": {}}}
+    lines = report.rows(values)
+    assert len(lines) == 6
+    assert lines[0] == {"series": "a", "seed": 0, "measure": "accuracy", "place": None, "value": 0.5}
+    assert lines[-1] == {"series": "a", "seed": 1, "measure": "rl", "place": 2, "value": 4}
+
+
+def test_estimates_grow_with_work_and_learn_from_what_is_done(tmp_path):
+    todo = base.units(STUDIES["5.5"].plan("small"), tmp_path)
+    whole = estimates.seconds_left(todo)
+    assert estimates.seconds_left(base.units(STUDIES["5.5"].plan("thesis"), tmp_path)) > 20 * whole
+    assert estimates.seconds_left(todo, parallel=2) == pytest.approx(whole / 2)
+    todo[0].folder.mkdir(parents=True)
+    (todo[0].folder / "model.keras").touch()
+    units.write_outcome(todo[0], units.Outcome("", 10 * estimates.work(todo[0])))
+    assert estimates.seconds_left(todo) == pytest.approx(10 * (whole - estimates.work(todo[0])))
+    told = [estimates.told(seconds) for seconds in (0, 40, 720, 12_000, 1_000_000)]
+    assert told == ["0 s", "40 s", "12 min", "3 h 20 min", "12 days"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "name"),
+    [
+        (["--figure=9.9"], "figure"),
+        (["--table=5.5"], "table"),
+        (["--study=5.5"], "study"),
+        (["--claim=99"], "claim"),
+        (["--scale=huge"], "scale"),
+        (["--runs=0"], "runs"),
+        (["--parallel=-1"], "parallel"),
+        (["--engine=cloud"], "engine"),
+        (["--slurm_gpus=1"], "slurm_gpus"),
+        (["--backend=torch"], "backend"),
+    ],
+)
+def test_mistakes_are_one_line(flags, name, capsys, tmp_path):
+    assert main(*flags, f"--run_dir={tmp_path / 'runs'}") == 1
+    assert f"`{name}`" in the_line(capsys, "study.py: ")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_plans_are_printed_at_once(capsys, tmp_path):
+    started = time.monotonic()
+    assert main("--figure=5.5", "--scale=thesis", "--only_print", f"--run_dir={tmp_path}") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "300 runs" and sum(line.startswith("python train.py ") for line in lines) == 300
+    assert len({line.partition("--run_dir=")[2] for line in lines[1:-1]}) == 300
+    assert main("--list", "--scale=thesis", f"--run_dir={tmp_path}") == 0
+    listed = capsys.readouterr().out
+    assert all(one.label in listed for one in STUDIES.values())
+    assert main("--claim=12", "--list", f"--run_dir={tmp_path}") == 0
+    assert "Fig. 5.5" in capsys.readouterr().out
+    assert time.monotonic() - started < 20
+
+
+def test_a_run_of_another_configuration_is_no_run_of_a_study(capsys, tmp_path):
+    unit = base.units(STUDIES["5.8"].plan("smoke"), tmp_path / "smoke")[0]
+    unit.folder.mkdir(parents=True)
+    (unit.folder / "config.json").write_text(unit.config.replace(epochs=1, code_length=3).to_json())
+    before = contents(tmp_path)
+    assert main("--figure=5.8", "--scale=smoke", f"--run_dir={tmp_path}") == 1
+    assert "another configuration" in the_line(capsys, "study.py: ")
+    assert contents(tmp_path) == before
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    """All studies at smoke scale, or those on generated images where the others are missing."""
+    folder = tmp_path_factory.mktemp("study")
+    there = all((pathlib.Path(DATA) / name).is_dir() for name in ("mnist", "fashion_mnist", "cifar10"))
+    chosen = [] if there else ["--figure=4.1,4.2,4.4,4.5,4.6,5.1,5.4,5.5,5.6,5.7", "--table=3.1,4.1"]
+    flags = ["--scale=smoke", "--parallel=0", f"--run_dir={folder}", f"--data_dir={DATA}", *chosen]
+    assert main(*flags) == 0
+    return folder, flags, there
+
+
+def test_smoke(smoke):
+    folder, _, there = smoke
+    results = folder / "results" / "smoke"
+    for one in STUDIES.values():
+        if (results / f"{one.stem}.json").is_file():
+            stored = json.loads((results / f"{one.stem}.json").read_text(encoding="utf-8"))
+            assert stored["study"] == one.name and stored["command"].startswith("python study.py --")
+            for suffix in one.pictures:
+                assert (results / f"{one.stem}{suffix}.png").stat().st_size > 1000
+            assert bool(one.table) == (results / f"{one.stem}.md").is_file()
+        else:
+            assert not there, one.name
+    page = (folder / "results" / "README.md").read_text(encoding="utf-8")
+    assert "## Fig. 5.5" in page and "smoke/fig_5_5.png" in page
+    board = (folder / "results" / "SCOREBOARD.md").read_text(encoding="utf-8")
+    assert "| [1](#smoke-1) | Table 3.1 |" in board
+    if there:
+        assert "not run" not in board
+
+
+def test_what_was_deleted_alone_is_made_again(smoke, capsys):
+    folder, flags, _ = smoke
+    mine = [flag for flag in flags if not flag.startswith(("--figure", "--table"))] + ["--figure=5.6"]
+    gone, kept = (folder / "smoke" / "samples" / f"{model}_10" / "000" for model in ("classic", "cnn_lea"))
+    before = contents(kept)
+    metrics = (gone / "metrics.csv").read_text().split(",")
+    shutil.rmtree(gone)
+    capsys.readouterr()
+    assert main(*mine) == 0
+    assert "1 of 2 runs are to be made" in capsys.readouterr().out
+    assert contents(kept) == before
+    again = (gone / "metrics.csv").read_text().split(",")
+    assert len(again) == len(metrics) and again[:10] == metrics[:10]
+    assert main(*mine) == 0
+    assert "to be made" not in capsys.readouterr().out
+
+
+def test_pages_are_made_from_what_is_stored_alone(smoke):
+    folder, _, _ = smoke
+    for name in ("README.md", "SCOREBOARD.md"):
+        path = folder / "results" / name
+        text = path.read_text(encoding="utf-8")
+        path.unlink()
+        assert main("--only_report", f"--run_dir={folder}") == 0
+        assert path.read_text(encoding="utf-8") == text
