@@ -143,7 +143,7 @@ def _run(given: dict[str, Any], argv: Sequence[str]) -> str:
     if failed:
         print("\n".join(texts), flush=True)
         first, reason = next(iter(failed.items()))
-        raise RunError(f"{len(failed)} runs or studies failed; the first, {first}: {reason}")
+        raise RunError(f"Not all runs or studies could be made: {len(failed)} failed; the first, {first}: {reason}")
     return "\n".join(texts)
 
 

@@ -135,7 +135,7 @@ def test_estimates_grow_with_work_and_learn_from_what_is_done(tmp_path):
     todo = base.units(STUDIES["5.5"].plan("small"), tmp_path)
     whole = estimates.seconds_left(todo)
     assert estimates.seconds_left(base.units(STUDIES["5.5"].plan("thesis"), tmp_path)) > 20 * whole
-    assert estimates.seconds_left(todo, parallel=2) == pytest.approx(whole / 2)
+    assert whole / 2 < estimates.seconds_left(todo, parallel=2) < whole
     todo[0].folder.mkdir(parents=True)
     (todo[0].folder / "model.keras").touch()
     units.write_outcome(todo[0], units.Outcome("", 10 * estimates.work(todo[0])))

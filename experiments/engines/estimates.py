@@ -7,6 +7,7 @@ Nothing here imports Keras.
 """
 
 import math
+import os
 from collections.abc import Sequence
 
 from experiments.config import RunConfig
@@ -17,7 +18,7 @@ from experiments.engines.units import Unit
 _SECONDS_PER_RUN = 7.0
 # Images a second in training, by model, at 64×64 pixels and the filters of the thesis.
 _RATES = {"classic": 150, "cnn_lea": 9, "pool_fc": 1500, "lea_fc": 350, "lea_only": 220, "decoder_free": 450}
-_WHOLE_IMAGE = {"fc": 2500, "conv": 130, "sb": 60}  # autoencoders, at 28×28, by decoder
+_WHOLE_IMAGE = {"fc": 2500, "conv": 110, "sb": 130}  # autoencoders, at 28×28, by decoder
 _TRAIN = {"sprites": 59_972, "dsprites": 59_972, "mnist": 60_000, "fashion_mnist": 60_000, "cifar10": 50_000}
 _BATCH = {"sprites": 64, "dsprites": 64, "mnist": 256, "fashion_mnist": 128, "cifar10": 128}
 _VALIDATED_PER_TRAINED = 3.5  # how many images are validated in the time of one
@@ -46,7 +47,8 @@ def _per_image(config: RunConfig) -> float:
     rows, columns = config.image_shape
     if config.model == "autoencoder" and config.window_size is None:
         rate = min(_WHOLE_IMAGE[config.decoder], _WHOLE_IMAGE["conv" if config.encoder == "conv" else "fc"])
-        return rows * columns / 784 / rate
+        kernels = 1.0 if config.encoder == "fc" else config.kernels / 32
+        return rows * columns / 784 * kernels / rate
     pixels = rows * columns / 4096
     filters = config.filters[0] * config.filters[1] / 2048 if config.model in ("classic", "cnn_lea") else 1.0
     stride = config.strides if isinstance(config.strides, int) else config.window_size
@@ -57,14 +59,17 @@ def _per_image(config: RunConfig) -> float:
 def seconds_left(todo: Sequence[Unit], parallel: int = 1) -> float:
     """Seconds until all units are done that are not, told from those that are, where there are any.
 
+    Before there are, a unit is taken to lose less than half of its speed with half of the CPUs.
+
     Args:
         todo: units, some of them done perhaps.
         parallel: how many are worked on at a time.
     """
+    slower = (2 * parallel / (os.cpu_count() or 2)) ** 0.6
     outcomes = [units.read_outcome(unit) for unit in todo]
     done = [(work(unit), outcome.seconds) for unit, outcome in zip(todo, outcomes, strict=True) if outcome]
     left = sum(work(unit) for unit, outcome in zip(todo, outcomes, strict=True) if not outcome)
-    expected, taken = map(sum, zip(*done, strict=True)) if done else (1.0, 1.0)
+    expected, taken = map(sum, zip(*done, strict=True)) if done else (1.0, slower)
     return left * taken / expected / parallel
 
 
