@@ -55,7 +55,7 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
             "engine", "NAME", f"{' or '.join(ENGINES)}: processes on this machine, or jobs on a cluster [{ENGINES[0]}]"
         ),
         Flag("parallel", "N", "local: N processes, between which the CPUs are divided; 0: in this one [1]"),
-        Flag("slurm_partition", "NAME", "slurm: the partition of the jobs", "the cluster's own"),
+        Flag("slurm_partition", "NAME", "slurm: the partition of the jobs [the cluster's own]"),
         Flag("slurm_gpus", "N", "slurm: GPUs a job [0]"),
         Flag("slurm_minutes", "N", "slurm: time limit of a job; a run that needs more goes on in the next [60]"),
         Flag("slurm_options", "KEY=VALUE,…", "slurm: any other options of sbatch"),
@@ -113,9 +113,6 @@ def _run(given: dict[str, Any], argv: Sequence[str]) -> str:
         return _listed(studies, todo, parallel, scale)
     if given.get("only_print"):
         return _printed(studies, planned, folder / scale)
-    every = base.units([one for series in planned.values() for one in series], folder / scale)
-    if len({unit.folder for unit in every}) < len(every):
-        raise RuntimeError("Runs of one folder differ")
     if engine == "slurm":
         start = quiet_import("experiments.engines.slurm", look_for_devices=False).start(slurm)
     else:
@@ -149,8 +146,8 @@ def _run(given: dict[str, Any], argv: Sequence[str]) -> str:
 
 def _command(study: Study, scale: str, seeds: int | None) -> str:
     """The command that makes a study anew, without what is of no matter to its numbers."""
-    flag = next(flag for flag in ("figure", "table", "study") if study.name.removeprefix("T") in _names(flag))
-    name = study.name.removeprefix("T") if flag == "table" else study.name
+    flag = "table" if study.name[0] == "T" else "figure" if study.name in _names("figure") else "study"
+    name = study.name.removeprefix("T")
     return cli.command("study.py", f"--{flag}={name}", f"--scale={scale}", *([f"--runs={seeds}"] if seeds else []))
 
 
@@ -175,15 +172,9 @@ def _listed(studies: Sequence[Study], todo: dict[str, list[Unit]], parallel: int
         new = [unit for unit in todo[study.name] if unit.folder not in seen]
         seen |= {unit.folder for unit in new}
         done = sum(units.read_outcome(unit) is not None for unit in todo[study.name])
-        seconds = estimates.seconds_left(todo[study.name], 1 if study.alone else max(parallel, 1))
-        total += (
-            seconds
-            if len(new) == len(todo[study.name])
-            else estimates.seconds_left(new, max(parallel, 1))
-            if new
-            else 0.0
-        )
-        left = estimates.told(seconds)
+        beside = 1 if study.alone else max(parallel, 1)
+        total += estimates.seconds_left(new, beside)
+        left = estimates.told(estimates.seconds_left(todo[study.name], beside))
         lines.append(f"{study.label:12} {len(todo[study.name]):>5} {done:>5}  {left:>12}  {study.title}")
     lines.append(f"{'all':12} {len(seen):>5} {'':5}  {estimates.told(total):>12}  runs of several studies counted once")
     return "\n".join(lines)

@@ -87,6 +87,14 @@ def test_differences_are_from_the_thesis_own_numbers():
     assert "epochs 6 (200 or 800)" in STUDIES["5.2"].differences("small")
 
 
+def test_commands_name_their_study():
+    commands = {name: study._command(one, "small", None) for name, one in STUDIES.items()}
+    assert commands["4.1"] == "python study.py --figure=4.1 --scale=small"
+    assert commands["T4.1"] == "python study.py --table=4.1 --scale=small"  # and not Fig. 4.1
+    assert commands["time"] == "python study.py --study=time --scale=small"
+    assert study._command(STUDIES["5.5"], "thesis", 2).endswith(" --scale=thesis --runs=2")
+
+
 def test_fields_are_given_to_all_runs_and_numbers_of_runs_changed():
     planned = STUDIES["5.8"].plan("small", 7, backend="jax")
     assert {(one.seeds, one.config.backend) for one in planned} == {(7, "jax")}
