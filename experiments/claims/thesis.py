@@ -191,7 +191,8 @@ def _vae_at_two(values: Values, samples_of: Values) -> list[Statement]:
 
 
 def _larger_windows(values: Values) -> list[Statement]:
-    first, *_, last = _windows(values)
+    windows = _windows(values)
+    first, last = windows[0], windows[-1]
     words = f"{last}×{last} less {first}×{first}, code 10: accuracy of "
     gaps = {
         kind: difference(_pooling(values, kind, 10, last), _pooling(values, kind, 10, first))
