@@ -83,6 +83,7 @@ def run(
                 for worker in [worker for worker in working if worker.process.poll() is not None]:
                     working.remove(worker)
                     free.append(worker.cpus)
+                    worker.process.stdin.close()
                     left = _settle(worker, failed)
                     if left:
                         waiting.appendleft(left)
@@ -91,6 +92,7 @@ def run(
             for worker in working:
                 worker.process.kill()
                 worker.process.wait()
+                worker.process.stdin.close()
     return failed
 
 
