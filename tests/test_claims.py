@@ -173,7 +173,7 @@ def test_scoreboard_tells_what_is_missing_and_quotes_reasons():
     counts = {name: {"whole_image": [a], "window": [b + 1]} for name, (a, b) in thesis._COUNTS.items()}
     stored["small"]["T3.1"]["values"] = counts
     page = scoreboard.markdown(stored, {"small/1": "Because one was added."})
-    assert "| [1](#small-1) | Table 3.1 |" in page and "**contradicted**" in page
+    assert "| [1](#claim-1-small-scale) | Table 3.1 |" in page and "**contradicted**" in page
     assert page.count("not run") == len(CLAIMS) - 1
     assert "Because one was added." in page and "commit abc" in page
 

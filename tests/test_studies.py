@@ -223,7 +223,7 @@ def test_smoke(smoke):
     page = (folder / "results" / "README.md").read_text(encoding="utf-8")
     assert "## Fig. 5.5" in page and "smoke/fig_5_5.png" in page
     board = (folder / "results" / "SCOREBOARD.md").read_text(encoding="utf-8")
-    assert "| [1](#smoke-1) | Table 3.1 |" in board
+    assert "| [1](#claim-1-smoke-scale) | Table 3.1 |" in board
     if there:
         assert "not run" not in board
 

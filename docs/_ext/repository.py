@@ -148,7 +148,7 @@ def _link(file: pathlib.Path, page: pathlib.Path, found: re.Match[str]) -> str:
         return found[0]
     path, _, anchor = target.partition("#")
     if not path:
-        if file == page:
+        if file == page or file.name != "README.md" or file.parent != ROOT:  # others are shown whole, on one page
             return found[0]
         return f"[{text}]({_section_pages()[anchor]})"
     # What comes from elsewhere has been through here once, relative to its own file.

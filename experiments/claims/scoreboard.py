@@ -50,7 +50,8 @@ def markdown(stored: Stored, reasons: Mapping[str, str]) -> str:
         for number, statements in judged.items():
             claim = CLAIMS[number]
             told = "not run" if statements is None else f"**{verdicts.verdict(statements)}**"
-            lines.append(f"| [{number}](#{scale}-{number}) | {claim.place} | {claim.words} | {told} |")
+            shown_number = str(number) if statements is None else f"[{number}](#claim-{number}-{scale}-scale)"
+            lines.append(f"| {shown_number} | {claim.place} | {claim.words} | {told} |")
         lines.append("")
         for number, statements in judged.items():
             if statements is not None:
@@ -71,10 +72,7 @@ def _details(
     studies: Mapping[str, Mapping[str, Any]],
     reason: str,
 ) -> list[str]:
-    lines = [
-        f'<a id="{scale}-{claim.number}"></a>',
-        f"**{claim.number}. {claim.words}** ({claim.document}, {claim.place})",
-    ]
+    lines = [f"### Claim {claim.number}, {scale} scale", "", f"**{claim.words}** ({claim.document}, {claim.place})"]
     lines += ["", f"Stand-in: {claim.stand_in}"] if claim.stand_in else []
     lines += ["", "| statement | ours | would have to be | |", "|---|---|---|---|"]
     for one in statements:
