@@ -8,13 +8,13 @@ from typing import Any
 from experiments import backends, cli
 from experiments.claims.registry import CLAIMS
 from experiments.cli import Flag
-from experiments.config import BACKENDS, checks
+from experiments.config import BACKENDS, CONFIGS, checks
 from experiments.engines import ENGINES, estimates, units
 from experiments.engines.units import Unit
 from experiments.runs import RunError
 from experiments.startup import quiet_import
 from experiments.studies import STUDIES, base
-from experiments.studies.base import SCALES, SMALL, Series, Study
+from experiments.studies.base import SCALES, SMALL, Study
 
 INTRODUCTION = """\
 usage: python study.py --list
@@ -37,10 +37,10 @@ def _names(flag: str) -> list[str]:
 GROUPS: dict[str, tuple[Flag, ...]] = {
     "What": (
         Flag("list", "", "list all studies, with the number of their runs and how long they take here"),
-        Flag("figure", "NAME", f"figures of the thesis, with commas: {', '.join(filter(str.isnumeric, STUDIES))}"),
-        Flag("table", "NAME", f"its tables: {', '.join(n[1:] for n in STUDIES if n[0] == 'T')}"),
-        Flag("study", "NAME", f"others: {', '.join(n for n in STUDIES if n.isalpha() and n.islower())}"),
-        Flag("claim", "N", f"what decides a claim, from 1 to {max(CLAIMS, default=0)}"),
+        Flag("figure", "NAMES", f"figures of the thesis, with commas between them: {', '.join(_names('figure'))}"),
+        Flag("table", "NAMES", f"its tables: {', '.join(_names('table'))}"),
+        Flag("study", "NAMES", f"others: {', '.join(_names('study'))}"),
+        Flag("claim", "N", f"what decides a claim, from 1 to {max(CLAIMS)}"),
         Flag("scale", "NAME", f"{', '.join(SCALES)}: every number as printed, hours on two cores, seconds [{SMALL}]"),
         Flag("runs", "N", "how many runs of each kind [10, or what the scale says]"),
         Flag("only_print", "", "print the configurations of the runs, and their number, and do nothing"),
@@ -112,7 +112,7 @@ def _run(given: dict[str, Any], argv: Sequence[str]) -> str:
     if given.get("list"):
         return _listed(studies, todo, parallel, scale)
     if given.get("only_print"):
-        return _printed(studies, planned, folder / scale)
+        return _printed(studies, todo)
     if engine == "slurm":
         start = quiet_import("experiments.engines.slurm", look_for_devices=False).start(slurm)
     else:
@@ -180,12 +180,12 @@ def _listed(studies: Sequence[Study], todo: dict[str, list[Unit]], parallel: int
     return "\n".join(lines)
 
 
-def _printed(studies: Sequence[Study], planned: dict[str, list[Series]], folder: pathlib.Path) -> str:
+def _printed(studies: Sequence[Study], todo: dict[str, list[Unit]]) -> str:
     """Every run as a command, with the number of all."""
     lines, folders = [], set()
     for study in studies:
         lines.append(f"# {study.label}: {study.title}")
-        for unit in base.units(planned[study.name], folder):
+        for unit in todo[study.name]:
             if unit.folder not in folders:
                 folders.add(unit.folder)
                 flags = [f"--{name}={value}" for name, value in _flags(unit)]
@@ -195,8 +195,6 @@ def _printed(studies: Sequence[Study], planned: dict[str, list[Series]], folder:
 
 def _flags(unit: Unit) -> list[tuple[str, str]]:
     """The fields in which a configuration differs from the reference model's, as flags have them."""
-    from experiments.config import CONFIGS
-
     usual = CONFIGS[unit.config.model]
     found = [("model", unit.config.model)]
     for name in usual.__dataclass_fields__:

@@ -95,6 +95,12 @@ def test_commands_name_their_study():
     assert study._command(STUDIES["5.5"], "thesis", 2).endswith(" --scale=thesis --runs=2")
 
 
+def test_help_names_every_study():
+    told = " ".join(study.help_text().split())
+    assert "figures of the thesis, with commas between them: 3.3, 3.4, 3.5, 4.1" in told
+    assert "its tables: 3.1, 3.2, 4.1" in told and "others: readings, repeated, time" in told
+
+
 def test_fields_are_given_to_all_runs_and_numbers_of_runs_changed():
     planned = STUDIES["5.8"].plan("small", 7, backend="jax")
     assert {(one.seeds, one.config.backend) for one in planned} == {(7, "jax")}

@@ -51,7 +51,7 @@ class Series(NamedTuple):
     measures: Mapping[str, Mapping[str, Any]] = {}
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Study:
     """Runs with a question.
 
@@ -59,7 +59,7 @@ class Study:
         name: "5.5", "T3.2": the thesis' figure or, with a T, table; a word for what it does not have.
         title: what it shows, in a few words.
         thesis: what the thesis' picture or table shows and says, for readers of ours.
-        scales: by name.
+        scales: by name; left out, with ``series``, where there are no runs.
         series: the runs of a scale.
         collect: reads off finished runs what is stored: plain values for JSON, under "values" by series.
         draw: the picture of what was collected, with the finished runs for those that show what models do; or several,
@@ -72,8 +72,8 @@ class Study:
     name: str
     title: str
     thesis: str
-    scales: Mapping[str, Scale]
-    series: Callable[[Scale], list[Series]]
+    scales: Mapping[str, Scale] = dataclasses.field(default_factory=lambda: dict.fromkeys(SCALES, Scale(0)))
+    series: Callable[[Scale], list[Series]] = lambda scale: []
     collect: "Callable[[Finished], dict[str, Any]]"
     draw: "Callable[[dict[str, Any], Finished], Figure | dict[str, Figure]] | None" = None
     table: Callable[[dict[str, Any]], tuple[Sequence[str], Sequence[Sequence[str]]]] | None = None

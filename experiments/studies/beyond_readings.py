@@ -20,11 +20,6 @@ def series(scale: Scale) -> list[Series]:
     ]
 
 
-def collect(finished: "Finished") -> dict[str, Any]:
-    values = {name: finished.last(name, "val_accuracy") for name in finished}
-    return {"values": values, "windows": sorted({one.config.window_size for one in finished.series.values()})}
-
-
 def draw(stored: dict[str, Any], finished: "Finished") -> Any:
     from experiments.studies.pictures import Line, Panel, across
     from experiments.studies.pictures import draw as draw_panels
@@ -52,6 +47,6 @@ STUDY = Study(
         "smoke": Scale(1, fig_5_5.SMOKE, {"windows": (16,)}),
     },
     series=series,
-    collect=collect,
+    collect=fig_5_5.collect,
     draw=draw,
 )

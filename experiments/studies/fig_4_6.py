@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from experiments.studies import datasets
-from experiments.studies.base import Scale, Study
+from experiments.studies.base import Study
 
 if TYPE_CHECKING:
     from experiments.studies.finished import Finished
@@ -31,8 +31,6 @@ STUDY = Study(
     name="4.6",
     title="the data sets",
     thesis="Four images each of MNIST, Fashion-MNIST, dSprites (here: sprites) and CIFAR-10.",
-    scales={scale: Scale(0) for scale in ("thesis", "small", "smoke")},
-    series=lambda scale: [],
     collect=collect,
     draw=draw,
 )

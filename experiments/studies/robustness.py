@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from experiments.studies.autoencoders import CODERS
 from experiments.studies.base import Scale, Series, configuration
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ ROWS = (
     ("capacity_vae", "conv"),
 )
 LEFT_OUT = (("vae", "sb"), ("capacity_vae", "sb"))
-_CODERS = {"fc": ("fc", "fc"), "conv": ("conv", "conv"), "sb": ("conv", "sb")}
 _CNN = {"image_size": 32, "filters": (8, 16), "learning_rate": 1e-3, "kernels": 8}
 SCALES = {
     "thesis": Scale(10, options={"attacked": 400, "rows": ROWS + LEFT_OUT}),
@@ -49,7 +49,7 @@ def leas(scale: Scale) -> list[Series]:
     """The CNN-LEAs of Fig. 5.7."""
     planned = []
     for kind, coders in scale.options["rows"]:
-        encoder, decoder = _CODERS[coders]
+        encoder, decoder = CODERS[coders]
         config = configuration(
             "cnn_lea",
             scale,
@@ -82,8 +82,6 @@ def collect(finished: "Finished") -> dict[str, Any]:
         for i, attack in enumerate(row["attack"] for row in runs[0]["attacks"]):
             values[one][f"success_rate/{attack}"] = [run["attacks"][i]["success_rate"] for run in runs]
             values[one][f"mean_distance/{attack}"] = [run["attacks"][i]["mean_distance"] for run in runs]
-        seconds = finished.epochs(one, "seconds")["seconds"]
-        values[one]["seconds"] = [sorted(of_run)[len(of_run) // 2] for of_run in seconds]
     return {"values": values}
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from experiments.studies.base import Scale, Study
+from experiments.studies.base import Study
 
 if TYPE_CHECKING:
     from experiments.studies.finished import Finished
@@ -31,8 +31,6 @@ STUDY = Study(
     title="parameters on whole images and on windows",
     thesis="sb 52,053 and 42,196 (VAE), 51,723 and 41,866 (standard); fc 2,509,604 and 1,081,876, 2,493,914 "
     "and 1,071,626; conv 25,776,516 and 301,716, 25,776,186 and 301,386 parameters: windows need up to 98.83 % fewer.",
-    scales={scale: Scale(0) for scale in ("thesis", "small", "smoke")},
-    series=lambda scale: [],
     collect=collect,
     table=table,
     pictures=(),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from experiments.studies import datasets
-from experiments.studies.base import Scale, Study
+from experiments.studies.base import Study
 
 if TYPE_CHECKING:
     from experiments.studies.finished import Finished
@@ -42,8 +42,6 @@ STUDY = Study(
     title="sizes of the data sets",
     thesis="MNIST 28×28×1, 60,000 and 10,000, 11.29 MB; Fashion-MNIST the same, 30.12 MB; dSprites 64×64×1, 59,972 and "
     "10,006, about 1.79 MB (here: sprites, generated); CIFAR-10 32×32×3, 50,000 and 10,000, 181.85 MB.",
-    scales={scale: Scale(0) for scale in ("thesis", "small", "smoke")},
-    series=lambda scale: [],
     collect=collect,
     table=table,
     pictures=(),
