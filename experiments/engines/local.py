@@ -21,7 +21,6 @@ from experiments.engines.units import Unit
 UNITS_PER_PROCESS = 12
 ROOT = pathlib.Path(__file__).parents[2]
 _SECONDS = 0.5  # between two looks at the workers
-FAILED = "failed: "  # what a worker's line on a unit begins with that cannot be made
 
 
 class _Worker(NamedTuple):
@@ -138,12 +137,8 @@ def _start(pack: list[Unit], cpus: tuple[int, ...], folder: pathlib.Path, logs: 
 def _settle(worker: _Worker, failed: dict[pathlib.Path, str]) -> list[Unit]:
     """Notes which units of a worker that has ended failed, and returns those that it had not come to."""
     left = [unit for unit in worker.pack if units.read_outcome(unit) is None]
-    lines = worker.log.read_text(encoding="utf-8", errors="replace").splitlines()
-    told = {str(unit.folder): unit for unit in left}
-    for line in lines:
-        folder, _, reason = line.removeprefix(FAILED).partition(": ")
-        if line.startswith(FAILED) and folder in told:
-            failed[told[folder].folder] = reason
+    reasons = units.read_failures(worker.log)
+    failed |= {unit.folder: reasons[str(unit.folder)] for unit in left if str(unit.folder) in reasons}
     left = [unit for unit in left if unit.folder not in failed]
     status = worker.process.returncode
     if left:  # the first of them is the one that was being worked on

@@ -42,7 +42,7 @@ from typing import Any, NamedTuple
 from experiments import cli
 from experiments.config import checks
 from experiments.engines import estimates, units
-from experiments.engines.local import FAILED, ROOT
+from experiments.engines.local import ROOT
 from experiments.engines.units import Unit
 from experiments.runs import RunError
 
@@ -224,7 +224,7 @@ class Pack:
             time.sleep(0.2)
         if process.returncode < 0 and not self._ending and units.read_outcome(unit) is None:
             how = signal.Signals(-process.returncode).name
-            print(f"{FAILED}{unit.folder}: its process ended with signal {how}", flush=True)
+            print(units.failure(unit, f"its process ended with signal {how}"), flush=True)
 
     def _end(self, *_: Any) -> None:
         """On SIGTERM: lets the run go, and begins none.
@@ -256,7 +256,7 @@ class Pack:
         text, stalled = self._text, 0 if self._progress() > self._before else self._stalled + 1
         if stalled >= _STALLED and self._current:
             told = f"{stalled} jobs in a row ended before an epoch or a measurement of it did; give them more minutes"
-            print(f"{FAILED}{self._current.folder}: {told}", flush=True)
+            print(units.failure(self._current, told), flush=True)
             rest = [unit for unit in units.from_json(text) if unit.folder != self._current.folder]
             if not any(units.read_outcome(unit) is None for unit in rest):
                 return None
@@ -404,7 +404,7 @@ def _settle(
                     continue
                 about = jobs.get(job, _Job("", ""))
                 log = folder / f"{about.id}_0_log.out" if about.id else folder
-                reasons = _reasons(log)
+                reasons = units.read_failures(log)
                 for unit in missing:
                     late |= str(unit.folder) not in reasons and about.state not in _ENDED - {"COMPLETED"}
                     how = f"ended as {about.state}" if about.state in _ENDED else "left the queue"
@@ -414,17 +414,6 @@ def _settle(
         if not late or time.monotonic() > deadline:
             return failed
         time.sleep(_SHORTEST)  # what a node has written may not be seen here yet
-
-
-def _reasons(log: pathlib.Path) -> dict[str, str]:
-    """What a job says of the units that failed in it, by folder."""
-    found = {}
-    with contextlib.suppress(OSError):
-        for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith(FAILED):
-                unit, _, reason = line.removeprefix(FAILED).partition(": ")
-                found[unit] = reason
-    return found
 
 
 def _read_queue() -> dict[tuple[str, int], _Job] | None:

@@ -3,6 +3,7 @@
 Nothing here imports Keras: thousands of units are looked through in seconds.
 """
 
+import contextlib
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 from experiments.config import RunConfig
 
 DONE_FILE = "done.json"
+_FAILED = "failed: "
 
 
 class Unit(NamedTuple):
@@ -60,6 +62,22 @@ def write_outcome(unit: Unit, outcome: Outcome) -> None:
     temporary = unit.folder / f"{DONE_FILE}.tmp"
     temporary.write_text(json.dumps(outcome._asdict() | about, indent=2) + "\n", encoding="utf-8")
     temporary.replace(unit.folder / DONE_FILE)
+
+
+def failure(unit: Unit, reason: str) -> str:
+    """The line in which a process says that a unit cannot be made."""
+    return f"{_FAILED}{unit.folder}: {reason}"
+
+
+def read_failures(log: pathlib.Path) -> dict[str, str]:
+    """Why units could not be made, by folder, from what processes printed; nothing where that cannot be read."""
+    found = {}
+    with contextlib.suppress(OSError):
+        for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith(_FAILED):
+                folder, _, reason = line.removeprefix(_FAILED).partition(": ")
+                found[folder] = reason
+    return found
 
 
 def _plain(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -67,7 +67,7 @@ def main(argv: list[str]) -> int:
             work(unit)
         except FAILURES as error:
             status = 1
-            print(f"failed: {unit.folder}: {cli.one_line(str(error))}", file=sys.stderr, flush=True)
+            print(units.failure(unit, cli.one_line(str(error))), file=sys.stderr, flush=True)
     return status
 
 
