@@ -46,6 +46,7 @@ DECODERS = ("fc", "conv", "sb")
 LOSSES = ("log_loss", "crossentropy")
 OPTIMIZATIONS = ("alternate", "joint", "independent")
 PRECISIONS = ("none", "float16", "bfloat16")
+CODES = ("learned", "pca", "random")
 BACKENDS = ("tensorflow", "jax")
 ALL = "all"
 
@@ -78,6 +79,13 @@ def _bool(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise checks.fail(name, "True or False", value)
     return value
+
+
+def _share(name: str, value: Any) -> float:
+    number = checks.check_number(name, value)
+    if not 0 < number <= 1:
+        raise checks.fail(name, "above 0 and at most 1", value)
+    return number
 
 
 def _above_zero(name: str, value: Any) -> float:
@@ -119,6 +127,7 @@ def _capacity_epochs(name: str, value: Any) -> int | str:
 
 _BOOL = _Kind("", _bool)
 _FRACTION = _Kind("X", checks.check_fraction)
+_SHARE = _Kind("X", _share)
 _ABOVE_ZERO = _Kind("X", _above_zero)
 _SIZE = _Kind("N or N,N", _size)
 _FILTERS = _Kind("N,N", _filters)
@@ -168,6 +177,12 @@ class RunConfig:
         _FRACTION,
         "set this fraction of the training samples aside, 0.1 for a tenth, and validate on them after each epoch; "
         "0: validate on the test data, which then are no measure of what was chosen by them",
+    )
+    labelled: float = _hyperparameter(
+        "Data",
+        1.0,
+        _SHARE,
+        "give the labels of this fraction of the training samples alone, 0.01 for a hundredth; LEAs learn from all",
     )
     test_limit: int | None = _hyperparameter("Data", None, _optional(_int()), "use N test samples only", "all")
     image_size: int | None = _hyperparameter(
@@ -221,6 +236,13 @@ class RunConfig:
     capacity: float = _hyperparameter("Autoencoder", 25.0, _number(), "capacity_vae: capacity at the end")
     capacity_epochs: int = _hyperparameter(
         "Autoencoder", 25, _CAPACITY_EPOCHS, "capacity_vae: epochs over which it rises from 0; all: the whole training"
+    )
+    codes: str = _hyperparameter(
+        "Training",
+        "learned",
+        _choice(*CODES),
+        "lea_fc: learned; or, to compare with, frozen from the start, pca, the leading components of the windows of "
+        "the training images (with --units=linear), or random, as the autoencoder is initialised",
     )
     optimization: str = _hyperparameter("Training", "alternate", _choice(*OPTIMIZATIONS), ", ".join(OPTIMIZATIONS))
     # Of the main task; log_loss is Eq. 2.21.
@@ -288,6 +310,10 @@ class RunConfig:
             raise checks.fail("k_epochs", "above 0 with k_start, and left out without it", self.k_epochs)
         if self.model == "autoencoder" and self.lea_weight == 0:
             raise checks.fail("lea_weight", "above 0 for autoencoder, which has no other objective", self.lea_weight)
+        if self.codes != "learned" and self.model != "lea_fc":
+            raise checks.fail("codes", f"'learned' for {self.model}", self.codes, "Only lea_fc has others.")
+        if self.labelled != 1 and self.main_loss is None:
+            raise checks.fail("labelled", "1 for autoencoder, which takes no labels", self.labelled)
         if self.model == "decoder_free" and self.lea_weight != 0:
             raise checks.fail("lea_weight", "0 for decoder_free", self.lea_weight, "With a weight it is lea_only.")
 
@@ -362,6 +388,8 @@ _ADDED_LATER = {
     "image_size": None,
     "steps_per_epoch": None,
     "test_limit": None,
+    "labelled": 1.0,
+    "codes": "learned",
     "validate_every": 1,
     "warmup_epochs": 0,
     "k_start": None,

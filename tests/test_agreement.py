@@ -104,7 +104,7 @@ def test_every_disagreement_is_named_with_both_values(model, change, message, mo
 def test_every_hyperparameter_is_compared():
     of_the_training = {"dataset", "data_dir", "download", "limit", "batch_size", "epochs", "seed", "backend"}
     of_the_training |= {"jit_compile", "capacity_epochs", "warmup_epochs", "validation", "validate_every", "test_limit"}
-    of_the_training |= {"k_epochs", "data_seed", "image_size", "steps_per_epoch"}
+    of_the_training |= {"k_epochs", "data_seed", "image_size", "steps_per_epoch", "labelled", "codes"}
     names = {field.name for field in dataclasses.fields(RunConfig)}
     assert set(agreement._wanted(RunConfig())) == names - of_the_training
 

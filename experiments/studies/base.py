@@ -58,7 +58,8 @@ class Study:
     Attributes:
         name: "5.5", "T3.2": the thesis' figure or, with a T, table; a word for what it does not have.
         title: what it shows, in a few words.
-        thesis: what the thesis' picture or table shows and says, for readers of ours.
+        thesis: what the thesis' picture or table shows and says, for readers of ours; or another document's, or what
+            we ask, if ``document`` says so.
         scales: by name; left out, with ``series``, where there are no runs.
         series: the runs of a scale.
         collect: reads off finished runs what is stored: plain values for JSON, under "values" by series.
@@ -67,6 +68,7 @@ class Study:
         table: headings and rows of text; None: there is a picture instead.
         alone: whether its runs are timed, so that nothing else may run beside one.
         pictures: what the names of its pictures' files end in; nothing where there is a table alone.
+        document: whose words ``thesis`` has, as they are introduced.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Study:
     table: Callable[[dict[str, Any]], tuple[Sequence[str], Sequence[Sequence[str]]]] | None = None
     alone: bool = False
     pictures: tuple[str, ...] = ("",)
+    document: str = "The thesis"
 
     @property
     def label(self) -> str:
@@ -119,7 +122,8 @@ class Study:
         for name, value in ours.options.items():
             before = thesis.options[name]
             several += [] if value == before else [f"{name} {_shown(value)} ({_shown(before)})"]
-        return f"{scale} scale, the thesis' in brackets: {'; '.join(several)}" if several else ""
+        theirs = "the thesis'" if self.document == "The thesis" else "thesis scale's"
+        return f"{scale} scale, {theirs} in brackets: {'; '.join(several)}" if several else ""
 
 
 def _values(name: str, configs: Sequence[RunConfig]) -> str:
