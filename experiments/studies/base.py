@@ -43,12 +43,14 @@ class Series(NamedTuple):
         config: of the first run.
         seeds: how many there are.
         measures: what is measured of every run once it is trained, as ``engines.measures`` takes it.
+        trained: whether ``train.py`` trains them, as the configuration says; without, measures do all.
     """
 
     name: str
     config: RunConfig
     seeds: int
     measures: Mapping[str, Mapping[str, Any]] = {}
+    trained: bool = True
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -174,11 +176,11 @@ def units(series: Sequence[Series], folder: pathlib.Path) -> list[Unit]:
                     raise ValueError(f"Two studies call different runs {one.name}")
                 planned[path] = unit._replace(measures={**unit.measures, **one.measures})
                 continue
-            if runs.exists(path):
+            if one.trained and runs.exists(path):
                 try:
                     runs.check_resumable(path, config)
                 except ValueError as error:
                     hint = "Move it away, or choose another --run_dir."
                     raise ValueError(f"{path} holds a run of another configuration. {error} {hint}") from None
-            planned[path] = Unit(path, config, dict(one.measures))
+            planned[path] = Unit(path, config, dict(one.measures), one.trained)
     return list(planned.values())
