@@ -107,6 +107,20 @@ def _filters(name: str, value: Any) -> tuple[int, int]:
     return checks.check_pair(name, value)
 
 
+def _layer_sizes(name: str, value: Any) -> tuple[int, ...]:
+    """One size per layer, of none at all: ()."""
+    if not isinstance(value, (tuple, list)):
+        raise checks.fail(name, "a tuple of positive integers, one per layer", value)
+    return tuple(checks.check_positive_int(name, size) for size in value)
+
+
+def _coder_filters(name: str, value: Any) -> tuple[int, ...]:
+    sizes = _layer_sizes(name, value)
+    if not sizes:
+        raise checks.fail(name, "a positive integer per convolution, at least one", value)
+    return sizes
+
+
 def _folder(name: str, value: Any) -> str:
     """An absolute path, so that a stored run finds its data from any working directory; URLs stay as they are."""
     path = checks.check_path(name, value, urls=True)
@@ -131,6 +145,8 @@ _SHARE = _Kind("X", _share)
 _ABOVE_ZERO = _Kind("X", _above_zero)
 _SIZE = _Kind("N or N,N", _size)
 _FILTERS = _Kind("N,N", _filters)
+_UNITS = _Kind("N,N,… or linear", _layer_sizes)
+_CODER_FILTERS = _Kind("N,N,…", _coder_filters)
 _FOLDER = _Kind("FOLDER", _folder, urls=True)
 _SEED = _Kind("N", lambda name, value: checks.check_seed(value, name))
 _CHUNK_WINDOWS = _Kind("N or auto", _chunk_windows)
@@ -217,6 +233,21 @@ class RunConfig:
     code_length: int = _hyperparameter("Autoencoder", 10, _int(), "code variables per window")
     kernels: int = _hyperparameter("Autoencoder", 32, _int(), "filters of conv and sb")
     kernel_size: int = _hyperparameter("Autoencoder", 4, _int(), "kernel size of conv and sb")
+    # Of the encoder; the decoder has them in reverse.
+    units: tuple[int, ...] | None = _hyperparameter(
+        "Autoencoder",
+        None,
+        _optional(_UNITS),
+        "units of the hidden dense layers of fc and conv, the encoder's first one first; linear: no hidden layer",
+        "the thesis' one",
+    )
+    coder_filters: tuple[int, ...] | None = _hyperparameter(
+        "Autoencoder",
+        None,
+        _optional(_CODER_FILTERS),
+        "filters of the convolutions of conv, the encoder's first one first",
+        "--kernels of each",
+    )
     k: int = _hyperparameter("Autoencoder", 5, _int(), "k_sparse: values kept while training")
     a: float = _hyperparameter("Autoencoder", 1.3, _number(1.0), "k_sparse: factor on k while testing, at least 1")
     k_start: int | None = _hyperparameter(
@@ -304,6 +335,11 @@ class RunConfig:
             raise checks.fail("window_size", allowed, self.window_size)
         if self.autoencoder == "k_sparse" and self.k > self.code_length:
             raise checks.fail("k", f"at most the code length, {self.code_length}", self.k)
+        for name in ("units", "coder_filters"):
+            if self.decoder == "sb" and getattr(self, name) is not None:
+                raise checks.fail(name, "left out with decoder sb, whose layers are fixed", getattr(self, name))
+        if self.coder_filters is not None and "conv" not in (self.encoder, self.decoder):
+            raise checks.fail("coder_filters", "left out without encoder or decoder conv", self.coder_filters)
         if self.k_start is not None and not self.k <= self.k_start <= self.code_length:
             raise checks.fail("k_start", f"from k, {self.k}, to the code length, {self.code_length}", self.k_start)
         if (self.k_start is None) != (not self.k_epochs):
@@ -373,6 +409,11 @@ class RunConfig:
         return dataclasses.replace(self, **values)
 
 
+def joined(sizes: tuple[int, ...]) -> str:
+    """Sizes as a flag has them, those of no layers as what such a coder is."""
+    return ",".join(map(str, sizes)) or "linear"
+
+
 def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else value
 
@@ -394,6 +435,8 @@ _ADDED_LATER = {
     "warmup_epochs": 0,
     "k_start": None,
     "k_epochs": 0,
+    "units": None,
+    "coder_filters": None,
 }
 
 # One per reference model (thesis sections 4.7 and A.1). Chosen here for ``lea_fc`` and ``pool_fc``, which the thesis

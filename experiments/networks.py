@@ -27,7 +27,7 @@ _OF_AUTOENCODERS = {
     "vae": ("beta", "code_maps"),
     "capacity_vae": ("gamma", "capacity", "code_maps"),
 }
-_OF_ALL_AUTOENCODERS = ("code_length", "encoder", "decoder", "kernels", "kernel_size")
+_OF_ALL_AUTOENCODERS = ("code_length", "encoder", "decoder", "kernels", "kernel_size", "units", "coder_filters")
 
 
 #: By the name of a main loss: its maker.

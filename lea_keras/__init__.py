@@ -23,6 +23,7 @@ from lea_keras.inspection import inspect
 from lea_keras.layers import LocallyEmbeddedAutoencoder
 from lea_keras.training import LEAModel
 from lea_keras.version import __version__
+from lea_keras.whole_image import image_autoencoder
 
 __all__ = [
     "Autoencoder",
@@ -37,6 +38,7 @@ __all__ = [
     "coders",
     "data",
     "export_encoder",
+    "image_autoencoder",
     "inspect",
     "inspection",
     "layers",
