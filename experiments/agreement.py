@@ -14,6 +14,7 @@ _TYPES = {
     "KSparseAutoencoder": "k_sparse",
     "VariationalAutoencoder": "vae",
     "CapacityControlledAutoencoder": "capacity_vae",
+    "InfoAutoencoder": "info_vae",
 }
 _LOSSES = {"LogLoss": "log_loss", "CategoricalCrossentropy": "crossentropy"}
 _POLICIES = {"float32": "none", "mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
@@ -30,6 +31,9 @@ _OF_AUTOENCODERS = (
     "gamma",
     "capacity",
     "code_maps",
+    "alpha",
+    "lambda_",
+    "bandwidth",
 )
 
 

@@ -6,6 +6,7 @@ Nothing here imports Keras, so that a command line with a mistake in it is answe
 import dataclasses
 import importlib.util
 import json
+import math
 import os
 import pathlib
 from collections.abc import Callable
@@ -39,7 +40,7 @@ IMAGE_SIZES: dict[str, tuple[int, int]] = {
 SMALLEST_SPRITES = 16
 DATASETS = tuple(IMAGE_SIZES)
 MODELS = ("classic", "cnn_lea", "pool_fc", "lea_fc", "lea_only", "decoder_free", "autoencoder")
-AUTOENCODERS = ("standard", "k_sparse", "vae", "capacity_vae")
+AUTOENCODERS = ("standard", "k_sparse", "vae", "capacity_vae", "info_vae")
 CODE_MAPS = ("mean", "sample", "sample_in_training")
 ENCODERS = ("fc", "conv")
 DECODERS = ("fc", "conv", "sb")
@@ -66,8 +67,8 @@ def _int(minimum: int = 1) -> _Kind:
     return _Kind("N", lambda name, value: checks.check_positive_int(name, value, minimum))
 
 
-def _number(minimum: float = 0.0) -> _Kind:
-    return _Kind("X", lambda name, value: checks.check_number(name, value, minimum))
+def _number(minimum: float = 0.0, maximum: float = math.inf) -> _Kind:
+    return _Kind("X", lambda name, value: checks.check_number(name, value, minimum, maximum))
 
 
 def _optional(kind: _Kind) -> _Kind:
@@ -212,7 +213,7 @@ class RunConfig:
         "Autoencoder",
         "mean",
         _choice(*CODE_MAPS),
-        f"vae, capacity_vae: what is handed on, {', '.join(CODE_MAPS)}",
+        f"vae, capacity_vae, info_vae: what is handed on, {', '.join(CODE_MAPS)}",
     )
     beta: float = _hyperparameter("Autoencoder", 0.5, _number(), "vae: weight of the KL divergence")
     warmup_epochs: int = _hyperparameter("Autoencoder", 0, _int(0), "vae: epochs over which beta rises from 0")
@@ -221,6 +222,15 @@ class RunConfig:
     capacity: float = _hyperparameter("Autoencoder", 25.0, _number(), "capacity_vae: capacity at the end")
     capacity_epochs: int = _hyperparameter(
         "Autoencoder", 25, _CAPACITY_EPOCHS, "capacity_vae: epochs over which it rises from 0; all: the whole training"
+    )
+    alpha: float = _hyperparameter(
+        "Autoencoder", 0.0, _number(-math.inf, 1.0), "info_vae: the KL divergence has the weight (1 - alpha) / 2"
+    )
+    lambda_: float = _hyperparameter(
+        "Autoencoder", 1000.0, _number(-math.inf), "info_vae: MMD has the weight alpha + lambda - 1"
+    )
+    bandwidth: float | None = _hyperparameter(
+        "Autoencoder", None, _optional(_ABOVE_ZERO), "info_vae: of the kernel of MMD", "the code length"
     )
     optimization: str = _hyperparameter("Training", "alternate", _choice(*OPTIMIZATIONS), ", ".join(OPTIMIZATIONS))
     # Of the main task; log_loss is Eq. 2.21.
@@ -286,6 +296,11 @@ class RunConfig:
             raise checks.fail("k_start", f"from k, {self.k}, to the code length, {self.code_length}", self.k_start)
         if (self.k_start is None) != (not self.k_epochs):
             raise checks.fail("k_epochs", "above 0 with k_start, and left out without it", self.k_epochs)
+        if self.autoencoder == "info_vae" and self.lambda_ < 1.0 - self.alpha:
+            raise checks.fail("lambda_", f"at least 1 - alpha, {1.0 - self.alpha:g}", self.lambda_)
+        if self.autoencoder == "info_vae" and isinstance(self.chunk_windows, int):
+            allowed = "auto or left out with info_vae, whose objective is not a mean over windows"
+            raise checks.fail("chunk_windows", allowed, self.chunk_windows)
         if self.model == "autoencoder" and self.lea_weight == 0:
             raise checks.fail("lea_weight", "above 0 for autoencoder, which has no other objective", self.lea_weight)
         if self.model == "decoder_free" and self.lea_weight != 0:
@@ -366,6 +381,9 @@ _ADDED_LATER = {
     "warmup_epochs": 0,
     "k_start": None,
     "k_epochs": 0,
+    "alpha": 0.0,
+    "lambda_": 1000.0,
+    "bandwidth": None,
 }
 
 # One per reference model (thesis sections 4.7 and A.1). Chosen here for ``lea_fc`` and ``pool_fc``, which the thesis

@@ -26,6 +26,7 @@ _OF_AUTOENCODERS = {
     "k_sparse": ("k", "a"),
     "vae": ("beta", "code_maps"),
     "capacity_vae": ("gamma", "capacity", "code_maps"),
+    "info_vae": ("alpha", "lambda_", "bandwidth", "code_maps"),
 }
 _OF_ALL_AUTOENCODERS = ("code_length", "encoder", "decoder", "kernels", "kernel_size")
 

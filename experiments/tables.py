@@ -23,6 +23,7 @@ OF_LEAS = {
     "rln": "RLN",
     "rln_split": "RLN split",
     "kl": "KL",
+    "mmd": "MMD²",
     "capacity": "capacity",
     "dead_codes": "dead codes",
     "confidence_min": "confidence min",

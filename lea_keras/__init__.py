@@ -12,6 +12,7 @@ from lea_keras import autoencoders, data, inspection, layers, losses, metrics, m
 from lea_keras.autoencoders import (
     Autoencoder,
     CapacityControlledAutoencoder,
+    InfoAutoencoder,
     KSparseAutoencoder,
     StandardAutoencoder,
     VariationalAutoencoder,
@@ -27,6 +28,7 @@ from lea_keras.version import __version__
 __all__ = [
     "Autoencoder",
     "CapacityControlledAutoencoder",
+    "InfoAutoencoder",
     "KSparseAutoencoder",
     "LEAModel",
     "LocallyEmbeddedAutoencoder",

@@ -48,6 +48,7 @@ ON_JAX = (
     "test_coders.py",
     "test_data_on_jax.py",
     "test_distribution.py",
+    "test_info.py",
     "test_layer.py",
     "test_losses.py",
     "test_metrics.py",

@@ -34,7 +34,7 @@ def stored(folder, config):
 SMALL = {"dataset": "mnist", "code_length": 3, "k": 2, "encoder": "conv", "decoder": "sb", "kernels": 2}
 VARIANTS = [
     *({"model": name} for name in CONFIGS),
-    *({"autoencoder": name} for name in ("standard", "k_sparse", "vae", "capacity_vae")),
+    *({"autoencoder": name} for name in ("standard", "k_sparse", "vae", "capacity_vae", "info_vae")),
     {"window_size": (4, 6), "strides": 2, "chunk_windows": 64, "lea_weight": 0.3, "optimization": "joint"},
     {"mixed_precision": "float16", "learning_rate": 0.0123, "filters": (3, 4), "model": "cnn_lea"},
 ]

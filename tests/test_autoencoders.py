@@ -72,7 +72,7 @@ COUNTS = {  # thesis Table 3.1: code length 10, K = 32, k = 3
     ("vae", "conv", "conv"): (25_776_516, 301_716),
     ("standard", "conv", "conv"): (25_776_186, 301_386),
 }
-SAME_COUNT = {"standard": ("standard", "k_sparse"), "vae": ("vae", "capacity_vae")}
+SAME_COUNT = {"standard": ("standard", "k_sparse"), "vae": ("vae", "capacity_vae", "info_vae")}
 TABLE = [
     (name, encoder, decoder, window, counts[i])
     for (counted, encoder, decoder), counts in COUNTS.items()
@@ -578,6 +578,7 @@ ARGUMENTS = {
     "k_sparse": {"k": 2, "a": 1.5, "k_start": 3, "k_steps": 7},
     "vae": {"beta": 2.0, "warmup_steps": 7, "seed": 3},
     "capacity_vae": {"gamma": 5.0, "capacity": 12.0, "capacity_steps": 70, "seed": 3},
+    "info_vae": {"alpha": -0.5, "lambda_": 3.0, "bandwidth": 2.0, "seed": 3},
 }
 SHARED = {
     "code_length": 3,
@@ -666,6 +667,8 @@ def test_defaults():
     assert (autoencoders.get("k_sparse").k, autoencoders.get("k_sparse").a) == (5, 1.3)
     assert (autoencoders.get("vae").beta, autoencoders.get("vae").warmup_steps) == (0.5, 0)
     assert (autoencoders.get("capacity_vae").gamma, autoencoders.get("capacity_vae").capacity) == (10.0, 25.0)
+    info = autoencoders.get("info_vae")
+    assert (info.alpha, info.lambda_, info.bandwidth, info.beta) == (0.0, 1000.0, None, 0.5)
 
 
 # Errors
@@ -693,6 +696,11 @@ ERRORS = {
     "capacity": ("capacity_vae", "capacity", -2.0, NUMBER),
     "capacity_infinite": ("capacity_vae", "capacity", float("inf"), NUMBER),
     "capacity_steps": ("capacity_vae", "capacity_steps", 1.5, "an integer of at least 0"),
+    "alpha": ("info_vae", "alpha", 1.5, "a finite number of at most 1"),
+    "alpha_infinite": ("info_vae", "alpha", float("-inf"), "a finite number of at most 1"),
+    "lambda": ("info_vae", "lambda_", 0.9, "a finite number of at least 1"),
+    "bandwidth": ("info_vae", "bandwidth", 0, "a finite number above 0"),
+    "beta_of_info": ("info_vae", "beta", 0.5, "left out: the weight of KL is (1 - alpha) / 2"),
 }
 
 
@@ -714,7 +722,9 @@ def test_unknown_types(identifier, hint):
     with pytest.raises(ValueError) as error:
         autoencoders.get(identifier)
     message = str(error.value)
-    assert message.startswith("Argument `autoencoder` must be one of ('standard', 'k_sparse', 'vae', 'capacity_vae')")
+    assert message.startswith(
+        "Argument `autoencoder` must be one of ('standard', 'k_sparse', 'vae', 'capacity_vae', 'info_vae')"
+    )
     assert hint in message and ("Did you mean" in message) == bool(hint)
     assert message.endswith(f"Received: autoencoder={identifier!r}")
 

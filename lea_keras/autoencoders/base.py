@@ -30,6 +30,7 @@ class Report(NamedTuple):
         features: [n, features], where the encoder's own output is kept for a later pass; else None.
         layer: the LEA layer.
         windows: its windows (``lea_keras.windows.Windows``), with the images that they were cut from.
+        codes_to_decode: the codes that were decoded, [n, code_length], in the compute dtype; None if nothing was.
     """
 
     codes: Any
@@ -40,10 +41,11 @@ class Report(NamedTuple):
     features: Any = None
     layer: Any = None
     windows: Any = None
+    codes_to_decode: Any = None
 
 
 class Autoencoder(layers.Layer):
-    """Base of the four types, and of your own.
+    """Base of all types, and of your own.
 
     As a Keras layer it maps windows [n, wh, ww, c] to their reconstructions. ``encode``, ``decode`` and ``objective``
     build it where that has not happened yet. Codes and reconstructions have its compute dtype, also where an encoder or
@@ -54,6 +56,8 @@ class Autoencoder(layers.Layer):
     - ``loss(means, step)``: what is trained on, from means over windows;
     - ``extra_measures(windows, features, codes)``: what else is measured of each window and comes to ``loss`` as a
       mean, if ``averaged`` has its name; ``measure_names`` has the names of all that is reported;
+    - ``batch_measures(codes)``: what is measured of all codes of a batch together and comes to ``loss`` beside the
+      means. A LEA with such a type cannot work in chunks;
     - ``draw_noise(count, training)``: all that is random about so many windows, so that chunks change nothing about it;
     - ``corrupt(windows, noise)``: the windows that are encoded in order to be reconstructed. The codes that a LEA hands
       on are those of the windows as they are;
@@ -169,11 +173,20 @@ class Autoencoder(layers.Layer):
         del windows, features, codes
         return {}
 
+    def batch_measures(self, codes: Any) -> dict[str, Any]:
+        """Returns what is measured of all codes of a batch together, scalars by name.
+
+        Args:
+            codes: those that are decoded, [n, code_length], n may be 0.
+        """
+        del codes
+        return {}
+
     def loss(self, means: dict[str, Any], step: Any) -> tuple[Any, dict[str, Any]]:
         """Returns what is trained on, a scalar, float32 or wider, and further measures.
 
         Args:
-            means: over windows, by name, of all ``averaged``.
+            means: over windows, by name, of all ``averaged``, and the ``batch_measures``.
             step: optimisation steps done so far; None outside training.
         """
         del step
@@ -237,13 +250,14 @@ class Autoencoder(layers.Layer):
             measures = {"rl": losses.window_errors(windows, reconstructions)} | measures
         # Windows, encoder and decoder may each have a dtype of their own; their measures are added up.
         dtype = losses.wide_dtype(windows.dtype, self.compute_dtype)
-        return Report(codes, reconstructions, {name: ops.cast(values, dtype) for name, values in measures.items()})
+        measures = {name: ops.cast(values, dtype) for name, values in measures.items()}
+        return Report(codes, reconstructions, measures, codes_to_decode=codes_to_decode if decode else None)
 
     def conclude(self, means: dict[str, Any], limits: tuple[Any, Any], step: Any) -> tuple[Any, dict[str, Any]]:
         """Returns the loss and all measures of windows.
 
         Args:
-            means: over windows, by name, of all ``averaged``.
+            means: over windows, by name, of all ``averaged``, and the ``batch_measures``.
             limits: the least and the largest value of all windows.
             step: from ``advance``.
         """
@@ -277,6 +291,8 @@ class Autoencoder(layers.Layer):
         noise = self.draw_noise(ops.shape(windows)[0], training)
         report = self.measure(windows, noise, training, features=features)
         means = {name: losses.window_mean(report.measures[name]) for name in self.averaged}
+        of_batch = self.batch_measures(report.codes_to_decode)
+        means |= {name: ops.cast(value, means["rl"].dtype) for name, value in of_batch.items()}
         limits = extremes(windows) if limits is None else limits
         loss, measures = self.conclude(means, limits, self.advance(training, first))
         return report._replace(loss=loss, measures=measures)

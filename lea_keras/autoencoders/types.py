@@ -313,30 +313,3 @@ class CapacityControlledAutoencoder(VariationalAutoencoder):
         for key in ("beta", "warmup_steps"):
             del config[key]
         return config
-
-
-AUTOENCODERS = {
-    "standard": StandardAutoencoder,
-    "k_sparse": KSparseAutoencoder,
-    "vae": VariationalAutoencoder,
-    "capacity_vae": CapacityControlledAutoencoder,
-}
-
-
-def get(identifier: Any, **arguments: Any) -> Autoencoder:
-    """Returns an autoencoder from a name, an autoencoder or its config.
-
-    Args:
-        identifier: "standard", "k_sparse", "vae", "capacity_vae", an object, or what ``keras.saving`` made of one.
-        **arguments: for the constructor, where a name is given.
-
-    Raises:
-        ValueError: if it is none of these; it names the nearest name.
-    """
-    if isinstance(identifier, dict):
-        identifier = keras.saving.deserialize_keras_object(identifier)
-    if isinstance(identifier, Autoencoder):
-        return identifier
-    if not isinstance(identifier, str):
-        raise fail("autoencoder", f"one of {tuple(AUTOENCODERS)}, an autoencoder or its config", identifier)
-    return AUTOENCODERS[check_choice("autoencoder", identifier, AUTOENCODERS)](**arguments)

@@ -36,6 +36,11 @@ def check_chunk_windows(chunk_windows: Any) -> int | str | None:
     return int(chunk_windows)
 
 
+def divides(autoencoder: Autoencoder) -> bool:
+    """Whether an autoencoder's objective is a mean over windows, and so one over chunks: no measure is of a batch."""
+    return type(autoencoder).batch_measures is Autoencoder.batch_measures
+
+
 def automatic(autoencoder: Autoencoder) -> int:
     """How many windows to take at once **(chosen)**: on a CPU as many that each layer's output for them fits into half
     of the last cache; on a GPU as many that all outputs together take 512 MiB. Less is slower: matrix products become

@@ -23,7 +23,7 @@ Runs = Run | Sequence[Run]
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 _LINE_WIDTH, _MARKER_SIZE = 1.6, 5.0  # points
 _TRAINING = "training"
-_ABBREVIATIONS = ("rl", "rln", "kl")
+_ABBREVIATIONS = ("rl", "rln", "kl", "mmd")
 _NOT_METRICS = ("epoch", "seconds")
 
 
