@@ -202,7 +202,8 @@ def prior_similarities(codes: Any, bandwidth: float | None = None) -> Any:
     (codes,) = widen(codes)
     length = codes.shape[1]
     squared = _squared(bandwidth, length)
-    return (1.0 + 2.0 / squared) ** (-length / 2) * ops.exp(-ops.sum(ops.square(codes), axis=1) / (squared + 2.0))
+    of_codes: Any = ops.exp(-ops.sum(ops.square(codes), axis=1) / (squared + 2.0))
+    return of_codes * (1.0 + 2.0 / squared) ** (-length / 2)
 
 
 def prior_similarity(code_length: int, bandwidth: float | None = None) -> float:
