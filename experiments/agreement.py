@@ -19,6 +19,7 @@ _TYPES = {
 _LOSSES = {"LogLoss": "log_loss", "CategoricalCrossentropy": "crossentropy"}
 _POLICIES = {"float32": "none", "mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 # By the names of fields, those of arguments where an autoencoder's config has only what is not None.
+_RENAMED = {"k_select": "select"}
 _OPTIONAL = {"units": "units", "coder_filters": "filters"}
 _OF_AUTOENCODERS = (
     "encoder",
@@ -131,6 +132,9 @@ def _of_lea(layer: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name in _OF_AUTOENCODERS:
         if name in autoencoder["config"]:
             yield name, autoencoder["config"][name]
+    for name, argument in _RENAMED.items():
+        if argument in autoencoder["config"]:
+            yield name, autoencoder["config"][argument]
     for name, argument in _OPTIONAL.items():
         yield name, _joined(autoencoder["config"].get(argument))
 

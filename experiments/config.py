@@ -43,7 +43,8 @@ MODELS = ("classic", "cnn_lea", "pool_fc", "lea_fc", "lea_only", "decoder_free",
 AUTOENCODERS = ("standard", "k_sparse", "vae", "capacity_vae", "info_vae")
 CODE_MAPS = ("mean", "sample", "sample_in_training")
 ENCODERS = ("fc", "conv")
-DECODERS = ("fc", "conv", "sb")
+DECODERS = ("fc", "conv", "sb", "tied")
+SELECTIONS = ("value", "magnitude")
 LOSSES = ("log_loss", "crossentropy")
 OPTIMIZATIONS = ("alternate", "joint", "independent")
 PRECISIONS = ("none", "float16", "bfloat16")
@@ -229,7 +230,10 @@ class RunConfig:
     autoencoder: str = _hyperparameter("Autoencoder", "vae", _choice(*AUTOENCODERS), ", ".join(AUTOENCODERS))
     encoder: str = _hyperparameter("Autoencoder", "fc", _choice(*ENCODERS), ", ".join(ENCODERS))
     decoder: str = _hyperparameter(
-        "Autoencoder", "fc", _choice(*DECODERS), f"{', '.join(DECODERS)} (spatial broadcast)"
+        "Autoencoder",
+        "fc",
+        _choice(*DECODERS),
+        "fc, conv, sb (spatial broadcast), tied (to encoder fc: its kernels transposed)",
     )
     code_length: int = _hyperparameter("Autoencoder", 10, _int(), "code variables per window")
     kernels: int = _hyperparameter("Autoencoder", 32, _int(), "filters of conv and sb")
@@ -255,6 +259,9 @@ class RunConfig:
         "Autoencoder", None, _optional(_int()), "k_sparse: values kept at first, from which they fall to k", "k"
     )
     k_epochs: int = _hyperparameter("Autoencoder", 0, _int(0), "k_sparse: epochs over which they fall")
+    k_select: str = _hyperparameter(
+        "Autoencoder", "value", _choice(*SELECTIONS), "k_sparse: whether the largest are kept by value or by magnitude"
+    )
     code_maps: str = _hyperparameter(
         "Autoencoder",
         "mean",
@@ -345,6 +352,9 @@ class RunConfig:
             raise checks.fail("window_size", allowed, self.window_size)
         if self.autoencoder == "k_sparse" and self.k > self.code_length:
             raise checks.fail("k", f"at most the code length, {self.code_length}", self.k)
+        if self.decoder == "tied" and (self.encoder != "fc" or "vae" in self.autoencoder):
+            allowed = "tied with encoder fc alone, and not for VAEs, whose code does not come from one kernel"
+            raise checks.fail("decoder", allowed, self.decoder)
         for name in ("units", "coder_filters"):
             if self.decoder == "sb" and getattr(self, name) is not None:
                 raise checks.fail(name, "left out with decoder sb, whose layers are fixed", getattr(self, name))
@@ -450,6 +460,7 @@ _ADDED_LATER = {
     "warmup_epochs": 0,
     "k_start": None,
     "k_epochs": 0,
+    "k_select": "value",
     "alpha": 0.0,
     "lambda_": 1000.0,
     "bandwidth": None,

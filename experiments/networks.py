@@ -64,6 +64,8 @@ def _lea_options(config: RunConfig, steps_per_epoch: int) -> dict[str, Any]:
     options = {name: getattr(config, name) for name in names}
     if config.autoencoder == "capacity_vae":
         options["capacity_steps"] = config.capacity_epochs * steps_per_epoch
+    if config.autoencoder == "k_sparse":
+        options["select"] = config.k_select
     if config.autoencoder == "k_sparse" and config.k_start is not None:
         options |= {"k_start": config.k_start, "k_steps": config.k_epochs * steps_per_epoch}
     if config.autoencoder == "vae":

@@ -64,6 +64,7 @@ ON_JAX = (
     "test_steps.py",
     "test_strips.py",
     "test_whole_image.py",
+    "test_tied.py",
     "test_windows.py",
 )
 

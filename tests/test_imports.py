@@ -44,6 +44,8 @@ WITHOUT_TENSORFLOW = (
     "metrics",
     "autoencoders/base",
     "autoencoders/coders",
+    "autoencoders/decoder",
+    "autoencoders/tied",
     "autoencoders/stacks",
     "autoencoders/types",
     "autoencoders/info",

@@ -70,7 +70,8 @@ class Autoencoder(layers.Layer):
         encoder: "fc", "conv", a Keras layer [n, wh, ww, c] → [n, features], or its config. Layers are built by calling
             them.
         decoder: "fc", "conv", "sb", a ``lea_keras.coders.Decoder`` or other Keras layer [n, code_length] →
-            [n, wh, ww, c], or its config.
+            [n, wh, ww, c], or its config; or, with the encoder "fc" and not in VAEs, "tied": the encoder's kernels
+            transposed (``lea_keras.coders.TiedDecoder``).
         kernels: K, filters of encoder and decoder given as "conv" or "sb".
         kernel_size: k of encoder and decoder given as "conv" or "sb".
         conv_strides: s of encoder and decoder given as "conv".
@@ -125,6 +126,8 @@ class Autoencoder(layers.Layer):
         # Of any class: a subclass reads what its own coders have and other layers have not.
         self.encoder: Any = coders.get_encoder(encoder, **arguments, **depth)
         self.decoder: Any = coders.get_decoder(decoder, **arguments, **mirrored)
+        if isinstance(self.decoder, coders.TiedDecoder):
+            self._check_tied()
 
     def build(self, windows_shape: Any) -> None:
         windows_shape = (None, *windows_shape[1:])
@@ -137,12 +140,23 @@ class Autoencoder(layers.Layer):
         self.features_length = features_shape[1]
         self.build_code(features_shape)
         codes_shape = (None, self.code_length)
+        if isinstance(self.decoder, coders.TiedDecoder):
+            self.decoder.tie(self.encoder.hidden_layers, self.code)
         if isinstance(self.decoder, coders.Decoder) and not self.decoder.built:
             self.decoder.build(codes_shape, windows_shape)
         reconstructions_shape = self._shape_after(self.decoder, codes_shape)
         if reconstructions_shape[1:] != windows_shape[1:]:
             raise fail("decoder", f"a layer that returns windows {windows_shape}", reconstructions_shape)
         quantization.quantize_parts(self, self._quantization)
+
+    def _check_tied(self) -> None:
+        kind = type(self).__name__
+        if not isinstance(self.encoder, coders.FullyConnectedEncoder):
+            allowed = 'another than "tied" with this encoder: only that of the encoder "fc" has kernels to transpose'
+            raise fail("decoder", allowed, "tied", f"The encoder is {type(self.encoder).__name__}.")
+        if type(self).build_code is not Autoencoder.build_code:
+            allowed = f'another than "tied" for {kind}, whose code does not come from one kernel'
+            raise fail("decoder", allowed, "tied")
 
     def _shape_after(self, coder: layers.Layer, shape: tuple[Any, ...]) -> tuple[Any, ...]:
         """The shape of what a coder returns. A call builds it with all that is inside it, which ``build`` may not."""
