@@ -28,6 +28,7 @@ _OF_AUTOENCODERS = {
     "capacity_vae": ("gamma", "capacity", "code_maps"),
 }
 _OF_ALL_AUTOENCODERS = ("code_length", "encoder", "decoder", "kernels", "kernel_size", "units", "coder_filters")
+_OF_ALL_AUTOENCODERS += ("likelihood",)
 
 
 #: By the name of a main loss: its maker.

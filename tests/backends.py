@@ -49,6 +49,7 @@ ON_JAX = (
     "test_data_on_jax.py",
     "test_distribution.py",
     "test_layer.py",
+    "test_likelihoods.py",
     "test_losses.py",
     "test_metrics.py",
     "test_model.py",

@@ -44,6 +44,7 @@ WITHOUT_TENSORFLOW = (
     "metrics",
     "autoencoders/base",
     "autoencoders/coders",
+    "autoencoders/likelihoods",
     "autoencoders/stacks",
     "autoencoders/types",
     "layers/strips",
