@@ -64,7 +64,7 @@ def window_cross_entropies(windows: Any, logits: Any) -> Any:
     """
     windows, logits = widen(windows, logits)
     entropies = ops.binary_crossentropy(windows, logits, from_logits=True)
-    return ops.sum(entropies, axis=tuple(range(1, len(entropies.shape))))
+    return ops.sum(entropies, axis=tuple(range(1, len(windows.shape))))
 
 
 def window_mean(values: Any) -> Any:

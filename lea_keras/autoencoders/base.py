@@ -12,7 +12,7 @@ from keras import layers, ops
 
 from lea_keras import losses, metrics
 from lea_keras.autoencoders import coders, likelihoods, quantization
-from lea_keras.autoencoders.stacks import check_sizes
+from lea_keras.autoencoders.stacks import check_depth, check_sizes
 from lea_keras.checks import check_choice, check_positive_int, fail
 from lea_keras.windows import extremes
 
@@ -117,7 +117,7 @@ class Autoencoder(layers.Layer):
             self.averaged = (*self.averaged, self.fit_measure)
         self.units = check_sizes("units", units)
         self.filters = check_sizes("filters", filters, least=1)
-        coders.check_depth(encoder, decoder, self.units, self.filters)
+        check_depth(encoder, decoder, self.units, self.filters)
         depth = {"units": self.units, "filters": self.filters}
         mirrored = {name: sizes and sizes[::-1] for name, sizes in depth.items()}
         arguments = {

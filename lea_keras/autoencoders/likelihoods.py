@@ -58,7 +58,7 @@ def check_inputs(likelihood: str, limits: tuple[Any, Any]) -> None:
 def _is_known(tensor: Any) -> bool:
     """Whether a tensor has a value, as it has eagerly but not while a graph is traced."""
     if keras.backend.backend() == "jax":
-        import jax
+        from jax.core import Tracer
 
-        return not isinstance(tensor, (jax.core.Tracer, keras.KerasTensor))
+        return not isinstance(tensor, (Tracer, keras.KerasTensor))
     return hasattr(tensor, "numpy")
