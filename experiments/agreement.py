@@ -37,6 +37,7 @@ _OF_AUTOENCODERS = (
     "alpha",
     "lambda_",
     "bandwidth",
+    "likelihood",
 )
 
 
@@ -129,12 +130,13 @@ def _of_lea(layer: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         yield "chunk_windows", layer["chunk_windows"]
     autoencoder = layer["autoencoder"]
     yield "autoencoder", _TYPES.get(autoencoder["class_name"], autoencoder["class_name"])
+    told = {"likelihood": "gaussian"} | autoencoder["config"]
     for name in _OF_AUTOENCODERS:
-        if name in autoencoder["config"]:
-            yield name, autoencoder["config"][name]
+        if name in told:
+            yield name, told[name]
     for name, argument in _RENAMED.items():
-        if argument in autoencoder["config"]:
-            yield name, autoencoder["config"][argument]
+        if argument in told:
+            yield name, told[argument]
     for name, argument in _OPTIONAL.items():
         yield name, _joined(autoencoder["config"].get(argument))
 

@@ -46,6 +46,7 @@ ENCODERS = ("fc", "conv")
 DECODERS = ("fc", "conv", "sb", "tied")
 SELECTIONS = ("value", "magnitude")
 LOSSES = ("log_loss", "crossentropy")
+LIKELIHOODS = ("gaussian", "bernoulli")
 OPTIMIZATIONS = ("alternate", "joint", "independent")
 PRECISIONS = ("none", "float16", "bfloat16")
 CODES = ("learned", "pca", "random")
@@ -253,6 +254,12 @@ class RunConfig:
         "filters of the convolutions of conv, the encoder's first one first",
         "--kernels of each",
     )
+    likelihood: str = _hyperparameter(
+        "Autoencoder",
+        "gaussian",
+        _choice(*LIKELIHOODS),
+        "gaussian: trained on squared errors; bernoulli: on the cross-entropy of probabilities",
+    )
     k: int = _hyperparameter("Autoencoder", 5, _int(), "k_sparse: values kept while training")
     a: float = _hyperparameter("Autoencoder", 1.3, _number(1.0), "k_sparse: factor on k while testing, at least 1")
     k_start: int | None = _hyperparameter(
@@ -360,6 +367,9 @@ class RunConfig:
                 raise checks.fail(name, "left out with decoder sb, whose layers are fixed", getattr(self, name))
         if self.coder_filters is not None and "conv" not in (self.encoder, self.decoder):
             raise checks.fail("coder_filters", "left out without encoder or decoder conv", self.coder_filters)
+        if self.likelihood != "gaussian" and self.model == "cnn_lea":
+            allowed = "gaussian for cnn_lea, whose LEAs are given more than probabilities"
+            raise checks.fail("likelihood", allowed, self.likelihood)
         if self.k_start is not None and not self.k <= self.k_start <= self.code_length:
             raise checks.fail("k_start", f"from k, {self.k}, to the code length, {self.code_length}", self.k_start)
         if (self.k_start is None) != (not self.k_epochs):
@@ -466,6 +476,7 @@ _ADDED_LATER = {
     "bandwidth": None,
     "units": None,
     "coder_filters": None,
+    "likelihood": "gaussian",
 }
 
 # One per reference model (thesis sections 4.7 and A.1). Chosen here for ``lea_fc`` and ``pool_fc``, which the thesis

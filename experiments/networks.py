@@ -29,6 +29,7 @@ _OF_AUTOENCODERS = {
     "info_vae": ("alpha", "lambda_", "bandwidth", "code_maps"),
 }
 _OF_ALL_AUTOENCODERS = ("code_length", "encoder", "decoder", "kernels", "kernel_size", "units", "coder_filters")
+_OF_ALL_AUTOENCODERS += ("likelihood",)
 
 
 #: By the name of a main loss: its maker.

@@ -18,6 +18,7 @@ MAIN = {
 # What is measured of a LEA: "lea_rl" in files is "lea RL" in tables, for a layer of the name "lea".
 OF_LEAS = {
     "loss": "loss",
+    "nll": "NLL",
     "rl": "RL",
     "rl_max": "RL max",
     "rln": "RLN",

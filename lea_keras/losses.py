@@ -50,6 +50,25 @@ def window_errors(windows: Any, reconstructions: Any) -> Any:
     return halves * 2.0 - ops.stop_gradient(halves)
 
 
+def window_cross_entropies(windows: Any, logits: Any) -> Any:
+    """Summed binary cross-entropy of each window: −log likelihood of its values under Bernoulli distributions.
+
+    Σ −x·log p − (1 − x)·log(1 − p) with p = sigmoid(logit), exact however large the logits are. For values x that are
+    neither 0 nor 1 the least is not 0, but their entropy, where p = x. It is on the scale of KL: with beta = 0.5 the
+    VAE's loss is the negative evidence lower bound. Divided by the number of values it is the usual mean over pixels.
+
+    Args:
+        windows: in [0, 1], [n, wh, ww, c], or any shape whose first axis counts windows.
+        logits: the same shape.
+
+    Returns:
+        [n], at least 0, float32 or wider.
+    """
+    windows, logits = widen(windows, logits)
+    entropies = ops.binary_crossentropy(windows, logits, from_logits=True)
+    return ops.sum(entropies, axis=tuple(range(1, len(windows.shape))))
+
+
 def window_mean(values: Any) -> Any:
     """Mean over the first axis, which counts windows: [n, …] → […]; 0 where there are none **(chosen)**."""
     values = ops.convert_to_tensor(values)

@@ -50,6 +50,7 @@ ON_JAX = (
     "test_distribution.py",
     "test_info.py",
     "test_layer.py",
+    "test_likelihoods.py",
     "test_losses.py",
     "test_metrics.py",
     "test_model.py",

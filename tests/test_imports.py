@@ -46,6 +46,7 @@ WITHOUT_TENSORFLOW = (
     "autoencoders/coders",
     "autoencoders/decoder",
     "autoencoders/tied",
+    "autoencoders/likelihoods",
     "autoencoders/stacks",
     "autoencoders/types",
     "autoencoders/info",

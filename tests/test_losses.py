@@ -51,6 +51,43 @@ def test_reconstruction_loss_of_what_is_reproduced_is_zero():
     assert float(losses.reconstruction_loss(WINDOWS, WINDOWS)) == 0.0
 
 
+def test_cross_entropies_equal_a_loop():
+    windows, logits = RNG.random((3, 2, 2, 2)), RNG.normal(0, 2, (3, 2, 2, 2))
+    expected = [0.0] * 3
+    for i in range(3):
+        for x, logit in zip(np.ravel(windows[i]), np.ravel(logits[i]), strict=True):
+            p = 1 / (1 + math.exp(-logit))
+            expected[i] -= x * math.log(p) + (1 - x) * math.log(1 - p)
+    found = np.array(losses.window_cross_entropies(windows, logits))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert not np.allclose(found, np.array(expected) / 8, rtol=0.1)  # the mean over pixels, which is not on KL's scale
+
+
+def test_cross_entropy_is_least_at_the_logit_of_a_value_and_is_its_entropy_there():
+    values = np.array([0.05, 0.3, 0.5, 0.9], "float32")
+    logits = np.log(values / (1 - values))
+    entropies = -values * np.log(values) - (1 - values) * np.log(1 - values)
+    np.testing.assert_allclose(losses.window_cross_entropies(values[:, None], logits[:, None]), entropies, rtol=1e-5)
+    for shift in (-2.0, -0.1, 0.1, 2.0):
+        assert np.all(np.array(losses.window_cross_entropies(values[:, None], logits[:, None] + shift)) > entropies)
+
+
+def test_cross_entropy_is_exact_for_large_logits():
+    """Where a probability of 1 to all its digits would make the logarithm of 0."""
+    values, logits = np.array([[0.0, 1.0, 0.0, 1.0, 0.25]]), np.array([[100.0, -100.0, -100.0, 100.0, 100.0]])
+    each = [float(losses.window_cross_entropies(values[:, i], logits[:, i])[0]) for i in range(5)]
+    assert each == pytest.approx([100.0, 100.0, 0.0, 0.0, 75.0], abs=1e-5)
+    half = np.array(losses.window_cross_entropies(values.astype("float16"), (400 * logits).astype("float16")))
+    assert half.dtype == "float32" and half[0] == pytest.approx(400 * 275)  # no infinity
+
+
+def test_the_gradient_of_the_cross_entropy_is_the_error_of_the_probability():
+    values = np.array([0.0, 0.3, 1.0, 0.3, 1.0, 0.0], "float32")
+    logits = np.array([0.0, 0.0, -2.0, 1.5, 100.0, 100.0], "float32")
+    _, _, (gradient,) = value_and_gradients(lambda x: (ops.sum(losses.window_cross_entropies(values, x)), ()), [logits])
+    np.testing.assert_allclose(gradient, 1 / (1 + np.exp(-logits)) - values, atol=1e-6)  # also where the logit is 0
+
+
 def test_kl_of_the_standard_gaussian_is_zero():
     np.testing.assert_array_equal(losses.kl_divergence(np.zeros((4, 3)), np.zeros((4, 3))), [0.0, 0.0, 0.0])
 

@@ -11,9 +11,9 @@ import keras
 from keras import layers, ops
 
 from lea_keras import losses, metrics
-from lea_keras.autoencoders import coders, quantization
-from lea_keras.autoencoders.stacks import check_sizes
-from lea_keras.checks import check_positive_int, fail
+from lea_keras.autoencoders import coders, likelihoods, quantization
+from lea_keras.autoencoders.stacks import check_depth, check_sizes
+from lea_keras.checks import check_choice, check_positive_int, fail
 from lea_keras.windows import extremes
 
 
@@ -24,8 +24,9 @@ class Report(NamedTuple):
         codes: [n, code_length], in the compute dtype.
         reconstructions: [n, wh, ww, c], in the compute dtype; None if nothing was decoded, or chunk by chunk.
         measures: by name, float32 or wider (see ``lea_keras.losses``): of every window, [n], where ``measure`` returns
-            them; of ``objective`` scalars: "rl" (Eq. 3.2) and "rln" (Eq. 4.1) for every type, "kl" (Eq. 2.24) for the
-            VAEs, "capacity" (C of Eq. 2.27) for the capacity-controlled one, and what a type adds.
+            them; of ``objective`` scalars: "rl" (Eq. 3.2) and "rln" (Eq. 4.1) for every type, "nll" with a Bernoulli
+            likelihood, "kl" (Eq. 2.24) for the VAEs, "capacity" (C of Eq. 2.27) for the capacity-controlled one, and
+            what a type adds.
         loss: what is trained on, a scalar, float32 or wider; None where windows are not averaged yet.
         gradients: of the scaled loss, for the trainable variables, where these were taken chunk by chunk; else None.
         features: [n, features], where the encoder's own output is kept for a later pass; else None.
@@ -54,7 +55,8 @@ class Autoencoder(layers.Layer):
 
     A type of your own overrides what it does differently, and registers itself with Keras to be saved:
 
-    - ``loss(means, step)``: what is trained on, from means over windows;
+    - ``loss(means, step)``: what is trained on, from means over windows, of which ``means[self.fit_measure]`` is how
+      well they are reconstructed;
     - ``extra_measures(windows, features, codes)``: what else is measured of each window and comes to ``loss`` as a
       mean, if ``averaged`` has its name; ``measure_names`` has the names of all that is reported;
     - ``batch_measures(codes)``: what is measured of all codes of a batch together and comes to ``loss`` beside the
@@ -78,13 +80,17 @@ class Autoencoder(layers.Layer):
         units: of the hidden dense layers of encoder and decoder given as "fc" or "conv", the encoder's first one first;
             the decoder has them in reverse. (): none, with which "fc" is linear. None: the thesis', as in ``coders``.
         filters: of the convolutions of encoder and decoder given as "conv", likewise. None: ``kernels`` of each.
+        likelihood: "gaussian": trained on RL. "bernoulli": the decoder's outputs are logits, of which ``decode`` and
+            all reconstructions are the sigmoid, and trained is on "nll", the summed cross-entropy of a window's values,
+            which must lie in [0, 1] (checked where they are known, that is eagerly). RL, RLN and confidence stay
+            squared errors of the reconstructions **(chosen)**.
         **kwargs: Keras' own (name, dtype, …).
 
     Raises:
         ValueError: for an argument outside what is said above.
     """
 
-    # All measures of an objective, and those that are means over windows.
+    # All measures of an objective, and those that are means over windows; "nll" comes to both where there is one.
     measure_names = ("rl", "rln")
     averaged = ("rl",)
     # Whether codes have zeros, so that it is of interest which variables are never anything else.
@@ -102,6 +108,7 @@ class Autoencoder(layers.Layer):
         conv_strides: int = 2,
         units: tuple[int, ...] | None = None,
         filters: tuple[int, ...] | None = None,
+        likelihood: str = "gaussian",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -109,9 +116,13 @@ class Autoencoder(layers.Layer):
         self.kernels = check_positive_int("kernels", kernels)
         self.kernel_size = check_positive_int("kernel_size", kernel_size)
         self.conv_strides = check_positive_int("conv_strides", conv_strides, minimum=2)
+        self.likelihood = check_choice("likelihood", likelihood, likelihoods.LIKELIHOODS)
+        if self.fit_measure not in self.averaged:
+            self.measure_names = (*self.measure_names, self.fit_measure)
+            self.averaged = (*self.averaged, self.fit_measure)
         self.units = check_sizes("units", units)
         self.filters = check_sizes("filters", filters, least=1)
-        coders.check_depth(encoder, decoder, self.units, self.filters)
+        check_depth(encoder, decoder, self.units, self.filters)
         depth = {"units": self.units, "filters": self.filters}
         mirrored = {name: sizes and sizes[::-1] for name, sizes in depth.items()}
         arguments = {
@@ -128,6 +139,11 @@ class Autoencoder(layers.Layer):
         self.decoder: Any = coders.get_decoder(decoder, **arguments, **mirrored)
         if isinstance(self.decoder, coders.TiedDecoder):
             self._check_tied()
+
+    @property
+    def fit_measure(self) -> str:
+        """The name of the measure by which reconstructions are trained: "rl", or "nll" with a Bernoulli likelihood."""
+        return likelihoods.LIKELIHOODS[self.likelihood]
 
     def build(self, windows_shape: Any) -> None:
         windows_shape = (None, *windows_shape[1:])
@@ -215,7 +231,7 @@ class Autoencoder(layers.Layer):
             step: optimisation steps done so far; None outside training.
         """
         del step
-        return means["rl"], {}
+        return means[self.fit_measure], {}
 
     def advance(self, training: bool, first: bool) -> Any:
         """Counts an optimisation step and returns how many there were before it; None outside training, or where
@@ -239,7 +255,7 @@ class Autoencoder(layers.Layer):
         """Windows of codes: [n, code_length] → [n, wh, ww, c]. The autoencoder must be built."""
         if not self.built:
             raise ValueError(f"Autoencoder `{self.name}` must be built before it decodes: encode windows first.")
-        return ops.cast(self.decoder(codes), self.compute_dtype)
+        return ops.cast(likelihoods.means(self.likelihood, self.decoder(codes)), self.compute_dtype)
 
     def call(self, windows: Any, training: bool = False) -> Any:
         return self.decode(self.encode(windows, training))
@@ -270,9 +286,9 @@ class Autoencoder(layers.Layer):
         codes, reconstructions = ops.cast(codes, self.compute_dtype), None
         if decode:
             codes_to_decode = ops.cast(codes_to_decode, self.compute_dtype)
-            reconstructions = self.decoder(codes_to_decode, **self._training(self.decoder, training))
-            reconstructions = ops.cast(reconstructions, self.compute_dtype)
-            measures = {"rl": losses.window_errors(windows, reconstructions)} | measures
+            outputs = self.decoder(codes_to_decode, **self._training(self.decoder, training))
+            reconstructions = ops.cast(likelihoods.means(self.likelihood, outputs), self.compute_dtype)
+            measures = likelihoods.measures(self.likelihood, windows, outputs, reconstructions) | measures
         # Windows, encoder and decoder may each have a dtype of their own; their measures are added up.
         dtype = losses.wide_dtype(windows.dtype, self.compute_dtype)
         measures = {name: ops.cast(values, dtype) for name, values in measures.items()}
@@ -286,6 +302,7 @@ class Autoencoder(layers.Layer):
             limits: the least and the largest value of all windows.
             step: from ``advance``.
         """
+        likelihoods.check_inputs(self.likelihood, limits)
         loss, more = self.loss(means, step)
         values = math.prod(self.windows_shape[1:])
         return loss, means | {"rln": metrics.normalized(means["rl"], values, *limits)} | more
@@ -357,6 +374,7 @@ class Autoencoder(layers.Layer):
             | ({"quantization": parts} if parts else {})
             | ({} if self.units is None else {"units": list(self.units)})
             | ({} if self.filters is None else {"filters": list(self.filters)})
+            | ({} if self.likelihood == "gaussian" else {"likelihood": self.likelihood})
             | {
                 "code_length": self.code_length,
                 "encoder": self._encoder_name or coders.unbuilt_config(self.encoder),

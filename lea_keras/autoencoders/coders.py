@@ -318,28 +318,6 @@ def get_decoder(identifier: Any, **arguments: Any) -> layers.Layer:
     return _get("decoder", DECODERS, identifier, arguments)
 
 
-def check_depth(encoder: Any, decoder: Any, units: Any, filters: Any) -> None:
-    """Raises ``ValueError`` where an autoencoder's ``units`` or ``filters`` are given to coders that do not take them.
-
-    Args:
-        encoder: as an autoencoder's argument.
-        decoder: as an autoencoder's argument.
-        units: of the dense layers, or None.
-        filters: of the convolutions, or None.
-    """
-    for name, value in (("units", units), ("filters", filters)):
-        if value is None:
-            continue
-        for argument, coder in (("encoder", encoder), ("decoder", decoder)):
-            if not isinstance(coder, str):
-                raise fail(name, f"left out where the {argument} is given as a layer, which has its own", value)
-        if decoder == "sb":
-            hint = "Give the encoder as a layer that has them."
-            raise fail(name, 'left out where the decoder is "sb", whose layers are fixed', value, hint)
-    if filters is not None and "conv" not in (encoder, decoder):
-        raise fail("filters", 'left out where neither encoder nor decoder is "conv"', filters)
-
-
 _OF_CONVOLUTIONS = ("kernels", "kernel_size", "conv_strides", "filters", "units")
 _TAKES = {
     FullyConnectedEncoder: ("units",),

@@ -227,10 +227,10 @@ class VariationalAutoencoder(Autoencoder):
 
     def loss(self, means: dict[str, Any], step: Any) -> tuple[Any, dict[str, Any]]:
         penalty, measures = self.penalty(means["kl"], step)
-        return penalty + means["rl"], measures
+        return penalty + means[self.fit_measure], measures
 
     def penalty(self, kl: Any, step: Any) -> tuple[Any, dict[str, Any]]:
-        """What is added to RL, and measures of it; ``step`` is None outside training."""
+        """What is added to RL or NLL, and measures of it; ``step`` is None outside training."""
         beta = self.beta if step is None else losses.ramp(step, self.beta, self.warmup_steps, kl.dtype)
         return beta * kl, {}
 
