@@ -14,10 +14,12 @@ _TYPES = {
     "KSparseAutoencoder": "k_sparse",
     "VariationalAutoencoder": "vae",
     "CapacityControlledAutoencoder": "capacity_vae",
+    "InfoAutoencoder": "info_vae",
 }
 _LOSSES = {"LogLoss": "log_loss", "CategoricalCrossentropy": "crossentropy"}
 _POLICIES = {"float32": "none", "mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 # By the names of fields, those of arguments where an autoencoder's config has only what is not None.
+_RENAMED = {"k_select": "select"}
 _OPTIONAL = {"units": "units", "coder_filters": "filters"}
 _OF_AUTOENCODERS = (
     "encoder",
@@ -32,6 +34,10 @@ _OF_AUTOENCODERS = (
     "gamma",
     "capacity",
     "code_maps",
+    "alpha",
+    "lambda_",
+    "bandwidth",
+    "likelihood",
 )
 
 
@@ -124,9 +130,13 @@ def _of_lea(layer: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         yield "chunk_windows", layer["chunk_windows"]
     autoencoder = layer["autoencoder"]
     yield "autoencoder", _TYPES.get(autoencoder["class_name"], autoencoder["class_name"])
+    told = {"likelihood": "gaussian"} | autoencoder["config"]
     for name in _OF_AUTOENCODERS:
-        if name in autoencoder["config"]:
-            yield name, autoencoder["config"][name]
+        if name in told:
+            yield name, told[name]
+    for name, argument in _RENAMED.items():
+        if argument in told:
+            yield name, told[argument]
     for name, argument in _OPTIONAL.items():
         yield name, _joined(autoencoder["config"].get(argument))
 

@@ -12,6 +12,7 @@ from lea_keras import autoencoders, data, inspection, layers, losses, metrics, m
 from lea_keras.autoencoders import (
     Autoencoder,
     CapacityControlledAutoencoder,
+    InfoAutoencoder,
     KSparseAutoencoder,
     StandardAutoencoder,
     VariationalAutoencoder,
@@ -28,6 +29,7 @@ from lea_keras.whole_image import image_autoencoder
 __all__ = [
     "Autoencoder",
     "CapacityControlledAutoencoder",
+    "InfoAutoencoder",
     "KSparseAutoencoder",
     "LEAModel",
     "LocallyEmbeddedAutoencoder",

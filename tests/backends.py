@@ -48,7 +48,9 @@ ON_JAX = (
     "test_coders.py",
     "test_data_on_jax.py",
     "test_distribution.py",
+    "test_info.py",
     "test_layer.py",
+    "test_likelihoods.py",
     "test_losses.py",
     "test_metrics.py",
     "test_model.py",
@@ -63,6 +65,7 @@ ON_JAX = (
     "test_steps.py",
     "test_strips.py",
     "test_whole_image.py",
+    "test_tied.py",
     "test_windows.py",
 )
 

@@ -47,7 +47,10 @@ for path in sys.argv[2:]:
 
 
 # Every optimisation, whose optimizers are stored, and every type, whose variables are.
-CASES = [*zip((*OPTIMIZATIONS, "alternate"), ("standard", "vae", "k_sparse", "capacity_vae"), strict=True)]
+CASES = [
+    *zip((*OPTIMIZATIONS, "alternate"), ("standard", "vae", "k_sparse", "capacity_vae"), strict=True),
+    ("joint", "info_vae"),
+]
 assert {kind for _, kind in CASES} == set(TYPES)
 LEAS = few(2, 1)  # under JAX every LEA makes a step longer to compile
 
