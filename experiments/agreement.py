@@ -77,7 +77,7 @@ def _wanted(config: RunConfig) -> dict[str, Any]:
     """The fields that a model has something of, in the forms in which it has them."""
     names = ("model", "autoencoder", "optimization", "loss", "lea_weight", "learning_rate", "adam_epsilon")
     names += ("mixed_precision", "chunk_windows")
-    fields = {name: getattr(config, name) for name in (*names, *_OF_AUTOENCODERS)}
+    fields = {name: getattr(config, name) for name in (*names, *_OF_AUTOENCODERS, *_RENAMED)}
     strides = config.window_shape if config.strides is None else config.strides
     sizes = {"window_size": config.window_shape, "strides": strides}
     fields |= {name: _pair(size) for name, size in sizes.items()} | {"filters": config.filters}

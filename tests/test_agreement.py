@@ -38,6 +38,7 @@ VARIANTS = [
     {"decoder": "conv", "units": (5, 4), "coder_filters": (2, 3)},
     {"decoder": "conv", "units": (5, 5), "coder_filters": (2,), "model": "cnn_lea"},
     {"encoder": "fc", "decoder": "fc", "units": (), "likelihood": "bernoulli"},
+    {"encoder": "fc", "decoder": "tied", "autoencoder": "k_sparse", "k_select": "magnitude"},
     {"window_size": (4, 6), "strides": 2, "chunk_windows": 64, "lea_weight": 0.3, "optimization": "joint"},
     {"mixed_precision": "float16", "learning_rate": 0.0123, "filters": (3, 4), "model": "cnn_lea"},
 ]

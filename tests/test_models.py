@@ -144,7 +144,11 @@ BAD_FIELDS = [
     ("k", 0, "integer of at least 1"),
     ("k_start", 4, "from k, 5, to the code length, 10"),
     ("k_epochs", 3, "above 0 with k_start, and left out without it"),
+    ("k_select", "size", "one of"),
     ("a", 0.9, "number of at least 1"),
+    ("alpha", 1.1, "number of at most 1"),
+    ("lambda_", float("nan"), "a finite number"),
+    ("bandwidth", 0, "number above 0"),
     ("beta", -0.1, "number of at least 0"),
     ("gamma", float("nan"), "number of at least 0"),
     ("capacity", float("inf"), "number of at least 0"),
@@ -179,7 +183,7 @@ def test_runs_of_earlier_versions_are_read():
         del values[name]
     for name in ("labelled", "codes", "image_size", "steps_per_epoch", "test_limit", "validate_every", "warmup_epochs"):
         del values[name]
-    for name in ("units", "coder_filters", "likelihood"):
+    for name in ("units", "coder_filters", "likelihood", "k_select", "alpha", "lambda_", "bandwidth"):
         del values[name]
     before = {"loss": "crossentropy", "adam_epsilon": 1e-7, "code_maps": "sample_in_training"}
     assert RunConfig.from_json(json.dumps(values)) == RunConfig(**before)
@@ -197,6 +201,23 @@ def test_bad_field_gets_one_line_that_names_it(name, value, allowed):
 
 def test_every_field_is_checked():
     assert {name for name, *_ in BAD_FIELDS} == {field.name for field in dataclasses.fields(RunConfig)}
+
+
+def test_types_refuse_what_is_of_others():
+    info = RunConfig(autoencoder="info_vae")
+    with pytest.raises(ValueError, match="`lambda_` must be at least 1 - alpha, 1.5. Received: lambda_=1.0"):
+        info.replace(alpha=-0.5, lambda_=1.0)
+    with pytest.raises(ValueError, match="`chunk_windows` must be auto or left out with info_vae, whose objective"):
+        info.replace(chunk_windows=64)
+    assert info.replace(chunk_windows="auto", alpha=1.0, lambda_=0.5).lambda_ == 0.5
+    for fields in ({"autoencoder": "vae"}, {"autoencoder": "standard", "encoder": "conv"}):
+        with pytest.raises(ValueError, match="`decoder` must be tied with encoder fc alone, and not for VAEs"):
+            RunConfig(decoder="tied", **fields)
+    config = CONFIGS["autoencoder"].replace(
+        dataset="mnist", autoencoder="k_sparse", code_length=1000, k=25, a=3.0, units=(), decoder="tied"
+    )
+    model = networks.build(config.replace(k_select="magnitude"), (28, 28, 1), 10, STEPS)
+    assert model.count_params() == 785_784 and model.lea_layers[0].autoencoder.select == "magnitude"
 
 
 def test_depth_is_of_coders_that_have_it():

@@ -43,6 +43,7 @@ variational = lea_keras.VariationalAutoencoder(code_length=4, beta=0.5, warmup_s
 capacity = lea_keras.CapacityControlledAutoencoder(
     code_length=10, gamma=10, capacity=25.0, capacity_steps=5000, encoder="conv", decoder="sb", kernels=32
 )
+tied = lea_keras.KSparseAutoencoder(100, k=10, select="magnitude", units=(), decoder="tied", mae=True)
 info = lea_keras.InfoAutoencoder(code_length=4, alpha=0.0, lambda_=1000, bandwidth=None, seed=1)
 layer = lea_keras.LocallyEmbeddedAutoencoder(
     window_size=4, autoencoder=capacity, strides=2, padding="same", loss_weight=1, chunk_windows="auto", name="lea"
