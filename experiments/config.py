@@ -44,6 +44,7 @@ CODE_MAPS = ("mean", "sample", "sample_in_training")
 ENCODERS = ("fc", "conv")
 DECODERS = ("fc", "conv", "sb")
 LOSSES = ("log_loss", "crossentropy")
+POOLS = ("max", "average", "min")
 OPTIMIZATIONS = ("alternate", "joint", "independent")
 PRECISIONS = ("none", "float16", "bfloat16")
 BACKENDS = ("tensorflow", "jax")
@@ -194,6 +195,7 @@ class RunConfig:
     strides: int | tuple[int, int] | None = _hyperparameter(
         "Model", None, _optional(_SIZE), "pixels from window to window", "the window size"
     )
+    pool: str = _hyperparameter("Model", "max", _choice(*POOLS), f"classic, pool_fc: {', '.join(POOLS)}")
     autoencoder: str = _hyperparameter("Autoencoder", "vae", _choice(*AUTOENCODERS), ", ".join(AUTOENCODERS))
     encoder: str = _hyperparameter("Autoencoder", "fc", _choice(*ENCODERS), ", ".join(ENCODERS))
     decoder: str = _hyperparameter(
@@ -366,6 +368,7 @@ _ADDED_LATER = {
     "warmup_epochs": 0,
     "k_start": None,
     "k_epochs": 0,
+    "pool": "max",
 }
 
 # One per reference model (thesis sections 4.7 and A.1). Chosen here for ``lea_fc`` and ``pool_fc``, which the thesis

@@ -8,7 +8,7 @@ from lea_keras.environment import import_matplotlib
 import_matplotlib()  # before Keras does
 
 # ruff: noqa: E402
-from lea_keras import autoencoders, data, inspection, layers, losses, metrics, moved, training, windows
+from lea_keras import autoencoders, constraints, data, inspection, layers, losses, metrics, moved, training, windows
 from lea_keras.autoencoders import (
     Autoencoder,
     CapacityControlledAutoencoder,
@@ -35,6 +35,7 @@ __all__ = [
     "__version__",
     "autoencoders",
     "coders",
+    "constraints",
     "data",
     "export_encoder",
     "inspect",
