@@ -16,6 +16,7 @@ from lea_keras.autoencoders import (
     StandardAutoencoder,
     VariationalAutoencoder,
     coders,
+    optimize_codes,
 )
 from lea_keras.data import sprites
 from lea_keras.export import export_encoder
@@ -43,6 +44,7 @@ __all__ = [
     "layers",
     "losses",
     "metrics",
+    "optimize_codes",
     "sprites",
     "training",
     "windows",
