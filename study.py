@@ -188,6 +188,9 @@ def _printed(studies: Sequence[Study], todo: dict[str, list[Unit]]) -> str:
         for unit in todo[study.name]:
             if unit.folder not in folders:
                 folders.add(unit.folder)
+                if not unit.trained:
+                    lines += [f"{unit.folder}: {name}, {options}" for name, options in unit.measures.items()]
+                    continue
                 flags = [f"--{name}={value}" for name, value in _flags(unit)]
                 lines.append(cli.command("train.py", *flags, f"--run_dir={unit.folder}"))
     return "\n".join([*lines, f"{len(folders)} runs"])

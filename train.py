@@ -8,7 +8,7 @@ from typing import Any
 
 from experiments import backends, cli, jobs, runs
 from experiments.cli import Flag
-from experiments.config import CONFIGS, RunConfig
+from experiments.config import CONFIGS, RunConfig, joined
 from experiments.runs import RunError
 from experiments.startup import quiet_import
 
@@ -65,7 +65,7 @@ def _default(flag: Flag) -> str:
     def show(config: RunConfig) -> str:
         value = getattr(config, flag.name)
         if isinstance(value, tuple):
-            return ",".join(map(str, value))
+            return joined(value)
         return flag.none if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
     shown = {name: show(config) for name, config in CONFIGS.items()}

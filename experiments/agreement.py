@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from experiments.config import RunConfig
+from experiments.config import RunConfig, joined
 from experiments.runs import CONFIG_FILE
 
 _TYPES = {
@@ -18,6 +18,8 @@ _TYPES = {
 _POOLS = {"MaxPooling2D": "max", "AveragePooling2D": "average", "MinPooling2D": "min"}
 _LOSSES = {"LogLoss": "log_loss", "CategoricalCrossentropy": "crossentropy"}
 _POLICIES = {"float32": "none", "mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
+# By the names of fields, those of arguments where an autoencoder's config has only what is not None.
+_OPTIONAL = {"units": "units", "coder_filters": "filters"}
 _OF_AUTOENCODERS = (
     "encoder",
     "decoder",
@@ -73,9 +75,9 @@ def _wanted(config: RunConfig) -> dict[str, Any]:
     fields = {name: getattr(config, name) for name in (*names, *_OF_AUTOENCODERS)}
     strides = config.window_shape if config.strides is None else config.strides
     sizes = {"window_size": config.window_shape, "strides": strides}
-    return (
-        fields | {name: _pair(size) for name, size in sizes.items()} | {"filters": config.filters, "pool": config.pool}
-    )
+    fields |= {name: _pair(size) for name, size in sizes.items()}
+    fields |= {"filters": config.filters, "pool": config.pool}
+    return fields | {name: _joined(getattr(config, name)) for name in _OPTIONAL}
 
 
 def _hyperparameters(stored: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -128,12 +130,19 @@ def _of_lea(layer: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name in _OF_AUTOENCODERS:
         if name in autoencoder["config"]:
             yield name, autoencoder["config"][name]
+    for name, argument in _OPTIONAL.items():
+        yield name, _joined(autoencoder["config"].get(argument))
 
 
 def _pair(size: Any) -> tuple[int, int]:
     if isinstance(size, Mapping):  # how Keras writes tuples inside of what it serialises
         size = size["config"]["value"] if "config" in size else size["items"]
     return tuple(size) if isinstance(size, (list, tuple)) else (size, size)
+
+
+def _joined(sizes: Any) -> str | None:
+    """Layers' sizes as a flag has them: all of them, where windows of two equal sizes are shown by one."""
+    return None if sizes is None else joined(tuple(sizes))
 
 
 def _equal(found: Any, wanted: Any) -> bool:

@@ -60,11 +60,18 @@ def _integer_or(word: str) -> Callable[[str], int | str]:
     return lambda text: text if text == word else int(text)
 
 
+def _one_per_layer(text: str) -> tuple[int, ...]:
+    """ "64" → (64,), "128,64" → (128, 64), "linear" → ()."""
+    return () if text == "linear" else tuple(int(part) for part in text.split(","))
+
+
 # How the value of a flag that looks so is read, and what to call it where it cannot be.
 CONVERTERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "N": (int, "an integer"),
     "X": (float, "a number"),
     "N,N": (_integers, "two integers with a comma between them"),
+    "N,N,…": (_one_per_layer, "integers with commas between them"),
+    "N,N,… or linear": (_one_per_layer, "integers with commas between them, or linear"),
     "N or auto": (_integer_or("auto"), "an integer or auto"),
     "N or all": (_integer_or("all"), "an integer or all"),
     "N or N,N": (_integers, "an integer, or two with a comma between them"),

@@ -47,6 +47,7 @@ LOSSES = ("log_loss", "crossentropy")
 POOLS = ("max", "average", "min")
 OPTIMIZATIONS = ("alternate", "joint", "independent")
 PRECISIONS = ("none", "float16", "bfloat16")
+CODES = ("learned", "pca", "random")
 BACKENDS = ("tensorflow", "jax")
 ALL = "all"
 
@@ -81,6 +82,13 @@ def _bool(name: str, value: Any) -> bool:
     return value
 
 
+def _share(name: str, value: Any) -> float:
+    number = checks.check_number(name, value)
+    if not 0 < number <= 1:
+        raise checks.fail(name, "above 0 and at most 1", value)
+    return number
+
+
 def _above_zero(name: str, value: Any) -> float:
     number = checks.check_number(name, value)
     if number == 0:
@@ -98,6 +106,20 @@ def _filters(name: str, value: Any) -> tuple[int, int]:
     if not isinstance(value, (tuple, list)):
         raise checks.fail(name, "a pair of positive integers, one per convolution", value)
     return checks.check_pair(name, value)
+
+
+def _layer_sizes(name: str, value: Any) -> tuple[int, ...]:
+    """One size per layer, of none at all: ()."""
+    if not isinstance(value, (tuple, list)):
+        raise checks.fail(name, "a tuple of positive integers, one per layer", value)
+    return tuple(checks.check_positive_int(name, size) for size in value)
+
+
+def _coder_filters(name: str, value: Any) -> tuple[int, ...]:
+    sizes = _layer_sizes(name, value)
+    if not sizes:
+        raise checks.fail(name, "a positive integer per convolution, at least one", value)
+    return sizes
 
 
 def _folder(name: str, value: Any) -> str:
@@ -120,9 +142,12 @@ def _capacity_epochs(name: str, value: Any) -> int | str:
 
 _BOOL = _Kind("", _bool)
 _FRACTION = _Kind("X", checks.check_fraction)
+_SHARE = _Kind("X", _share)
 _ABOVE_ZERO = _Kind("X", _above_zero)
 _SIZE = _Kind("N or N,N", _size)
 _FILTERS = _Kind("N,N", _filters)
+_UNITS = _Kind("N,N,… or linear", _layer_sizes)
+_CODER_FILTERS = _Kind("N,N,…", _coder_filters)
 _FOLDER = _Kind("FOLDER", _folder, urls=True)
 _SEED = _Kind("N", lambda name, value: checks.check_seed(value, name))
 _CHUNK_WINDOWS = _Kind("N or auto", _chunk_windows)
@@ -170,6 +195,12 @@ class RunConfig:
         "set this fraction of the training samples aside, 0.1 for a tenth, and validate on them after each epoch; "
         "0: validate on the test data, which then are no measure of what was chosen by them",
     )
+    labelled: float = _hyperparameter(
+        "Data",
+        1.0,
+        _SHARE,
+        "give the labels of this fraction of the training samples alone, 0.01 for a hundredth; LEAs learn from all",
+    )
     test_limit: int | None = _hyperparameter("Data", None, _optional(_int()), "use N test samples only", "all")
     image_size: int | None = _hyperparameter(
         "Data",
@@ -204,6 +235,21 @@ class RunConfig:
     code_length: int = _hyperparameter("Autoencoder", 10, _int(), "code variables per window")
     kernels: int = _hyperparameter("Autoencoder", 32, _int(), "filters of conv and sb")
     kernel_size: int = _hyperparameter("Autoencoder", 4, _int(), "kernel size of conv and sb")
+    # Of the encoder; the decoder has them in reverse.
+    units: tuple[int, ...] | None = _hyperparameter(
+        "Autoencoder",
+        None,
+        _optional(_UNITS),
+        "units of the hidden dense layers of fc and conv, the encoder's first one first; linear: no hidden layer",
+        "the thesis' one",
+    )
+    coder_filters: tuple[int, ...] | None = _hyperparameter(
+        "Autoencoder",
+        None,
+        _optional(_CODER_FILTERS),
+        "filters of the convolutions of conv, the encoder's first one first",
+        "--kernels of each",
+    )
     k: int = _hyperparameter("Autoencoder", 5, _int(), "k_sparse: values kept while training")
     a: float = _hyperparameter("Autoencoder", 1.3, _number(1.0), "k_sparse: factor on k while testing, at least 1")
     k_start: int | None = _hyperparameter(
@@ -223,6 +269,13 @@ class RunConfig:
     capacity: float = _hyperparameter("Autoencoder", 25.0, _number(), "capacity_vae: capacity at the end")
     capacity_epochs: int = _hyperparameter(
         "Autoencoder", 25, _CAPACITY_EPOCHS, "capacity_vae: epochs over which it rises from 0; all: the whole training"
+    )
+    codes: str = _hyperparameter(
+        "Training",
+        "learned",
+        _choice(*CODES),
+        "lea_fc: learned; or, to compare with, frozen from the start, pca, the leading components of the windows of "
+        "the training images (with --units=linear), or random, as the autoencoder is initialised",
     )
     optimization: str = _hyperparameter("Training", "alternate", _choice(*OPTIMIZATIONS), ", ".join(OPTIMIZATIONS))
     # Of the main task; log_loss is Eq. 2.21.
@@ -284,12 +337,21 @@ class RunConfig:
             raise checks.fail("window_size", allowed, self.window_size)
         if self.autoencoder == "k_sparse" and self.k > self.code_length:
             raise checks.fail("k", f"at most the code length, {self.code_length}", self.k)
+        for name in ("units", "coder_filters"):
+            if self.decoder == "sb" and getattr(self, name) is not None:
+                raise checks.fail(name, "left out with decoder sb, whose layers are fixed", getattr(self, name))
+        if self.coder_filters is not None and "conv" not in (self.encoder, self.decoder):
+            raise checks.fail("coder_filters", "left out without encoder or decoder conv", self.coder_filters)
         if self.k_start is not None and not self.k <= self.k_start <= self.code_length:
             raise checks.fail("k_start", f"from k, {self.k}, to the code length, {self.code_length}", self.k_start)
         if (self.k_start is None) != (not self.k_epochs):
             raise checks.fail("k_epochs", "above 0 with k_start, and left out without it", self.k_epochs)
         if self.model == "autoencoder" and self.lea_weight == 0:
             raise checks.fail("lea_weight", "above 0 for autoencoder, which has no other objective", self.lea_weight)
+        if self.codes != "learned" and self.model != "lea_fc":
+            raise checks.fail("codes", f"'learned' for {self.model}", self.codes, "Only lea_fc has others.")
+        if self.labelled != 1 and self.main_loss is None:
+            raise checks.fail("labelled", "1 for autoencoder, which takes no labels", self.labelled)
         if self.model == "decoder_free" and self.lea_weight != 0:
             raise checks.fail("lea_weight", "0 for decoder_free", self.lea_weight, "With a weight it is lea_only.")
 
@@ -349,6 +411,11 @@ class RunConfig:
         return dataclasses.replace(self, **values)
 
 
+def joined(sizes: tuple[int, ...]) -> str:
+    """Sizes as a flag has them, those of no layers as what such a coder is."""
+    return ",".join(map(str, sizes)) or "linear"
+
+
 def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else value
 
@@ -364,10 +431,14 @@ _ADDED_LATER = {
     "image_size": None,
     "steps_per_epoch": None,
     "test_limit": None,
+    "labelled": 1.0,
+    "codes": "learned",
     "validate_every": 1,
     "warmup_epochs": 0,
     "k_start": None,
     "k_epochs": 0,
+    "units": None,
+    "coder_filters": None,
     "pool": "max",
 }
 

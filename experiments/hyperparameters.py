@@ -6,7 +6,7 @@ from typing import Any
 
 import lea_keras.data
 from experiments import tables
-from experiments.config import RunConfig
+from experiments.config import RunConfig, joined
 
 # What may differ between runs of which medians are taken. Runs of different lengths, or on different data, may not.
 OF_NO_MATTER = ("seed", "data_seed", "data_dir", "download")
@@ -62,8 +62,8 @@ def _place(value: Any) -> tuple:
 
 
 def cell(value: Any) -> Any:
-    """A value as CSV has it: numbers as they are, a pair as on the command line, nothing for None."""
-    return ",".join(map(str, value)) if isinstance(value, tuple) else value
+    """A value as CSV has it: numbers as they are, several as on the command line, nothing for None."""
+    return joined(value) if isinstance(value, tuple) else value
 
 
 def shown(value: Any) -> str:

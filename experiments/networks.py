@@ -27,7 +27,7 @@ _OF_AUTOENCODERS = {
     "vae": ("beta", "code_maps"),
     "capacity_vae": ("gamma", "capacity", "code_maps"),
 }
-_OF_ALL_AUTOENCODERS = ("code_length", "encoder", "decoder", "kernels", "kernel_size")
+_OF_ALL_AUTOENCODERS = ("code_length", "encoder", "decoder", "kernels", "kernel_size", "units", "coder_filters")
 
 
 #: By the name of a main loss: its maker.
@@ -75,7 +75,9 @@ def compile_model(model: keras.Model, config: RunConfig) -> None:
     """Compiles a model for its main task, if it has one: loss on logits, accuracy, Adam (thesis section A.1)."""
     task = {}
     if config.main_loss is not None:
-        task = {"loss": LOSSES[config.main_loss](), "metrics": [keras.metrics.CategoricalAccuracy(name="accuracy")]}
+        accuracy = [keras.metrics.CategoricalAccuracy(name="accuracy")]
+        metrics = "metrics" if config.labelled == 1 else "weighted_metrics"  # of samples with a label alone
+        task = {"loss": LOSSES[config.main_loss](), metrics: accuracy}
     model.compile(
         optimizer=keras.optimizers.Adam(config.learning_rate, epsilon=config.adam_epsilon),
         jit_compile="auto" if config.jit_compile is None else config.jit_compile,

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 import lea_keras.data
-from experiments import agreement, distribution, failures, networks, runs, tables
+from experiments import agreement, codes, distribution, failures, networks, runs, tables
 from experiments.config import RunConfig
 from experiments.jobs import Job
 from experiments.runs import DivergedError, RunError
@@ -106,7 +106,11 @@ def _prepare(config: RunConfig, resumed: pathlib.Path | None) -> tuple[int, kera
 
 def _build(config: RunConfig, splits: dict[str, Dataset]) -> keras.Model:
     details = lea_keras.data.info(config.dataset, image_size=config.image_size)
-    return networks.build(config, details.image_shape, details.classes, steps_per_epoch=len(splits["train"]))
+    model = networks.build(config, details.image_shape, details.classes, steps_per_epoch=len(splits["train"]))
+    if config.codes != "learned":
+        # Of data of their own: a look at those of the training would count as an epoch of them.
+        codes.freeze(model, config.codes, load_splits(config, splits=("train",))["train"])
+    return model
 
 
 def _load(checkpoint: pathlib.Path, config: RunConfig) -> keras.Model:
@@ -129,7 +133,7 @@ def load_splits(config: RunConfig, first_epoch: int = 0, splits: Sequence[str] |
     shared = {"batch_size": batch_size, "seed": config.data_seed, "image_size": config.image_size}
     shared |= {"data_dir": config.data_dir, "download": config.download}
     part = {"limit": config.limit, "validation": config.validation}
-    epochs = {"first_epoch": first_epoch, "steps_per_epoch": config.steps_per_epoch}
+    epochs = {"first_epoch": first_epoch, "steps_per_epoch": config.steps_per_epoch, "labelled": config.labelled}
     particular = {"train": part | epochs, "validation": part, "test": {"limit": config.test_limit}}
     names = config.splits if splits is None else splits
     return {split: lea_keras.data.load(config.dataset, split, **particular[split], **shared) for split in names}

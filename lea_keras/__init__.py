@@ -24,6 +24,7 @@ from lea_keras.inspection import inspect
 from lea_keras.layers import LocallyEmbeddedAutoencoder
 from lea_keras.training import LEAModel
 from lea_keras.version import __version__
+from lea_keras.whole_image import image_autoencoder
 
 __all__ = [
     "Autoencoder",
@@ -39,6 +40,7 @@ __all__ = [
     "constraints",
     "data",
     "export_encoder",
+    "image_autoencoder",
     "inspect",
     "inspection",
     "layers",
@@ -51,13 +53,14 @@ __all__ = [
 ]
 
 # Loaded with their first use: they bring what only some users need.
-_LATER = ("callbacks", "explorer", "plots", "probes", "robustness")
+_LATER = ("callbacks", "explorer", "pca", "plots", "probes", "robustness")
 _FUNCTIONS_LATER = {"explore": "explorer"}
 
 
 if TYPE_CHECKING:
     from lea_keras import callbacks as callbacks
     from lea_keras import explorer as explorer
+    from lea_keras import pca as pca
     from lea_keras import plots as plots
     from lea_keras import probes as probes
     from lea_keras import robustness as robustness

@@ -49,8 +49,10 @@ def export_encoder(model: keras.Model) -> keras.Model:
     training: the mean μ for the VAEs, the ⌊a·k⌋ largest values for k-sparse. What it consists of depends on the
     encoder, N = wh·ww·c being the values of a window and C the code length:
 
-    - "fc": convolution of the window's size and strides with 2N filters → 1×1 convolution with C filters.
-    - "conv": windows on the batch axis, by gathering rows and columns → the encoder's convolutions → dense → dense.
+    - "fc": convolution of the window's size and strides with 2N filters → 1×1 convolution with C filters; with other
+      ``units`` a convolution for each of them, the first one of the window's size, and for the code.
+    - "conv": windows on the batch axis, by gathering rows and columns → the encoder's convolutions → its dense layers
+      → dense.
       Where the model leaves the images' size open, windows cannot be laid out in advance: each convolution inside a
       window is then written as the matrix it is, which again gives a strided convolution and 1×1 ones. These have
       more weights, the more the larger a window is beside the kernel: 4 times for a 4×4 window, stride 2, kernel 4.
@@ -177,7 +179,9 @@ class _Copier:
         if type(encoder) is ConvolutionalEncoder:
             for convolution in encoder.convolutions:
                 maps = self._copy(convolution)(maps)
-            features = self._copy(encoder.hidden)(layers.Flatten(_LAST, name="flat")(maps))
+            features = layers.Flatten(_LAST, name="flat")(maps)
+            for dense in encoder.hidden_layers:
+                features = self._copy(dense)(features)
         else:
             features = self._copy(encoder)(maps)
         codes = self._copy(_head(lea.autoencoder))(features)
@@ -267,7 +271,7 @@ def _stages(autoencoder: Autoencoder) -> list[_Stage]:
         shape = matrix.shape[1:]
         bias = np.tile(_numpy(convolution.bias), shape[0] * shape[1])
         stages.append(_Stage(convolution.name, matrix.reshape(values, -1), bias, convolution))
-    for dense in (encoder.hidden, _head(autoencoder)):
+    for dense in (*encoder.hidden_layers, _head(autoencoder)):
         stages.append(_Stage(dense.name, _numpy(dense.kernel), _numpy(dense.bias), dense))
     return stages
 

@@ -98,7 +98,8 @@ def cnn_lea(
         chunk_windows: windows that a LEA works on at once; "auto": as many as fit the cache; None: all.
         optimization: "joint", "independent" or "alternate".
         name: of the model.
-        **arguments: of the autoencoder, where that is a name: ``code_length``, ``encoder``, ``beta``, ….
+        **arguments: of the autoencoder, where that is a name: ``code_length``, ``encoder``, ``beta``, …; its
+            ``filters`` are called ``coder_filters``.
 
     Returns:
         A model from images [b, rows, columns, channels] to logits [b, classes].
@@ -230,6 +231,7 @@ def _pool(kind: str, window_size: Size, strides: Size | None, name: str) -> kera
 
 def _lea(window_size: Size, autoencoder: Any, arguments: dict[str, Any], **options: Any) -> keras.Layer:
     if isinstance(autoencoder, str):
+        arguments = {{"coder_filters": "filters"}.get(name, name): value for name, value in arguments.items()}
         autoencoder = lea_keras.autoencoders.get(autoencoder, **arguments)
     elif arguments:
         raise ValueError(

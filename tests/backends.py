@@ -62,8 +62,10 @@ ON_JAX = (
     "test_robustness_spatial.py",
     "test_robustness_victim.py",
     "test_saving.py",
+    "test_stacks.py",
     "test_steps.py",
     "test_strips.py",
+    "test_whole_image.py",
     "test_windows.py",
 )
 

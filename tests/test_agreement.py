@@ -35,6 +35,9 @@ SMALL = {"dataset": "mnist", "code_length": 3, "k": 2, "encoder": "conv", "decod
 VARIANTS = [
     *({"model": name} for name in CONFIGS),
     *({"autoencoder": name} for name in ("standard", "k_sparse", "vae", "capacity_vae")),
+    {"decoder": "conv", "units": (5, 4), "coder_filters": (2, 3)},
+    {"decoder": "conv", "units": (5, 5), "coder_filters": (2,), "model": "cnn_lea"},
+    {"encoder": "fc", "decoder": "fc", "units": ()},
     {"window_size": (4, 6), "strides": 2, "chunk_windows": 64, "lea_weight": 0.3, "optimization": "joint"},
     {"model": "pool_fc", "pool": "average"},
     {"model": "classic", "pool": "min"},
@@ -56,7 +59,7 @@ def models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     configs = {
         "lea_fc": CONFIGS["lea_fc"].replace(dataset="mnist", autoencoder="capacity_vae"),
-        "cnn_lea": CONFIGS["cnn_lea"].replace(dataset="mnist", filters=(3, 4), autoencoder="k_sparse"),
+        "cnn_lea": CONFIGS["cnn_lea"].replace(dataset="mnist", filters=(3, 4), autoencoder="k_sparse", units=()),
         "pool_fc": CONFIGS["pool_fc"].replace(dataset="mnist"),
     }
     return {name: (config, stored(folder, config)) for name, config in configs.items()}
@@ -76,6 +79,13 @@ def models(tmp_path_factory):
             "encoder is conv, and fc in the model; decoder is s",
         ),
         ("lea_fc", {"kernels": 9, "kernel_size": 3}, "kernels is 9, and 32 in the model; kernel_size is 3"),
+        ("lea_fc", {"units": (12, 12)}, "units is 12,12, and None in the model"),
+        ("cnn_lea", {"units": None}, "units is None, and linear in the model"),
+        (
+            "cnn_lea",
+            {"encoder": "conv", "coder_filters": (7, 7)},
+            "coder_filters is 7,7, and None in the model",
+        ),
         ("lea_fc", {"gamma": 9.0, "capacity": 9.0}, "gamma is 9, and 10 in the model; capacity is 9"),
         ("lea_fc", {"optimization": "joint"}, "optimization is joint, and alternate in the model"),
         ("lea_fc", {"lea_weight": 0.5}, "lea_weight is 0.5, and 1 in the model"),
@@ -107,7 +117,7 @@ def test_every_disagreement_is_named_with_both_values(model, change, message, mo
 def test_every_hyperparameter_is_compared():
     of_the_training = {"dataset", "data_dir", "download", "limit", "batch_size", "epochs", "seed", "backend"}
     of_the_training |= {"jit_compile", "capacity_epochs", "warmup_epochs", "validation", "validate_every", "test_limit"}
-    of_the_training |= {"k_epochs", "data_seed", "image_size", "steps_per_epoch"}
+    of_the_training |= {"k_epochs", "data_seed", "image_size", "steps_per_epoch", "labelled", "codes"}
     names = {field.name for field in dataclasses.fields(RunConfig)}
     assert set(agreement._wanted(RunConfig())) == names - of_the_training
 

@@ -214,7 +214,7 @@ def test_gpu_command_at_toy_size(tmp_path, jax_environment):
     arguments = [sys.executable, "benchmarks/gpu.py", "--toy", "--models=lea_fc", f"--output={file}"]
     done = subprocess.run(arguments, cwd=ROOT, env=jax_environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert re.match(r"\[0 s, at most 420 s left\] starting JAX\n", done.stderr) and "1 to go" in done.stderr
+    assert re.match(r"\[0 s, at most 470 s left\] starting JAX\n", done.stderr) and "1 to go" in done.stderr
     assert re.match(r"No GPU found: toy sizes on the CPU\.\n|GPU: ", done.stdout)
     lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines() if "|" in line]
     assert lines[0] == list(gpu.HEADER)

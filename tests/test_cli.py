@@ -270,6 +270,11 @@ WRONG = [
     (["--window_size=4,"], "Argument `window_size` must be an integer, or two with a comma between them"),
     (["--window_size=4,4,4"], "Argument `window_size` must be a positive integer or a pair"),
     (["--filters=32"], "Argument `filters` must be a pair of positive integers"),
+    (["--units=8,"], "Argument `units` must be integers with commas between them, or linear. Received: units='8,'"),
+    (["--units=0"], "Argument `units` must be an integer of at least 1. Received: units=0"),
+    (["--units=8", "--decoder=sb"], "Argument `units` must be left out with decoder sb, whose layers are fixed"),
+    (["--coder_filters=linear"], "Argument `coder_filters` must be a positive integer per convolution"),
+    (["--coder_filters=8"], "Argument `coder_filters` must be left out without encoder or decoder conv"),
     (["--nodownload=1"], "nodownload"),
     (["fashion_mnist"], "Arguments must be flags, --name=value. Received: fashion_mnist"),
     (["--dataset=fashionmnist"], "Did you mean 'fashion_mnist'? Received: dataset='fashionmnist'"),
@@ -409,6 +414,9 @@ def test_flags_become_the_configuration():
     arguments = [
         "--window_size=4,6",
         "--filters=8,16",
+        "--units=128,64,12",
+        "--coder_filters=4",
+        "--encoder=conv",
         "--nojit_compile",
         "--a=2",
         "--limit",
@@ -419,9 +427,11 @@ def test_flags_become_the_configuration():
     given = train.parse(["train.py", *arguments])
     assert given == {
         "window_size": (4, 6), "filters": (8, 16), "jit_compile": False, "a": 2.0, "limit": 10, "download": True,
-        "chunk_windows": "auto",
+        "chunk_windows": "auto", "units": (128, 64, 12), "coder_filters": (4,), "encoder": "conv",
     }  # fmt: skip
     assert json.loads(RunConfig(**given).to_json())["window_size"] == [4, 6]
+    assert RunConfig.from_json(RunConfig(**given).to_json()) == RunConfig(**given)
+    assert train.parse(["train.py", "--units=linear"]) == {"units": ()}
 
 
 def test_wrong_flags_are_answered_before_keras_is_imported():

@@ -169,6 +169,26 @@ def test_limit_takes_seeded_nested_samples_of_the_split(monkeypatch):
 
 
 @pytest.mark.parametrize("container", ["tf.data", "NumPy"])
+def test_weights_say_whose_label_is_known(container, use_numpy):
+    if container == "NumPy":
+        use_numpy()
+    options = dict(batch_size=16, limit=40, seed=5, labelled=0.25)
+    dataset = data.load("sprites", "train", **options)
+    weighed = []
+    for _ in range(2):  # other orders of the same samples
+        images, labels, weights = map(np.concatenate, zip(*data.batches(dataset), strict=True))
+        assert labels.shape == (40, 3) and weights.dtype == np.float32
+        assert sorted(weights) == [0] * 30 + [4] * 10
+        weighed.append({image.tobytes() for image, weight in zip(images, weights, strict=True) if weight})
+    assert weighed[0] == weighed[1]
+    assert len(data.take(dataset, 20)) == 2
+    for split in ("test", "validation"):
+        assert all(
+            len(element) == 2 for element in data.batches(data.load("sprites", split, validation=0.5, **options))
+        )
+
+
+@pytest.mark.parametrize("container", ["tf.data", "NumPy"])
 @pytest.mark.parametrize("limit", [60, None])
 def test_validation_is_a_part_of_the_training_samples(limit, container, use_numpy, monkeypatch):
     if container == "NumPy":
@@ -291,6 +311,8 @@ def test_resumed_training_in_graph_mode_ends_with_the_same_weights():
         dict(batch_size=50, limit=20, split="test"),
         dict(batch_size=20, limit=20, split="test", shuffle=True, label="x"),
         dict(limit=300),  # single samples
+        dict(batch_size=16, limit=40, labelled=0.3),
+        dict(limit=40, labelled=0.3),
     ],
     ids=repr,
 )

@@ -133,6 +133,24 @@ def test_lies_on_the_grid_of_the_lea(window_size, strides, padding, encoder, kno
     check(one_lea("vae", shape, window_size, strides, padding, encoder=encoder), images_of(3, 7, 8, 2))
 
 
+DEPTHS = {
+    "fc": {"units": (9, 5, 7)},
+    "linear": {"units": ()},
+    "conv": {"encoder": "conv", "decoder": "conv", "filters": (3, 2, 4), "units": (6, 5), "kernel_size": 3},
+    "conv without dense": {"encoder": "conv", "decoder": "conv", "filters": (3, 2), "units": ()},
+}
+
+
+@pytest.mark.parametrize("depth", DEPTHS.values(), ids=DEPTHS)
+@pytest.mark.parametrize("known", [True, False])
+def test_coders_of_any_depth(depth, known):
+    shape = (7, 8, 2) if known else (None, None, 2)
+    export = check(one_lea("standard", shape, 5, 3, **depth), images_of(3, 7, 8, 2))
+    names = [layer.name for layer in export.get_layer("lea").layers]
+    hidden = len(depth["units"])
+    assert [name for name in names if name.startswith("hidden")] == [f"hidden_{i}" for i in range(hidden)]
+
+
 @pytest.mark.parametrize("encoder", ["fc", "conv"])
 def test_an_image_smaller_than_the_window(encoder):
     for shape in ((1, 1, 2), (2, 5, 2), (None, 5, 2)):

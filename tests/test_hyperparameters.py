@@ -34,6 +34,7 @@ def test_a_none_is_the_number_that_it_stands_for():
     [
         [{"code_length": 4}, {"code_length": 16}, {"code_length": 100}],
         [{"window_size": 4}, {"window_size": (4, 6)}, {"window_size": (6, 4)}, {"window_size": 6}],
+        [{"units": ()}, {"units": (4, 8)}, {"units": (16,)}, {}],
         [{"chunk_windows": 9}, {"chunk_windows": 16}, {"chunk_windows": "auto"}, {}],
         [{"beta": 0.5, "model": "cnn_lea"}, {"beta": 0.1, "model": "lea_fc"}, {"beta": 2, "model": "lea_fc"}],
         [{"jit_compile": False}, {"jit_compile": True}, {}],
@@ -54,5 +55,12 @@ def test_names_with_numbers():
 
 
 def test_cells():
-    assert [hyperparameters.cell(value) for value in (4, 0.5, (4, 6), None, "vae")] == [4, 0.5, "4,6", None, "vae"]
+    assert [hyperparameters.cell(value) for value in (4, 0.5, (4, 6), None, "vae", ())] == [
+        4,
+        0.5,
+        "4,6",
+        None,
+        "vae",
+        "linear",
+    ]
     assert [hyperparameters.shown(value) for value in (4, 1e-4, (4, 6), None)] == ["4", "0.0001", "4,6", "–"]

@@ -24,7 +24,7 @@ LEVELS = [
     {"autoencoders"},
     {"layers"},
     {"training"},
-    {"inspection", "export", "probes"},
+    {"inspection", "export", "probes", "whole_image"},
     {"robustness"},
     {"plots"},
     {"callbacks", "explorer"},
@@ -44,6 +44,7 @@ WITHOUT_TENSORFLOW = (
     "metrics",
     "autoencoders/base",
     "autoencoders/coders",
+    "autoencoders/stacks",
     "autoencoders/types",
     "layers/strips",
     "layers/chunking",
@@ -52,6 +53,7 @@ WITHOUT_TENSORFLOW = (
     "training/schedule",
     "training/trainer",
     "export",
+    "whole_image",
 )
 
 

@@ -154,6 +154,9 @@ BAD_FIELDS = [
     ("validate_every", 0, "integer of at least 1"),
     ("adam_epsilon", 0, "number above 0"),
     ("validation", 1, "number of at least 0 and below 1"),
+    ("labelled", 0, "above 0 and at most 1"),
+    ("labelled", 1.5, "above 0 and at most 1"),
+    ("codes", "pcs", "Did you mean 'pca'"),
     ("learning_rate", 0, "number above 0"),
     ("learning_rate", "fast", "number of at least 0"),
     ("seed", -1, "integer from 0 to"),
@@ -168,9 +171,9 @@ BAD_FIELDS = [
 
 def test_runs_of_earlier_versions_are_read():
     values = json.loads(RunConfig(chunk_windows=3, backend="jax", validation=0.1).to_json())
-    for name in ("chunk_windows", "backend", "validation", "code_maps", "loss", "adam_epsilon", "data_seed"):
+    for name in ("chunk_windows", "backend", "validation", "code_maps", "loss", "adam_epsilon", "data_seed", "pool"):
         del values[name]
-    for name in ("image_size", "steps_per_epoch", "test_limit", "validate_every", "warmup_epochs", "pool"):
+    for name in ("labelled", "codes", "image_size", "steps_per_epoch", "test_limit", "validate_every", "warmup_epochs"):
         del values[name]
     before = {"loss": "crossentropy", "adam_epsilon": 1e-7, "code_maps": "sample_in_training"}
     assert RunConfig.from_json(json.dumps(values)) == RunConfig(**before)

@@ -437,6 +437,23 @@ def test_metric_curves_are_medians_and_bands_hold_all_runs():
     assert axes.get_title() == "loss" and axes.get_xlabel() == "epoch"
 
 
+def test_metric_curves_beside_references():
+    levels = {"loss": {"PCA": 2.5, "chance": 7}}
+    figure = plots.metric_curves(make_runs(), ["loss"], references=levels)
+    lines = {line.get_label(): line for line in figure.axes[0].lines}
+    assert set(lines["PCA"].get_ydata()) == {2.5} and set(lines["chance"].get_ydata()) == {7.0}
+    assert lines["PCA"].get_linestyle() != lines["chance"].get_linestyle()
+    assert {text.get_text() for text in figure.legends[0].get_texts()} == {"test", "training", "PCA", "chance"}
+
+
+@pytest.mark.parametrize(
+    "references", [{"los": {"PCA": 1.0}}, {"loss": 2.0}, {"loss": {}}, {"loss": {"PCA": float("nan")}}], ids=repr
+)
+def test_bad_references_are_named(references):
+    with pytest.raises(ValueError, match="`references` must be"):
+        plots.metric_curves(make_runs(), ["loss"], references=references)
+
+
 def history(**metrics):
     """What ``fit`` returns."""
     made = keras.callbacks.History()

@@ -77,3 +77,30 @@ def test_what_cannot_be_divided_is_one_line(arguments, message):
     with pytest.raises(ValueError, match=message) as error:
         splits.choose(*arguments)
     assert "\n" not in str(error.value)
+
+
+def test_labelled_samples_are_of_the_chosen_ones_and_weigh_as_much_as_all():
+    chosen = splits.choose("train", 1000, 300, 0.1, seed=4)
+    weights = {share: splits.weigh(chosen, 1000, share, seed=4) for share in (0.01, 0.1, 0.5)}
+    labelled = {share: set(np.flatnonzero(of)) for share, of in weights.items()}
+    assert [len(of) for of in labelled.values()] == [3, 27, 135]  # of 270, rounded
+    assert labelled[0.01] < labelled[0.1] < labelled[0.5] <= set(chosen)
+    for of in weights.values():
+        assert of.shape == (1000,) and of.dtype == np.float32
+        np.testing.assert_allclose(of[chosen].mean(), 1, rtol=1e-6)
+    assert splits.weigh(chosen, 1000, 1.0) is None
+    assert labelled[0.1] != set(np.flatnonzero(splits.weigh(chosen, 1000, 0.1, seed=5)))
+    # The tempting rule, the first samples in the order of what is stored, would take those at the front alone.
+    everything = np.arange(1000)
+    assert np.flatnonzero(splits.weigh(everything, 1000, 0.01)).max() > 100
+
+
+@pytest.mark.parametrize("labelled", [0, -0.1, 1.1, float("nan"), "some"])
+def test_a_share_of_labels_out_of_range_is_one_line(labelled):
+    with pytest.raises(ValueError, match="`labelled` must be"):
+        splits.weigh(np.arange(10), 10, labelled)
+
+
+def test_a_share_that_leaves_no_label_is_refused():
+    with pytest.raises(ValueError, match="enough for one of the 10 training samples. Received: labelled=0.01"):
+        splits.weigh(np.arange(10), 10, 0.01)

@@ -17,7 +17,8 @@ Stored = Mapping[str, Mapping[str, Mapping[str, Any]]]  # scale → study → wh
 INTRODUCTION = """\
 # Scoreboard
 
-What the thesis says, and what our runs say to it. Made by `python study.py` from the stored results, never by hand.
+What the thesis and its neighbours say, what its readers ask, and what our runs say to it. Made by `python study.py`
+from the stored results, never by hand.
 
 {rule}
 
@@ -45,18 +46,24 @@ def markdown(stored: Stored, reasons: Mapping[str, str]) -> str:
     lines = [INTRODUCTION.format(rule=rule)]
     for scale, studies in stored.items():
         judged = {number: judge(claim, studies) for number, claim in CLAIMS.items()}
-        lines += [f"## {scale.capitalize()} scale", "", _counts(judged), ""]
-        lines += ["| claim | where | what it says | verdict |", "|--:|---|---|---|"]
-        for number, statements in judged.items():
-            claim = CLAIMS[number]
-            told = "not run" if statements is None else f"**{verdicts.verdict(statements)}**"
-            shown_number = str(number) if statements is None else f"[{number}](#claim-{number}-{scale}-scale)"
-            lines.append(f"| {shown_number} | {claim.place} | {claim.words} | {told} |")
-        lines.append("")
+        lines += [f"## {scale.capitalize()} scale", ""]
+        for document in dict.fromkeys(claim.document for claim in CLAIMS.values()):
+            of_document = {number: judged[number] for number, claim in CLAIMS.items() if claim.document == document}
+            lines += [f"{document}: {_counts(of_document)}", "", *_table(of_document, scale), ""]
         for number, statements in judged.items():
             if statements is not None:
                 lines += _details(CLAIMS[number], scale, statements, studies, reasons.get(f"{scale}/{number}", ""))
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _table(judged: Mapping[int, Sequence[Statement] | None], scale: str) -> list[str]:
+    lines = ["| claim | where | what it says | verdict |", "|--:|---|---|---|"]
+    for number, statements in judged.items():
+        claim = CLAIMS[number]
+        told = "not run" if statements is None else f"**{verdicts.verdict(statements)}**"
+        shown_number = str(number) if statements is None else f"[{number}](#claim-{number}-{scale}-scale)"
+        lines.append(f"| {shown_number} | {claim.place} | {claim.words} | {told} |")
+    return lines
 
 
 def _counts(judged: Mapping[int, Sequence[Statement] | None]) -> str:

@@ -22,11 +22,14 @@ class Unit(NamedTuple):
         folder: of the run.
         config: of the run.
         measures: what is measured once it is trained, as ``engines.measures`` takes it.
+        trained: whether there is a run at all; without, measures make all they need, from seed, backend and folder of
+            the data in ``config`` and from their options.
     """
 
     folder: pathlib.Path
     config: RunConfig
     measures: Mapping[str, Mapping[str, Any]] = {}
+    trained: bool = True
 
 
 class Outcome(NamedTuple):
@@ -46,13 +49,14 @@ def read_outcome(unit: Unit) -> Outcome | None:
     try:
         done = json.loads((unit.folder / DONE_FILE).read_text(encoding="utf-8"))
         outcome = Outcome(str(done["diverged"]), float(done["seconds"]))
-        enough = outcome.diverged or done["epochs"] >= unit.config.epochs
+        enough = outcome.diverged or not unit.trained or done["epochs"] >= unit.config.epochs
         measured = all(done["measures"].get(name) == _plain(options) for name, options in unit.measures.items())
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     if outcome.diverged:
         return outcome
-    return outcome if enough and measured and (unit.folder / "model.keras").is_file() else None
+    has_model = not unit.trained or (unit.folder / "model.keras").is_file()
+    return outcome if enough and measured and has_model else None
 
 
 def write_outcome(unit: Unit, outcome: Outcome) -> None:
@@ -88,16 +92,13 @@ def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
 def to_json(units: Sequence[Unit]) -> str:
     """Units as text, for another process."""
     return json.dumps(
-        [
-            {"folder": str(unit.folder), "config": json.loads(unit.config.to_json()), "measures": unit.measures}
-            for unit in units
-        ]
+        [unit._asdict() | {"folder": str(unit.folder), "config": json.loads(unit.config.to_json())} for unit in units]
     )
 
 
 def from_json(text: str) -> list[Unit]:
     """Reads what ``to_json`` wrote."""
     return [
-        Unit(pathlib.Path(one["folder"]), RunConfig.from_json(json.dumps(one["config"])), one["measures"])
+        Unit(**one | {"folder": pathlib.Path(one["folder"]), "config": RunConfig.from_json(json.dumps(one["config"]))})
         for one in json.loads(text)
     ]

@@ -33,7 +33,8 @@ def work(unit: Unit) -> None:
     measures = quiet_import("experiments.engines.measures")
     began = time.monotonic()
     try:
-        if not series.is_finished(unit.folder, unit.config):
+        unit.folder.mkdir(parents=True, exist_ok=True)
+        if unit.trained and not series.is_finished(unit.folder, unit.config):
             series.train_one(unit.folder, unit.config)
     except DivergedError as error:
         units.write_outcome(unit, Outcome(str(error), time.monotonic() - began))

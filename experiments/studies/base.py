@@ -43,12 +43,14 @@ class Series(NamedTuple):
         config: of the first run.
         seeds: how many there are.
         measures: what is measured of every run once it is trained, as ``engines.measures`` takes it.
+        trained: whether ``train.py`` trains them, as the configuration says; without, measures do all.
     """
 
     name: str
     config: RunConfig
     seeds: int
     measures: Mapping[str, Mapping[str, Any]] = {}
+    trained: bool = True
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,7 +60,8 @@ class Study:
     Attributes:
         name: "5.5", "T3.2": the thesis' figure or, with a T, table; a word for what it does not have.
         title: what it shows, in a few words.
-        thesis: what the thesis' picture or table shows and says, for readers of ours.
+        thesis: what the thesis' picture or table shows and says, for readers of ours; or another document's, or what
+            we ask, if ``document`` says so.
         scales: by name; left out, with ``series``, where there are no runs.
         series: the runs of a scale.
         collect: reads off finished runs what is stored: plain values for JSON, under "values" by series.
@@ -67,6 +70,7 @@ class Study:
         table: headings and rows of text; None: there is a picture instead.
         alone: whether its runs are timed, so that nothing else may run beside one.
         pictures: what the names of its pictures' files end in; nothing where there is a table alone.
+        document: whose words ``thesis`` has, as they are introduced.
     """
 
     name: str
@@ -79,6 +83,7 @@ class Study:
     table: Callable[[dict[str, Any]], tuple[Sequence[str], Sequence[Sequence[str]]]] | None = None
     alone: bool = False
     pictures: tuple[str, ...] = ("",)
+    document: str = "The thesis"
 
     @property
     def label(self) -> str:
@@ -119,7 +124,8 @@ class Study:
         for name, value in ours.options.items():
             before = thesis.options[name]
             several += [] if value == before else [f"{name} {_shown(value)} ({_shown(before)})"]
-        return f"{scale} scale, the thesis' in brackets: {'; '.join(several)}" if several else ""
+        theirs = "the thesis'" if self.document == "The thesis" else "thesis scale's"
+        return f"{scale} scale, {theirs} in brackets: {'; '.join(several)}" if several else ""
 
 
 def _values(name: str, configs: Sequence[RunConfig]) -> str:
@@ -170,11 +176,11 @@ def units(series: Sequence[Series], folder: pathlib.Path) -> list[Unit]:
                     raise ValueError(f"Two studies call different runs {one.name}")
                 planned[path] = unit._replace(measures={**unit.measures, **one.measures})
                 continue
-            if runs.exists(path):
+            if one.trained and runs.exists(path):
                 try:
                     runs.check_resumable(path, config)
                 except ValueError as error:
                     hint = "Move it away, or choose another --run_dir."
                     raise ValueError(f"{path} holds a run of another configuration. {error} {hint}") from None
-            planned[path] = Unit(path, config, dict(one.measures))
+            planned[path] = Unit(path, config, dict(one.measures), one.trained)
     return list(planned.values())

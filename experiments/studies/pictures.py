@@ -1,6 +1,6 @@
-"""Pictures of studies: lines over anything, in panels, as medians with all runs behind them."""
+"""Pictures of studies in panels: lines over anything, as medians with all runs behind them, and dots, one a run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -119,6 +119,48 @@ def _draw_panel(panel: Panel, axes: "Axes", look: dict[str, tuple[str, str]]) ->
     axes.set_xlabel(panel.xlabel, size=LABEL_SIZE)
     axes.set_ylabel(panel.ylabel, size=LABEL_SIZE)
     axes.set_title(panel.title, size=10, weight="bold", parse_math=False)
+
+
+class Dots(NamedTuple):
+    """A quantity of several kinds of runs, one below the other.
+
+    Attributes:
+        title: above the panel.
+        xlabel: of the quantity.
+        rows: of each kind, by its name, the quantity of every run.
+        level: where a faint line says what chance would reach.
+    """
+
+    title: str
+    xlabel: str
+    rows: Mapping[str, Sequence[float]]
+    level: float | None = None
+
+
+def draw_dots(drawn: Sequence[Dots], note: str = "") -> "Figure":
+    """Draws panels of dots side by side: a dot is a run, a bar the median of a kind.
+
+    Args:
+        drawn: the panels; all have the same kinds in the same order, each in a colour of its own.
+        note: as in ``draw``.
+    """
+    names = list(drawn[0].rows)
+    width = 4.2 * min(len(drawn), PANELS_IN_A_ROW)
+    lines = ["dot: a run, bar: their median", *wrapped(note, width - 0.3, 8.0)]
+    figure, axes = panels(len(drawn), legend_lines=0, title_lines=len(lines))
+    for panel, one in zip(drawn, axes, strict=True):
+        for place, name in enumerate(names):
+            colour, values = palette.OF_LINES[place % len(palette.OF_LINES)], panel.rows[name]
+            one.plot(values, [place] * len(values), "o", color=colour, markersize=5, alpha=0.6, markeredgewidth=0)
+            one.plot([np.median(values)], [place], "|", color=colour, markersize=16, markeredgewidth=2.2)
+        if panel.level is not None:
+            one.axvline(panel.level, color="0.5", linewidth=1, linestyle=":")
+        one.set_yticks(range(len(names)), names, parse_math=False)
+        one.set_ylim(len(names) - 0.4, -0.6)
+        one.set_xlabel(panel.xlabel, size=LABEL_SIZE)
+        one.set_title(panel.title, size=10, weight="bold", parse_math=False)
+    figure.suptitle("\n".join(lines), size=8.0)
+    return figure
 
 
 def across(of_xs: Sequence[Sequence[float]]) -> list[list[float | None]]:

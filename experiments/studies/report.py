@@ -158,7 +158,7 @@ def page(stored: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
         of_scales = {scale: studies[study.name] for scale, studies in stored.items() if study.name in studies}
         if not of_scales:
             continue
-        lines += [f"## {study.label}: {study.title}", "", f"*The thesis:* {study.thesis}", ""]
+        lines += [f"## {study.label}: {study.title}", "", f"*{study.document}:* {study.thesis}", ""]
         for scale, one in of_scales.items():
             stem = f"{scale}/{study.stem}"
             for suffix in study.pictures:

@@ -12,6 +12,7 @@ from keras import layers, ops
 
 from lea_keras import losses, metrics
 from lea_keras.autoencoders import coders, quantization
+from lea_keras.autoencoders.stacks import check_sizes
 from lea_keras.checks import check_positive_int, fail
 from lea_keras.windows import extremes
 
@@ -69,6 +70,9 @@ class Autoencoder(layers.Layer):
         kernels: K, filters of encoder and decoder given as "conv" or "sb".
         kernel_size: k of encoder and decoder given as "conv" or "sb".
         conv_strides: s of encoder and decoder given as "conv".
+        units: of the hidden dense layers of encoder and decoder given as "fc" or "conv", the encoder's first one first;
+            the decoder has them in reverse. (): none, with which "fc" is linear. None: the thesis', as in ``coders``.
+        filters: of the convolutions of encoder and decoder given as "conv", likewise. None: ``kernels`` of each.
         **kwargs: Keras' own (name, dtype, …).
 
     Raises:
@@ -91,6 +95,8 @@ class Autoencoder(layers.Layer):
         kernels: int = 32,
         kernel_size: int = 4,
         conv_strides: int = 2,
+        units: tuple[int, ...] | None = None,
+        filters: tuple[int, ...] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -98,6 +104,11 @@ class Autoencoder(layers.Layer):
         self.kernels = check_positive_int("kernels", kernels)
         self.kernel_size = check_positive_int("kernel_size", kernel_size)
         self.conv_strides = check_positive_int("conv_strides", conv_strides, minimum=2)
+        self.units = check_sizes("units", units)
+        self.filters = check_sizes("filters", filters, least=1)
+        coders.check_depth(encoder, decoder, self.units, self.filters)
+        depth = {"units": self.units, "filters": self.filters}
+        mirrored = {name: sizes and sizes[::-1] for name, sizes in depth.items()}
         arguments = {
             "kernels": self.kernels,
             "kernel_size": self.kernel_size,
@@ -108,8 +119,8 @@ class Autoencoder(layers.Layer):
         self._encoder_name = encoder if isinstance(encoder, str) else None
         self._decoder_name = decoder if isinstance(decoder, str) else None
         # Of any class: a subclass reads what its own coders have and other layers have not.
-        self.encoder: Any = coders.get_encoder(encoder, **arguments)
-        self.decoder: Any = coders.get_decoder(decoder, **arguments)
+        self.encoder: Any = coders.get_encoder(encoder, **arguments, **depth)
+        self.decoder: Any = coders.get_decoder(decoder, **arguments, **mirrored)
 
     def build(self, windows_shape: Any) -> None:
         windows_shape = (None, *windows_shape[1:])
@@ -314,6 +325,8 @@ class Autoencoder(layers.Layer):
         return (
             super().get_config()
             | ({"quantization": parts} if parts else {})
+            | ({} if self.units is None else {"units": list(self.units)})
+            | ({} if self.filters is None else {"filters": list(self.filters)})
             | {
                 "code_length": self.code_length,
                 "encoder": self._encoder_name or coders.unbuilt_config(self.encoder),

@@ -39,7 +39,7 @@ def optimize_codes(
         autoencoder: a built autoencoder.
         targets: windows [m, wh, ww, c], for example class means.
         steps: optimisation steps at most.
-        start: codes [m, code_length] to begin with; None: those of the targets **(chosen)**, μ for the variational types.
+        start: codes [m, code_length] to begin with; None: those of the targets, μ for the variational types **(chosen)**.
         optimizer: Keras' name or object, new; None: Adam with a learning rate of 0.01 **(chosen)**.
         tolerance: ends it early, when the mean loss of 50 steps has fallen by less than this part of the mean of the 50
             before **(chosen)**; 0: never.

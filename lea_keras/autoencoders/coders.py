@@ -3,131 +3,81 @@
 They are Keras layers that adapt to the window they are built for. Hidden layers are ReLU with bias, kernels
 Glorot-uniform, biases zero; the decoders' last layer is linear (3.1.2). ``activation`` is there for studies that need
 another one, for example ``"linear"`` to compare with PCA.
+
+The coders of the thesis have one hidden dense layer, and convolutions as many as the window's size asks for. ``units``
+and ``filters`` say how many there are and how wide they are; no dense layer at all, ``units=()``, makes an encoder
+"fc", with the code behind it, and a decoder "fc" linear.
 """
 
+import itertools
+import math
 from typing import Any, cast
 
 import keras
 from keras import layers, ops
 
-from lea_keras.checks import check_choice, check_positive_int, fail
+from lea_keras.autoencoders.stacks import DATA_FORMAT, ConvolutionArguments, DenseArguments
+from lea_keras.autoencoders.stacks import conv_reductions as conv_reductions
+from lea_keras.autoencoders.stacks import reduced_size as reduced_size
+from lea_keras.checks import check_choice, fail
 from lea_keras.losses import wide_dtype
 from lea_keras.version import PACKAGE
-
-_DATA_FORMAT = "channels_last"  # windows are always so, whatever Keras' setting
-
-
-def conv_reductions(window_size: tuple[int, int], kernel_size: int, strides: int) -> int:
-    """n: how many convolutions it takes until the window is smaller than the kernel (Eq. 3.3).
-
-    Counted in whole numbers, since the logarithm of Eq. 3.3 rounds wrongly at exact powers. A window that is not
-    square takes as many as its longer need **(chosen)**.
-
-    Args:
-        window_size: (rows, columns) of the window.
-        kernel_size: k.
-        strides: s, at least 2.
-    """
-
-    def along(size: int) -> int:
-        if kernel_size > size:
-            return 0
-        count = 1
-        while kernel_size * strides ** (count - 1) < size:
-            count += 1
-        return count
-
-    return max(along(size) for size in window_size)
-
-
-def reduced_size(window_size: tuple[int, int], kernel_size: int, strides: int) -> tuple[int, int]:
-    """f: the size that is left after the convolutions, per side (Eq. 3.4)."""
-    factor = strides ** conv_reductions(window_size, kernel_size, strides)
-    rows, columns = (-(-size // factor) for size in window_size)
-    return rows, columns
-
-
-class _ConvolutionArguments:
-    """Checks and holds the arguments that the three convolutional coders share."""
-
-    conv_strides: int  # of those that have n convolutions
-    dtype_policy: Any  # of the layer that this class is a part of
-
-    def _set_arguments(self, kernels: int, kernel_size: int, activation: Any) -> None:
-        self.kernels = check_positive_int("kernels", kernels)
-        self.kernel_size = check_positive_int("kernel_size", kernel_size)
-        self.activation = keras.activations.get(activation)
-
-    def _arguments_config(self) -> dict[str, Any]:
-        return {
-            "kernels": self.kernels,
-            "kernel_size": self.kernel_size,
-            "activation": keras.activations.serialize(self.activation),
-        }
-
-    def _build_convolutions(self, cls: type, size: tuple[int, int], shape: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Creates and builds the n layers that lead from the window's size to f, or back; returns the last shape."""
-        self.convolutions = [
-            cls(
-                self.kernels,
-                self.kernel_size,
-                self.conv_strides,
-                padding="same",
-                activation=self.activation,
-                data_format=_DATA_FORMAT,
-                dtype=self.dtype_policy,
-                name=f"convolution_{i}",
-            )
-            for i in range(conv_reductions(size, self.kernel_size, self.conv_strides))
-        ]
-        for convolution in self.convolutions:
-            convolution.build(shape)
-            shape = convolution.compute_output_shape(shape)
-        return shape
+from lea_keras.windows import grid
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class FullyConnectedEncoder(layers.Layer):
-    """Encoder "fc": the flat window of N values → dense 2N.
+class FullyConnectedEncoder(DenseArguments, layers.Layer):
+    """Encoder "fc": the flat window of N values → dense 2N, or as many dense layers as ``units`` has entries.
 
-    Input [n, wh, ww, c], output [n, 2N] with N = wh·ww·c.
+    Input [n, wh, ww, c], output [n, features]: 2N with N = wh·ww·c, or the last of ``units``, or N without any.
 
     Args:
-        activation: of the dense layer.
+        activation: of the dense layers.
+        units: of each dense layer, the first one at the window. None: (2N,). (): the flat window is what is returned.
         **kwargs: Keras' own (name, dtype, …).
+
+    Raises:
+        ValueError: for ``units`` other than that.
     """
 
-    def __init__(self, activation: Any = "relu", **kwargs: Any) -> None:
+    def __init__(self, activation: Any = "relu", units: tuple[int, ...] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.activation = keras.activations.get(activation)
+        self._set_units(units, activation)
 
     def build(self, windows_shape: Any) -> None:
         values = _values(windows_shape)
-        self.hidden = layers.Dense(2 * values, self.activation, dtype=self.dtype_policy, name="hidden")
-        self.hidden.build((None, values))
+        self._build_dense((2 * values,) if self.units is None else self.units, values)
 
     def call(self, windows: Any) -> Any:
-        return self.hidden(_flatten(windows))
+        return _through(self.hidden_layers, _flatten(windows))
 
     def compute_output_shape(self, windows_shape: Any) -> tuple[Any, ...]:
-        return (windows_shape[0], 2 * _values(windows_shape))
+        values = _values(windows_shape)
+        return (windows_shape[0], 2 * values if self.units is None else (values, *self.units)[-1])
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"activation": keras.activations.serialize(self.activation)}
+        return super().get_config() | self._units_config()
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class ConvolutionalEncoder(_ConvolutionArguments, layers.Layer):
+class ConvolutionalEncoder(ConvolutionArguments, layers.Layer):
     """Encoder "conv": n convolutions with zero padding, then flat → dense K·f·f (Eqs. 3.3, 3.4).
 
-    Input [n, wh, ww, c], output [n, K·f·f]. A kernel larger than the window leaves the dense layer alone (n = 0).
+    Input [n, wh, ww, c], output [n, features]: K·f·f, or the last of ``units``. A kernel larger than the window leaves
+    the dense layer alone (n = 0).
 
     Args:
         kernels: K, filters of every convolution.
         kernel_size: k. The thesis' text says 4; its Table 3.1 comes out with 3.
         conv_strides: s, at least 2: with stride 1 the window would never shrink.
         activation: of all layers.
+        filters: of each convolution, at least one. None: K of each of n. With them K is that of the last, and f what is
+            left of the window behind it.
+        units: of each dense layer behind the convolutions. None: (K·f·f,). (): the flat maps are what is returned.
         **kwargs: Keras' own (name, dtype, …).
+
+    Raises:
+        ValueError: for an argument outside what is said above.
     """
 
     def __init__(
@@ -136,32 +86,40 @@ class ConvolutionalEncoder(_ConvolutionArguments, layers.Layer):
         kernel_size: int = 4,
         conv_strides: int = 2,
         activation: Any = "relu",
+        filters: tuple[int, ...] | None = None,
+        units: tuple[int, ...] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self._set_arguments(kernels, kernel_size, activation)
-        self.conv_strides = check_positive_int("conv_strides", conv_strides, minimum=2)
+        self._set_arguments(kernels, kernel_size, activation, units)
+        self._set_depth(conv_strides, filters)
 
     def build(self, windows_shape: Any) -> None:
-        size = tuple(windows_shape[1:3])
-        shape = self._build_convolutions(layers.Conv2D, size, tuple(windows_shape))
-        rows, columns = reduced_size(size, self.kernel_size, self.conv_strides)
-        self.hidden = layers.Dense(
-            self.kernels * rows * columns, self.activation, dtype=self.dtype_policy, name="hidden"
-        )
-        self.hidden.build((None, _values(shape)))
+        shapes = self._shapes(windows_shape)
+        self._build_convolutions(layers.Conv2D, [shape[-1] for shape in shapes[1:]], shapes[:-1])
+        self._build_dense(self._units(shapes), _values(shapes[-1]))
 
     def call(self, windows: Any) -> Any:
-        for convolution in self.convolutions:
-            windows = convolution(windows)
-        return self.hidden(_flatten(windows))
+        return _through(self.hidden_layers, _flatten(_through(self.convolutions, windows)))
 
     def compute_output_shape(self, windows_shape: Any) -> tuple[Any, ...]:
-        rows, columns = reduced_size(tuple(windows_shape[1:3]), self.kernel_size, self.conv_strides)
-        return (windows_shape[0], self.kernels * rows * columns)
+        shapes = self._shapes(windows_shape)
+        return (windows_shape[0], (_values(shapes[-1]), *self._units(shapes))[-1])
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | self._arguments_config() | {"conv_strides": self.conv_strides}
+
+    def _shapes(self, windows_shape: Any) -> list[tuple[Any, ...]]:
+        """Of the windows and of the maps behind each convolution."""
+        sizes = self._sizes(tuple(windows_shape[1:3]))
+        filters = (self.kernels,) * (len(sizes) - 1) if self.filters is None else self.filters
+        return [(None, *size, channels) for size, channels in zip(sizes, (windows_shape[3], *filters), strict=True)]
+
+    def _units(self, shapes: list[tuple[Any, ...]]) -> tuple[int, ...]:
+        if self.units is not None:
+            return self.units
+        _, rows, columns, _ = shapes[-1]
+        return ((self.kernels if self.filters is None else self.filters[-1]) * rows * columns,)
 
 
 class Decoder(layers.Layer):
@@ -184,45 +142,57 @@ class Decoder(layers.Layer):
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class FullyConnectedDecoder(Decoder):
-    """Decoder "fc": code → dense 2N → linear dense N, with N = wh·ww·c.
+class FullyConnectedDecoder(DenseArguments, Decoder):
+    """Decoder "fc": code → dense 2N, or as ``units`` says → linear dense N, with N = wh·ww·c.
 
     Args:
-        activation: of the hidden layer.
+        activation: of the hidden layers.
+        units: of each hidden layer, the first one at the code. None: (2N,). (): the linear layer alone.
         **kwargs: Keras' own (name, dtype, …).
+
+    Raises:
+        ValueError: for ``units`` other than that.
     """
 
-    def __init__(self, activation: Any = "relu", **kwargs: Any) -> None:
+    def __init__(self, activation: Any = "relu", units: tuple[int, ...] | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.activation = keras.activations.get(activation)
+        self._set_units(units, activation)
 
     def build_layers(self, codes_shape: tuple[Any, ...]) -> None:
         values = _values(self.windows_shape)
-        self.hidden = layers.Dense(2 * values, self.activation, dtype=self.dtype_policy, name="hidden")
+        hidden = self._build_dense((2 * values,) if self.units is None else self.units, codes_shape[-1])
         self.reconstruction = layers.Dense(values, dtype=self.dtype_policy, name="reconstruction")
-        self.hidden.build(codes_shape)
-        self.reconstruction.build((None, 2 * values))
+        self.reconstruction.build((None, hidden))
 
     def call(self, codes: Any) -> Any:
-        flat = self.reconstruction(self.hidden(codes))  # [n, wh·ww·c]
+        flat = self.reconstruction(_through(self.hidden_layers, codes))  # [n, wh·ww·c]
         return ops.reshape(flat, (-1, *self.windows_shape[1:]))
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"activation": keras.activations.serialize(self.activation)}
+        return super().get_config() | self._units_config()
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class ConvolutionalDecoder(_ConvolutionArguments, Decoder):
+class ConvolutionalDecoder(ConvolutionArguments, Decoder):
     """Decoder "conv": code → dense K·f·f → n transposed convolutions → flat → linear dense N.
 
-    The last dense layer is there also where the size already fits: that is what Table 3.1 counts.
+    The last dense layer is there also where the size already fits: that is what Table 3.1 counts. With ``filters`` it
+    is not there **(chosen)**: the last transposed convolution is linear and has the window's channels, and each is
+    cropped to the size that the encoder's maps have there, as the adjoint of the encoder's convolution is.
 
     Args:
         kernels: K, filters of every transposed convolution.
         kernel_size: k. The thesis' text says 4; its Table 3.1 comes out with 3.
         conv_strides: s, at least 2.
         activation: of all layers but the last.
+        filters: of the maps that each transposed convolution takes, in the order of the decoder: the encoder's in
+            reverse **(chosen)**. (64, 32) begins with 64 maps, of which come 32, and of these the window's channels.
+            None: K of each of n.
+        units: of dense layers between the code and dense K·f·f, the first one at the code. None: as ().
         **kwargs: Keras' own (name, dtype, …).
+
+    Raises:
+        ValueError: for an argument outside what is said above.
     """
 
     def __init__(
@@ -231,36 +201,59 @@ class ConvolutionalDecoder(_ConvolutionArguments, Decoder):
         kernel_size: int = 4,
         conv_strides: int = 2,
         activation: Any = "relu",
+        filters: tuple[int, ...] | None = None,
+        units: tuple[int, ...] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self._set_arguments(kernels, kernel_size, activation)
-        self.conv_strides = check_positive_int("conv_strides", conv_strides, minimum=2)
+        self._set_arguments(kernels, kernel_size, activation, units)
+        self._set_depth(conv_strides, filters)
 
     def build_layers(self, codes_shape: tuple[Any, ...]) -> None:
-        size = self.windows_shape[1:3]
-        self.start_shape = (*reduced_size(size, self.kernel_size, self.conv_strides), self.kernels)
-        self.hidden = layers.Dense(
-            _values((None, *self.start_shape)), self.activation, dtype=self.dtype_policy, name="hidden"
-        )
-        self.hidden.build(codes_shape)
-        shape = self._build_convolutions(layers.Conv2DTranspose, size, (None, *self.start_shape))
-        self.reconstruction = layers.Dense(_values(self.windows_shape), dtype=self.dtype_policy, name="reconstruction")
-        self.reconstruction.build((None, _values(shape)))
+        _, rows, columns, channels = self.windows_shape
+        sizes = self._sizes((rows, columns))[::-1]  # from the maps that the dense layers make to the window
+        filters = (self.kernels,) * (len(sizes) - 1) if self.filters is None else self.filters
+        self.start_shape = (*sizes[0], (*filters, self.kernels)[0])
+        self._build_dense((*(self.units or ()), math.prod(self.start_shape)), codes_shape[-1])
+        shapes = [(None, *size, count) for size, count in zip(sizes, filters, strict=False)]
+        if self.filters is None:
+            self._build_convolutions(layers.Conv2DTranspose, filters, shapes)
+            enlarged = math.prod(self.start_shape) * self.conv_strides ** (2 * len(filters))  # n times s in both sides
+            self.reconstruction = layers.Dense(
+                _values(self.windows_shape), dtype=self.dtype_policy, name="reconstruction"
+            )
+            self.reconstruction.build((None, enlarged))
+        else:
+            self._build_convolutions(layers.Conv2DTranspose, (*filters[1:], channels), shapes, linear=True)
+            self._crops = [self._crop(*pair) for pair in itertools.pairwise(sizes)]
 
     def call(self, codes: Any) -> Any:
-        maps = ops.reshape(self.hidden(codes), (-1, *self.start_shape))  # [n, f, f, K]
-        for convolution in self.convolutions:
-            maps = convolution(maps)
-        flat = self.reconstruction(_flatten(maps))  # [n, wh·ww·c]
-        return ops.reshape(flat, (-1, *self.windows_shape[1:]))
+        maps = ops.reshape(_through(self.hidden_layers, codes), (-1, *self.start_shape))  # [n, f, f, K]
+        if self.filters is None:
+            flat = self.reconstruction(_flatten(_through(self.convolutions, maps)))  # [n, wh·ww·c]
+            return ops.reshape(flat, (-1, *self.windows_shape[1:]))
+        for convolution, (rows, columns) in zip(self.convolutions, self._crops, strict=True):
+            maps = convolution(maps)[:, rows, columns]
+        return maps
+
+    def _crop(self, size: tuple[int, int], wanted: tuple[int, int]) -> list[slice]:
+        """The rows and columns that are kept of what a transposed convolution makes of maps of a size: the pixels that
+        the convolution of maps of the ``wanted`` size would see."""
+        slices = []
+        for small, large in zip(size, wanted, strict=True):
+            whole, own = (
+                grid(side, self.kernel_size, self.conv_strides, "same") for side in (small * self.conv_strides, large)
+            )
+            first = own.before - whole.before
+            slices.append(slice(first, first + large))
+        return slices
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | self._arguments_config() | {"conv_strides": self.conv_strides}
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
-class SpatialBroadcastDecoder(_ConvolutionArguments, Decoder):
+class SpatialBroadcastDecoder(ConvolutionArguments, Decoder):
     """Decoder "sb": the code tiled over the window, x and y in [−1, 1] beside it, then three stride-1 convolutions.
 
     Two hidden convolutions of K filters and a linear one of c filters (Watters et al., 2019; thesis 2.4.2, 3.3.1).
@@ -284,7 +277,7 @@ class SpatialBroadcastDecoder(_ConvolutionArguments, Decoder):
                 self.kernel_size,
                 padding="same",
                 activation=activation,
-                data_format=_DATA_FORMAT,
+                data_format=DATA_FORMAT,
                 dtype=self.dtype_policy,
                 name=name,
             )
@@ -326,7 +319,8 @@ def get_encoder(identifier: Any, **arguments: Any) -> layers.Layer:
 
     Args:
         identifier: what to take.
-        **arguments: `kernels`, `kernel_size`, `conv_strides`, for a name; an encoder takes those that it knows.
+        **arguments: `kernels`, `kernel_size`, `conv_strides`, `units`, `filters`, for a name; an encoder takes those
+            that it knows.
     """
     return _get("encoder", ENCODERS, identifier, arguments)
 
@@ -336,11 +330,34 @@ def get_decoder(identifier: Any, **arguments: Any) -> layers.Layer:
     return _get("decoder", DECODERS, identifier, arguments)
 
 
+def check_depth(encoder: Any, decoder: Any, units: Any, filters: Any) -> None:
+    """Raises ``ValueError`` where an autoencoder's ``units`` or ``filters`` are given to coders that do not take them.
+
+    Args:
+        encoder: as an autoencoder's argument.
+        decoder: as an autoencoder's argument.
+        units: of the dense layers, or None.
+        filters: of the convolutions, or None.
+    """
+    for name, value in (("units", units), ("filters", filters)):
+        if value is None:
+            continue
+        for argument, coder in (("encoder", encoder), ("decoder", decoder)):
+            if not isinstance(coder, str):
+                raise fail(name, f"left out where the {argument} is given as a layer, which has its own", value)
+        if decoder == "sb":
+            hint = "Give the encoder as a layer that has them."
+            raise fail(name, 'left out where the decoder is "sb", whose layers are fixed', value, hint)
+    if filters is not None and "conv" not in (encoder, decoder):
+        raise fail("filters", 'left out where neither encoder nor decoder is "conv"', filters)
+
+
+_OF_CONVOLUTIONS = ("kernels", "kernel_size", "conv_strides", "filters", "units")
 _TAKES = {
-    FullyConnectedEncoder: (),
-    FullyConnectedDecoder: (),
-    ConvolutionalEncoder: ("kernels", "kernel_size", "conv_strides"),
-    ConvolutionalDecoder: ("kernels", "kernel_size", "conv_strides"),
+    FullyConnectedEncoder: ("units",),
+    FullyConnectedDecoder: ("units",),
+    ConvolutionalEncoder: _OF_CONVOLUTIONS,
+    ConvolutionalDecoder: _OF_CONVOLUTIONS,
     SpatialBroadcastDecoder: ("kernels", "kernel_size"),
 }
 
@@ -353,8 +370,7 @@ def _get(argument: str, registry: dict[str, type], identifier: Any, arguments: d
     if not isinstance(identifier, str):
         raise fail(argument, f"one of {tuple(registry)}, a Keras layer or its config", identifier)
     cls = registry[check_choice(argument, identifier, registry)]
-    dtype = {"dtype": arguments["dtype"]} if "dtype" in arguments else {}
-    return cls(name=argument, **dtype, **{key: arguments[key] for key in _TAKES[cls]})
+    return cls(name=argument, **{key: arguments[key] for key in ("dtype", *_TAKES[cls]) if key in arguments})
 
 
 def unbuilt_config(layer: layers.Layer) -> dict[str, Any]:
@@ -370,6 +386,12 @@ def _values(shape: Any) -> int:
     for size in shape[1:]:
         product *= size
     return product
+
+
+def _through(stack: list[Any], values: Any) -> Any:
+    for layer in stack:
+        values = layer(values)
+    return values
 
 
 def _flatten(maps: Any) -> Any:

@@ -15,7 +15,7 @@ import numpy as np
 from lea_keras import checks
 from lea_keras.data import orders, pipelines, sources, sprites
 from lea_keras.data.sources import DATASETS, NAMES, WITH_FACTORS, DatasetInfo
-from lea_keras.data.splits import SPLITS, choose
+from lea_keras.data.splits import SPLITS, choose, weigh
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -59,6 +59,7 @@ def load(
     label: str = "shape",
     limit: int | None = None,
     validation: float = 0.0,
+    labelled: float = 1.0,
     image_size: int | None = None,
     steps_per_epoch: int | None = None,
     shuffle: bool | None = None,
@@ -94,21 +95,26 @@ def load(
         validation: the fraction of the training samples, chosen by `seed`, that the split "validation" has and "train"
             has not; see `splits.choose`. With a `limit`, it is a part of the limited samples and not of the others
             **(chosen)**: a run that may know so many labels chooses by no further ones. "test" is the same with any.
+        labelled: the fraction of the samples of "train", chosen by `seed`, whose labels may be learned from. Below 1,
+            elements of "train" have a third part, their weight in the main loss: 0 without a label, and n / number of
+            labels with one. A LEA, which needs no labels, learns from all of them.
         image_size: rows and columns of the images, of `sprites` at least 16; `None`: those of the data set. `sprites`
             are drawn at that size, the others resized as 8-bit images: bilinear, to fewer pixels by averaging, rounded.
         steps_per_epoch: how many batches make an epoch, all of them full: pass follows upon pass over the samples, each
             in its own order, so that small sets repeat and large ones go on where the last epoch ended **(chosen)**: as
             TensorFlow's `repeat().batch()`. Needs a `batch_size`. `None`: an epoch is one pass.
         shuffle: whether to shuffle every epoch anew. `None` shuffles "train" and no other.
-        seed: decides the samples under `limit`, those of "validation", and every epoch's order; from 0 to 2³² - 1.
+        seed: decides the samples under `limit`, those of "validation" and `labelled`, and every epoch's order; from 0
+            to 2³² - 1.
         first_epoch: the number of the first iteration's epoch.
         data_dir: the folder of TensorFlow Datasets, or a URL that TensorFlow reads; `None` is its default,
             `~/tensorflow_datasets`.
         download: download and prepare the data set if the folder does not have it.
 
     Returns:
-        Pairs of an image, [rows, columns, channels] float32 in [0, 1], and its one-hot label, [classes] float32; with
-        a `batch_size`, both have a leading batch axis. `len()` is the number of elements.
+        Pairs of an image, [rows, columns, channels] float32 in [0, 1], and its one-hot label, [classes] float32; or
+        triples, with a float32 weight, as `labelled` says. With a `batch_size` all have a leading batch axis. `len()`
+        is the number of elements.
 
     Raises:
         ValueError: for an argument out of range, in one line that names it, or a data set that is damaged.
@@ -136,9 +142,13 @@ def load(
     data_dir = sources.folder(data_dir)
     shuffle = split == "train" if shuffle is None else bool(shuffle)
     chosen = choose(split, size, limit, validation, seed)  # positions in what is stored
+    weights = weigh(chosen, size, labelled, seed)
+    if split != "train":
+        weights = None
 
     if name == "sprites" and limit is not None:
         images, labels = sources.draw_sprites(sources.selection(stored)[chosen], rows)  # only what is needed
+        weights = None if weights is None else weights[chosen]
         chosen = np.arange(len(chosen))
     elif name == "sprites":
         images, labels = sources.all_sprites(stored, rows)
@@ -152,10 +162,10 @@ def load(
     if samples is not None:
         order, size = orders.of_steps(order, size, samples), samples
     make = pipelines.tf_dataset if pipelines.on_tensorflow() else pipelines.Batches
-    return make(images, labels[:, column], order, size, first_epoch, batch_size, details.classes, scale)
+    return make(images, labels[:, column], order, size, first_epoch, batch_size, details.classes, scale, weights)
 
 
-def batches(dataset: Any) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def batches(dataset: Any) -> Iterator[tuple[np.ndarray, ...]]:
     """Yields the elements of a data set that `load` returned, whatever the backend, as NumPy arrays.
 
     It is an iteration like any other: in what order it goes, and which epoch the next one is, see `load`.
@@ -177,7 +187,7 @@ def take(dataset: Any, count: int) -> tuple[np.ndarray, np.ndarray]:
         ValueError: for another count, or single samples instead of batches.
     """
     left, found = checks.check_positive_int("count", count), []
-    for images, labels in batches(dataset):
+    for images, labels, *_ in batches(dataset):
         if images.ndim != 4:
             raise checks.fail("dataset", "batches of images", f"elements of shape {images.shape}")
         found.append((images[:left], labels[:left]))

@@ -52,6 +52,7 @@ class Batches(keras.utils.PyDataset):
             be iterated but not trained on.
         classes: the length of a one-hot label.
         scale: what images are divided by.
+        weights: [n] float32, a third part of every element; `None`: there is none.
     """
 
     def __init__(
@@ -64,9 +65,10 @@ class Batches(keras.utils.PyDataset):
         batch_size: int | None,
         classes: int,
         scale: float,
+        weights: np.ndarray | None = None,
     ) -> None:
         super().__init__()
-        self._images, self._labels = np.asarray(images), np.asarray(labels)
+        self._images, self._labels, self._weights = np.asarray(images), np.asarray(labels), weights
         self._order_of, self._size, self._next_epoch = order, size, first_epoch
         self._batch_size, self._classes, self._scale = batch_size, classes, np.float32(scale)
         self._order: np.ndarray | None = None  # of Keras' pass, if one is running
@@ -79,21 +81,21 @@ class Batches(keras.utils.PyDataset):
     def __iter__(self) -> Any:
         order, size = self._take_order(), self._batch_size or _CHUNK
         for start in range(0, len(order), size):
-            images, labels = self._fetch(order[start : start + size])
+            element = self._fetch(order[start : start + size])
             if self._batch_size is None:
-                yield from zip(images, labels, strict=True)
+                yield from zip(*element, strict=True)
             else:
-                yield images, labels
+                yield element
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
         index = range(len(self))[index]  # or IndexError
         if self._order is None or index in self._asked or len(self._asked) == len(self):
             self._order, self._asked = self._take_order(), set()
         size = self._batch_size or 1
         start = len(self._asked) * size
         self._asked.add(index)
-        images, labels = self._fetch(self._order[start : start + size])
-        return (images[0], labels[0]) if self._batch_size is None else (images, labels)
+        element = self._fetch(self._order[start : start + size])
+        return tuple(part[0] for part in element) if self._batch_size is None else element
 
     @property
     def workers(self) -> int:
@@ -119,9 +121,10 @@ class Batches(keras.utils.PyDataset):
         epoch, self._next_epoch = self._next_epoch, self._next_epoch + 1
         return self._order_of(epoch)
 
-    def _fetch(self, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:  # index: [b]
+    def _fetch(self, index: np.ndarray) -> tuple[np.ndarray, ...]:  # index: [b]
         images = self._images[index].astype(np.float32) / self._scale  # [b, h, w, c]
-        return images, np.eye(self._classes, dtype=np.float32)[self._labels[index]]  # [b, classes]
+        labels = np.eye(self._classes, dtype=np.float32)[self._labels[index]]  # [b, classes]
+        return (images, labels) if self._weights is None else (images, labels, self._weights[index])
 
 
 def tf_dataset(
@@ -133,13 +136,15 @@ def tf_dataset(
     batch_size: int | None,
     classes: int,
     scale: float,
+    weights: np.ndarray | None = None,
 ) -> "tf.data.Dataset":
     """Returns the `tf.data.Dataset` of the same arguments as `Batches`."""
     import tensorflow as tf
 
-    def fetch(index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:  # index: [b]
+    def fetch(index: tf.Tensor) -> tuple[tf.Tensor, ...]:  # index: [b]
         image = tf.cast(tf.gather(images, index), tf.float32) / scale  # [b, h, w, c]
-        return image, tf.one_hot(tf.gather(labels, index), classes)  # [b, classes]
+        label = tf.one_hot(tf.gather(labels, index), classes)  # [b, classes]
+        return (image, label) if weights is None else (image, label, tf.gather(weights, index))
 
     cardinality = tf.data.experimental.assert_cardinality(size)
     indices = _epoch_orders(order, size, first_epoch).unbatch().apply(cardinality)

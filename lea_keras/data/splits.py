@@ -45,6 +45,38 @@ def choose(split: str, size: int, limit: int | None = None, validation: float = 
     return permutation(size, seed)[:count][validates if split == "validation" else ~validates]
 
 
+def weigh(chosen: np.ndarray, size: int, labelled: float, seed: int = 0) -> np.ndarray | None:
+    """Returns the weight of each chosen training sample in the main loss, where only some of them have a label.
+
+    Of the samples in their seeded order the first n·`labelled`, rounded, are labelled, so that those of a smaller
+    fraction are among those of a larger one. Each of them weighs n over their number: the weights' mean is 1.
+
+    Args:
+        chosen: of `choose`, [n].
+        size: how many training samples there are.
+        labelled: as in `data.load`, above 0.
+        seed: from 0 to 2³² - 1.
+
+    Returns:
+        [size] float32, by position in what is stored; `None` where all samples are labelled.
+
+    Raises:
+        ValueError: for a fraction that is not above 0 and at most 1, or one that leaves no sample a label.
+    """
+    number = checks.check_number("labelled", labelled)
+    if not 0 < number <= 1:
+        raise checks.fail("labelled", "above 0 and at most 1", labelled)
+    if number == 1:
+        return None
+    count = validation_size(len(chosen), number)
+    if not count:
+        raise checks.fail("labelled", f"enough for one of the {len(chosen)} training samples", labelled)
+    order = permutation(size, seed)
+    weights = np.zeros(size, np.float32)
+    weights[order[np.isin(order, chosen)][:count]] = len(chosen) / count
+    return weights
+
+
 def validation_size(count: int, validation: float) -> int:
     """Returns how many of `count` training samples the fraction `validation` sets apart: the nearest whole number."""
     return math.floor(count * validation + 0.5)

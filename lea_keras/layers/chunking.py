@@ -84,7 +84,8 @@ def _values_per_window(autoencoder: Autoencoder) -> list[int]:
         for layer in layers_of(coder):
             if isinstance(layer, keras.layers.Dense):
                 of_layers.append(layer.units)
-            elif hasattr(layer, "filters"):  # a convolution's output is never larger than the window
+            elif isinstance(getattr(layer, "filters", None), int):
+                # A convolution's output is never larger than the window.
                 of_layers.append(layer.filters * math.prod(autoencoder.windows_shape[1:3]))
         values += of_layers or [length]
     return values

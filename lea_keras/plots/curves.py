@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import keras
 import numpy as np
 
-from lea_keras.checks import check_choice, fail
+from lea_keras.checks import check_choice, check_number, fail
 from lea_keras.plots import coinciding, palette
 from lea_keras.plots.panels import LABEL_SIZE, LEGEND, PANEL_WIDTH, PANELS_IN_A_ROW, panels
 from lea_keras.plots.pixels import text_width
@@ -22,6 +22,7 @@ Runs = Run | Sequence[Run]
 
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 _LINE_WIDTH, _MARKER_SIZE = 1.6, 5.0  # points
+_REFERENCES = (":", "-.", (0, (1, 3)))
 _TRAINING = "training"
 _ABBREVIATIONS = ("rl", "rln", "kl")
 _NOT_METRICS = ("epoch", "seconds")
@@ -60,6 +61,7 @@ def metric_curves(
     metrics: Sequence[str] | None = None,
     *,
     held_out: str | Mapping[str, str] = "test",
+    references: Mapping[str, Mapping[str, float]] | None = None,
 ) -> "Figure":
     """Draws metrics over the epochs of several runs: the median as a line, all runs as a band (Figs. 3.4, 4.1, 5.6).
 
@@ -73,19 +75,23 @@ def metric_curves(
         metrics: names of training metrics such as "accuracy"; "val_accuracy" comes with it. None: all that there are.
         held_out: what the legend calls the data of metrics such as "val_accuracy", for example "validation"; or a
             mapping from labels to such names, where groups differ in it.
+        references: by metric, values that lines are to be compared with, by what the legend calls them:
+            ``{"lea_rl": {"PCA": lea_keras.pca.least_error(windows, 10)}}``, a dotted line each.
 
     Returns:
         A figure with one panel per metric.
 
     Raises:
         ValueError: if there are no runs, a run has no epochs, no run has a metric, or what ``fit`` returned does not
-            tell to which epochs a metric belongs (``validation_freq``).
+            tell to which epochs a metric belongs (``validation_freq``); or for a reference to a metric that is not
+            drawn, or that is no finite number.
     """
     groups = _check_runs(runs)
     splits = _names_of_splits(groups, held_out)
     metrics = _check_metrics(metrics, [run for group in groups.values() for run in group])
+    references = _check_references(references, metrics)
     count, lengths = _extent(groups)
-    lines = len(groups) * len(_SPLITS)
+    lines = len(groups) * len(_SPLITS) + len(dict.fromkeys(label for of in references.values() for label in of))
     width = PANEL_WIDTH * min(len(metrics), PANELS_IN_A_ROW)
     widest = (
         max(text_width(f"{label}, {name}", LABEL_SIZE) for label in groups for name in splits[label].values()) + 0.6
@@ -104,11 +110,15 @@ def metric_curves(
         styles = coinciding.styles(lines, [looks[text].colour for text in courses], _LINE_WIDTH, _MARKER_SIZE)
         for (text, course), style in zip(courses.items(), styles, strict=True):
             _draw_course(axes, course, text, looks[text], style)
+        for (label, value), style in zip(references.get(metric, {}).items(), _REFERENCES, strict=False):
+            axes.axhline(value, color=palette.BLACK, linestyle=style, linewidth=1.4, label=label)
         axes.set_xlabel("epoch", size=LABEL_SIZE)
         axes.set_title(metric_label(metric), size=10, weight="bold", parse_math=False)
         _whole_epochs(axes)
     labels = [text for text in looks if any(text == line.get_label() for axes in drawn for line in axes.lines)]
-    handles = [_legend_line(looks[text]) for text in labels]
+    handles: list[Any] = [_legend_line(looks[text]) for text in labels]
+    level = {line.get_label(): line for axes in drawn for line in axes.lines if line.get_label() not in looks}
+    handles, labels = [*handles, *level.values()], [*labels, *level]
     row_wise = [i for column in range(columns) for i in range(column, len(handles), columns)]
     figure.legend(
         [handles[i] for i in row_wise],
@@ -199,6 +209,16 @@ def _check_metrics(metrics: Any, runs: list[Any]) -> list[str]:
     if isinstance(metrics, str) or (metrics is not None and not metrics):
         raise fail("metrics", "a list of names, or None for all", metrics)
     return available if metrics is None else [check_choice("metrics", name, available) for name in metrics]
+
+
+def _check_references(references: Any, metrics: Sequence[str]) -> dict[str, dict[str, float]]:
+    found = {}
+    for metric, levels in (references or {}).items():
+        check_choice("references", metric, metrics)
+        if not isinstance(levels, Mapping) or not 0 < len(levels) <= len(_REFERENCES):
+            raise fail("references", f"a mapping from metrics to 1 to {len(_REFERENCES)} values by name", references)
+        found[metric] = {str(label): check_number("references", value, -math.inf) for label, value in levels.items()}
+    return found
 
 
 def _extent(groups: dict[str, Sequence[Rows]]) -> tuple[str, list[int]]:

@@ -55,6 +55,9 @@ copied = lea_keras.LocallyEmbeddedAutoencoder(4, lea_keras.autoencoders.get("vae
 again = lea_keras.LocallyEmbeddedAutoencoder(4, layer.get_config()["autoencoder"])
 length: int = layer.code_length
 pair: tuple[int, int] = layer.window_size
+deep = lea_keras.StandardAutoencoder(3, encoder="conv", decoder="conv", units=(256,), filters=(32, 64))
+wide = lea_keras.coders.FullyConnectedEncoder(units=(128, 64, 12))
+whole: lea_keras.LEAModel = lea_keras.image_autoencoder("vae", (28, 28, 1), units=())
 print(capacity.current_capacity, variational.step, sparse.inference_k, layer.loss_weight, layer.strides)
 codes = variational.encode(images)
 decoded = variational.decode(codes)
