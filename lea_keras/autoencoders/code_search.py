@@ -14,6 +14,7 @@ from lea_keras.checks import check_number, check_positive_int, fail
 _ROUND = 50  # steps in which the loss must fall (chosen)
 _STEPS_AT_ONCE = 10  # without a return to Python
 _LEARNING_RATE = 1e-2  # of Adam (chosen)
+_BATCH = 1024  # windows that are encoded at once
 
 
 def optimize_codes(
@@ -39,7 +40,7 @@ def optimize_codes(
         autoencoder: a built autoencoder.
         targets: windows [m, wh, ww, c], for example class means.
         steps: optimisation steps at most.
-        start: codes [m, code_length] to begin with; None: those of the targets, μ for the variational types **(chosen)**.
+        start: codes [m, code_length] to begin with; None: the targets' own, μ for the variational types **(chosen)**.
         optimizer: Keras' name or object, new; None: Adam with a learning rate of 0.01 **(chosen)**.
         tolerance: ends it early, when the mean loss of 50 steps has fallen by less than this part of the mean of the 50
             before **(chosen)**; 0: never.
@@ -54,7 +55,7 @@ def optimize_codes(
     steps = check_positive_int("steps", steps)
     tolerance = check_number("tolerance", tolerance)
     targets = _array("targets", targets, autoencoder.windows_shape)
-    codes = _codes_of(autoencoder, targets) if start is None else start
+    codes = codes_to_decode(autoencoder, targets) if start is None else start
     codes = _array("start", codes, (len(targets), autoencoder.code_length))
     search = _Search(autoencoder, codes, targets)
     optimizer = keras.optimizers.Adam(_LEARNING_RATE) if optimizer is None else optimizer
@@ -71,6 +72,17 @@ def check_built(autoencoder: Any) -> None:
     if not autoencoder.built:
         allowed = "built: encode windows with it, or call the model that contains it, first"
         raise fail("autoencoder", allowed, autoencoder.name)
+
+
+def codes_to_decode(autoencoder: Autoencoder, windows: np.ndarray) -> np.ndarray:
+    """What is decoded of windows [n, wh, ww, c] outside training, μ for the variational types: [n, code_length]."""
+    parts = []
+    for i in range(0, len(windows), _BATCH):
+        batch = ops.convert_to_tensor(np.asarray(windows[i : i + _BATCH], "float32"))
+        noise = autoencoder.draw_noise(len(batch), False)
+        codes = autoencoder.codes_of(autoencoder.features(batch), noise, False)[1]
+        parts.append(np.asarray(ops.convert_to_numpy(ops.cast(codes, "float32"))))
+    return np.concatenate(parts)
 
 
 class _Search(keras.Model):
@@ -122,14 +134,6 @@ class _StopWhenFlat(keras.callbacks.Callback):
 
 def _flat(windows: Any) -> Any:
     return ops.reshape(windows, (-1, math.prod(windows.shape[1:])))  # [n, wh, ww, c] -> [n, wh·ww·c]
-
-
-def _codes_of(autoencoder: Autoencoder, windows: np.ndarray) -> Any:
-    """What is decoded of windows outside training."""
-    windows = ops.convert_to_tensor(windows)
-    noise = autoencoder.draw_noise(len(windows), False)
-    codes = autoencoder.codes_of(autoencoder.features(windows), noise, False)[1]
-    return ops.convert_to_numpy(ops.cast(codes, "float32"))
 
 
 def _array(argument: str, values: Any, shape: tuple[Any, ...]) -> np.ndarray:
