@@ -17,7 +17,7 @@ from lea_keras.plots import palette
 from lea_keras.plots.decoded import to_numpy
 from lea_keras.plots.grid import DIVERGING
 from lea_keras.plots.panels import LABEL_SIZE, LEGEND
-from lea_keras.plots.pixels import DPI
+from lea_keras.plots.pixels import DPI, text_width
 from lea_keras.plots.views import autoencoder_of, count_text
 from lea_keras.probes.factors import FACTORS, check_data
 from lea_keras.utils import slices
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 _BATCH = 1024  # images that are encoded at once
 # In inches.
-_COLUMN, _FIRST, _BAR, _MAP, _CURVES, _ROOM = 1.1, 0.75, 0.7, 1.1, 1.15, 0.75
+_COLUMN, _FIRST, _BAR, _ROWS, _ROOM, _LEGEND = 1.1, 0.55, 0.65, (1.65, 1.0, 1.0), 0.8, 3.4
+_TITLE_SIZE = 11.0  # points
 # Of shapes: square, ellipse, heart (the source has red, green, blue), told apart in grey print, too.
 _STYLES = ((palette.VERMILION, "-", "s"), (palette.GREEN, "--", "o"), (palette.BLUE, ":", "^"))
 
@@ -60,13 +61,13 @@ def factor_activations(
 ) -> "Figure":
     """Draws how the mean μ of each code variable depends on the factors of sprites (β-VAE, 2017, Fig. 7, rows 1 to 3).
 
-    One column per code variable, those first that the encoder is surest of: with the smallest learnt variance σ², the
-    mean over all images, which stands above **(chosen)**: near 1 a variable says nothing. First row: mean μ at every
-    place x, y of the sprite, red above 0, blue below, averaged over all else. Second and third row: mean μ against scale
-    and orientation, one curve for each shape, averaged over all else. All columns have one scale, so that what carries
-    nothing is white and flat. The remaining rows of the source's figure are ``latent_traversal(…, around=image)``.
+    One column per code variable, those with the smallest learnt variance σ² first **(chosen)**; above it stands its
+    mean over all images, near 1 where a variable says nothing. First row: mean μ at every place x, y of the sprite, red
+    above 0, blue below, averaged over all else. Second and third row: mean μ against scale and orientation, one curve
+    for each shape, averaged over all else. All columns have one scale, so that what carries nothing is white and flat.
+    The remaining rows of the source's figure are ``latent_traversal(…, around=image)``.
 
-    Means are over the images given: many, drawn from the whole grid of factors, such as ``probes.sprites_data`` returns;
+    Means are over the images given: many, from the whole grid of factors, such as ``probes.sprites_data`` returns;
     places without any are grey.
 
     Args:
@@ -87,7 +88,7 @@ def factor_activations(
     max_codes = check_positive_int("max_codes", max_codes)
     found = activations(autoencoder, images, labels)
     order = found.order[:max_codes]
-    title = f"{name or autoencoder.name}: code variables against factors, the surest first"
+    title = f"{name or autoencoder.name}: code variables against factors"
     return _draw(found, order, title + count_text(len(order), autoencoder.code_length, "codes"))
 
 
@@ -142,10 +143,9 @@ def _draw(found: Activations, order: list[int], title: str) -> "Figure":
     from lea_keras.plots.figure import Figure
 
     columns = len(order)
-    size = _FIRST + columns * _COLUMN + _BAR, _MAP + 2 * _CURVES + _ROOM
-    figure = Figure(figsize=size, dpi=DPI, layout="constrained")
-    ratios = {"width_ratios": columns * [_COLUMN], "height_ratios": [_MAP, _CURVES, _CURVES]}
-    rows = figure.subplots(3, columns, squeeze=False, **ratios)
+    width = max(_FIRST + columns * _COLUMN + _BAR, text_width(title, _TITLE_SIZE, "bold") + 0.2, _LEGEND)
+    figure = Figure(figsize=(width, sum(_ROWS) + _ROOM), dpi=DPI, layout="constrained")
+    rows = figure.subplots(3, columns, squeeze=False, height_ratios=_ROWS)
     parts = (found.maps, found.scales, found.orientations)
     limit = max(float(np.nanmax(np.abs(part[..., order]))) for part in parts) or 1.0
     degrees = np.degrees(sprites.VALUES["orientation"])
@@ -165,7 +165,7 @@ def _draw(found: Activations, order: list[int], title: str) -> "Figure":
         row.set_ylabel(text, fontsize=LABEL_SIZE)
     for row, text in zip(rows, ("x", "scale", "orientation in degrees"), strict=True):
         row[columns // 2].set_xlabel(text, fontsize=LABEL_SIZE)
-    figure.suptitle(title, fontsize=11, fontweight="bold", parse_math=False)
+    figure.suptitle(title, fontsize=_TITLE_SIZE, fontweight="bold", parse_math=False)
     figure.legend(rows[1, 0].lines[: len(sprites.SHAPES)], sprites.SHAPES, ncols=len(sprites.SHAPES), **LEGEND)
     return figure
 

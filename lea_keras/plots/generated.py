@@ -43,8 +43,8 @@ def latent_manifold(
     through Φ⁻¹). As in a scatter plot, the first variable rises to the right and the second one upwards **(chosen)**.
 
     Args:
-        autoencoder: a built autoencoder with codes of length 2, such as ``model.lea_layers[0].autoencoder``. It is meant
-            for the variational types, whose codes lie like the prior.
+        autoencoder: a built autoencoder with codes of length 2, such as ``model.lea_layers[0].autoencoder``. This is
+            meant for the variational types, whose codes lie like the prior.
         size: pictures along each side.
         value_range: as in ``latent_traversal``.
         name: as in ``latent_traversal``.

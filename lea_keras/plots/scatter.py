@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 # In inches.
 _SIDE, _TITLE_ROOM, _LEGEND_LINE, _IN_A_LINE = 4.4, 0.25, 0.24, 5
-_POINT = 9.0  # area of a point, in square points
-# Of classes, in turn. Seven colours and ten markers are together the same only after 70 classes; a class' name stands
-# on its points, too.
+_POINT = 10.0  # area of a point, in square points
+_DISTANCE = 0.055  # of names from each other, at least, as a part of the larger side of what points lie in
+# Of classes, in turn, as are ten colours; a class' name stands on its points, too.
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", "*", ">")
 
 
@@ -71,11 +71,13 @@ def _draw(panels: Mapping[str, np.ndarray], classes: np.ndarray, texts: Mapping[
         axes = figure.add_subplot(1, len(panels), i + 1)
         handles = []
         for label in texts:
-            style = {"color": palette.OF_LINES[label % len(palette.OF_LINES)], "marker": _MARKERS[label % len(_MARKERS)]}
+            style = _style(label)
             own = points[classes == label]
             handles.append(axes.scatter(*own.T, s=_POINT, alpha=0.6, linewidths=0, **style))
-        for label, text in texts.items():
-            place = np.median(points[classes == label], axis=0)
+        medians = np.stack([np.median(points[classes == label], axis=0) for label in texts])
+        for text, place in zip(
+            texts.values(), _apart(medians, _DISTANCE * np.max(np.ptp(points, axis=0))), strict=True
+        ):
             edge = [withStroke(linewidth=3, foreground="white")]
             axes.text(
                 *place, text, size=11, weight="bold", ha="center", va="center", path_effects=edge, parse_math=False
@@ -92,6 +94,26 @@ def _draw(panels: Mapping[str, np.ndarray], classes: np.ndarray, texts: Mapping[
     for text in legend.get_texts():
         text.set_parse_math(False)
     return figure
+
+
+def _style(label: int) -> dict[str, Any]:
+    colours = palette.OF_CLASSES
+    return {"color": colours[label % len(colours)], "marker": _MARKERS[label % len(_MARKERS)]}
+
+
+def _apart(places: np.ndarray, distance: float, rounds: int = 50) -> np.ndarray:
+    """Places [n, 2] moved as little as it takes until no two are closer than a distance, or nearly so."""
+    places = places.astype(np.float64)
+    for _ in range(rounds):
+        for i in range(len(places)):
+            for j in range(i):
+                away = places[i] - places[j]
+                length = float(np.hypot(*away))
+                if length < distance:
+                    direction = away / length if length else np.array([0.0, 1.0])
+                    places[i] += (distance - length) / 2 * direction
+                    places[j] -= (distance - length) / 2 * direction
+    return places
 
 
 def _points(codes: Any) -> np.ndarray:

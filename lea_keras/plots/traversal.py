@@ -65,9 +65,7 @@ def latent_traversal(
         codes[variable, :, variable] = values
     decoded = as_pictures(decode(autoencoder, codes.reshape(-1, codes.shape[-1])), value_range)
     headings = [f"{value + 0.0:.2g}" for value in values] + [""] * (len(decoded.pictures) - len(values))
-    cells = [
-        Cell(picture, decoded.scale, heading) for picture, heading in zip(decoded.pictures, headings, strict=True)
-    ]
+    cells = [Cell(picture, decoded.scale, heading) for picture, heading in zip(decoded.pictures, headings, strict=True)]
     rows = [cells[i : i + len(values)] for i in range(0, len(cells), len(values))]
     others = "0" if around is None and base is None else "as in an image" if base is None else "as in a code"
     title = f"{name or autoencoder.name}: one code variable changed, the others {others}"

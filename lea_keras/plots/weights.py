@@ -22,9 +22,9 @@ _SIDE, _GAP = 0.5, 0.04  # inches
 def filters(model: keras.Model | Autoencoder, max_filters: int = 100, name: str | None = None) -> "Figure":
     """Draws the weights with which a linear encoder makes each code variable, as pictures of its windows.
 
-    One picture for each code variable, a row of Wᵀ in z = Wᵀx + b (Fig. 1 of "k-Sparse Autoencoders", 2014); for the
-    variational types of the mean. All are on one scale around 0: red weights are above, blue ones below. Of windows with
-    more than one channel, the mean over the channels is drawn.
+    One picture for each code variable, a row of Wᵀ in z = Wᵀx + b (A. Makhzani and B. Frey, "k-Sparse
+    Autoencoders", 2014, Fig. 1); for the variational types of the mean. All are on one scale around 0: red weights are
+    above, blue ones below. Of windows with more than one channel, the mean over the channels is drawn.
 
     Args:
         model: a built autoencoder with an encoder that only flattens windows, such as ``encoder="fc", units=()`` or
