@@ -18,7 +18,7 @@ from lea_keras.plots.decoded import to_numpy
 from lea_keras.plots.grid import DIVERGING
 from lea_keras.plots.panels import LABEL_SIZE, LEGEND
 from lea_keras.plots.pixels import DPI, text_width
-from lea_keras.plots.views import autoencoder_of, count_text
+from lea_keras.plots.views import autoencoder_of
 from lea_keras.probes.factors import FACTORS, check_data
 from lea_keras.utils import slices
 
@@ -89,7 +89,9 @@ def factor_activations(
     found = activations(autoencoder, images, labels)
     order = found.order[:max_codes]
     title = f"{name or autoencoder.name}: code variables against factors"
-    return _draw(found, order, title + count_text(len(order), autoencoder.code_length, "codes"))
+    if len(order) < autoencoder.code_length:
+        title += f", the {len(order)} of {autoencoder.code_length} with the smallest σ²"
+    return _draw(found, order, title)
 
 
 def activations(autoencoder: VariationalAutoencoder, images: Any, labels: Mapping[str, Any]) -> Activations:
