@@ -57,7 +57,7 @@ def optimize_codes(
     targets = _array("targets", targets, autoencoder.windows_shape)
     codes = codes_to_decode(autoencoder, targets) if start is None else start
     codes = _array("start", codes, (len(targets), autoencoder.code_length))
-    search = _Search(autoencoder, codes, targets)
+    search: Any = _Search(autoencoder, codes, targets)
     optimizer = keras.optimizers.Adam(_LEARNING_RATE) if optimizer is None else optimizer
     search.compile(optimizer, steps_per_execution=_STEPS_AT_ONCE)
     indices = np.tile(np.arange(len(targets)), steps)  # the same batch, so many times
@@ -78,9 +78,10 @@ def codes_to_decode(autoencoder: Autoencoder, windows: np.ndarray) -> np.ndarray
     """What is decoded of windows [n, wh, ww, c] outside training, μ for the variational types: [n, code_length]."""
     parts = []
     for i in range(0, len(windows), _BATCH):
-        batch = ops.convert_to_tensor(np.asarray(windows[i : i + _BATCH], "float32"))
+        batch = np.asarray(windows[i : i + _BATCH], "float32")
         noise = autoencoder.draw_noise(len(batch), False)
-        codes = autoencoder.codes_of(autoencoder.features(batch), noise, False)[1]
+        features = autoencoder.features(ops.convert_to_tensor(batch))
+        codes = autoencoder.codes_of(features, noise, False)[1]
         parts.append(np.asarray(ops.convert_to_numpy(ops.cast(codes, "float32"))))
     return np.concatenate(parts)
 

@@ -66,22 +66,19 @@ def _draw(panels: Mapping[str, np.ndarray], classes: np.ndarray, texts: Mapping[
     lines = -(-len(texts) // _IN_A_LINE)
     size = len(panels) * _SIDE, _SIDE + _TITLE_ROOM + lines * _LEGEND_LINE
     figure = Figure(figsize=size, dpi=DPI, layout="constrained")
-    handles = []
+    handles, edge = [], [withStroke(linewidth=3, foreground="white")]
     for i, (title, points) in enumerate(panels.items()):
         axes = figure.add_subplot(1, len(panels), i + 1)
-        handles = []
-        for label in texts:
-            style = _style(label)
-            own = points[classes == label]
-            handles.append(axes.scatter(*own.T, s=_POINT, alpha=0.6, linewidths=0, **style))
-        medians = np.stack([np.median(points[classes == label], axis=0) for label in texts])
-        for text, place in zip(
-            texts.values(), _apart(medians, _DISTANCE * np.max(np.ptp(points, axis=0))), strict=True
-        ):
-            edge = [withStroke(linewidth=3, foreground="white")]
-            axes.text(
-                *place, text, size=11, weight="bold", ha="center", va="center", path_effects=edge, parse_math=False
-            )
+        of_classes = [points[classes == label] for label in texts]
+        handles = [
+            axes.scatter(own[:, 0], own[:, 1], s=_POINT, alpha=0.6, linewidths=0, **_style(label))
+            for label, own in zip(texts, of_classes, strict=True)
+        ]
+        medians = np.stack([np.median(own, axis=0) for own in of_classes])
+        places = _apart(medians, _DISTANCE * float(np.max(np.ptp(points, axis=0))))
+        look = {"size": 11, "weight": "bold", "ha": "center", "va": "center", "path_effects": edge}
+        for text, place in zip(texts.values(), places, strict=True):
+            axes.text(place[0], place[1], text, parse_math=False, **look)
         axes.set_title(title, fontsize=10, fontweight="bold", parse_math=False)
         axes.set_xlabel("code 1", fontsize=LABEL_SIZE)
         axes.set_ylabel("code 2", fontsize=LABEL_SIZE)
