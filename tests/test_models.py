@@ -55,6 +55,7 @@ def test_names_are_those_of_the_registries():
         names.DECODERS: coders.DECODERS,
         names.LIKELIHOODS: likelihoods.LIKELIHOODS,
         names.OPTIMIZATIONS: schedule.OPTIMIZATIONS,
+        names.POOLS: models.thesis.POOLS,
     }
     for told, registered in registries.items():
         assert sorted(told) == sorted(registered)
@@ -130,6 +131,7 @@ BAD_FIELDS = [
     ("window_size", (4, 65), "at most the 64x64 pixels of sprites"),
     ("strides", -2, "a positive integer or a pair"),
     ("strides", (1, 2, 3), "a positive integer or a pair"),
+    ("pool", "mean", "one of"),
     ("autoencoder", "k-sparse", "Did you mean 'k_sparse'"),
     ("encoder", "sb", "one of"),
     ("decoder", "cnv", "Did you mean 'conv'"),
@@ -179,7 +181,7 @@ BAD_FIELDS = [
 
 def test_runs_of_earlier_versions_are_read():
     values = json.loads(RunConfig(chunk_windows=3, backend="jax", validation=0.1).to_json())
-    for name in ("chunk_windows", "backend", "validation", "code_maps", "loss", "adam_epsilon", "data_seed"):
+    for name in ("chunk_windows", "backend", "validation", "code_maps", "loss", "adam_epsilon", "data_seed", "pool"):
         del values[name]
     for name in ("labelled", "codes", "image_size", "steps_per_epoch", "test_limit", "validate_every", "warmup_epochs"):
         del values[name]
@@ -278,6 +280,24 @@ def test_layers_shapes_and_parameters(name):
     if leas:
         assert model.optimization == ("alternate" if name in ("cnn_lea", "lea_fc") else "joint")
         assert all(layer.padding == "same" and layer.loss_weight == config.lea_weight for layer in leas)
+
+
+@pytest.mark.parametrize("name", ["classic", "pool_fc"])
+def test_pools(name):
+    """Names and shapes are those of the thesis' pools, and so checkpoints with either name load."""
+    built = {pool: build(name, pool=pool)[0] for pool in names.POOLS}
+    assert len({tuple(layer.name for layer in model.layers) for model in built.values()}) == 1
+    assert len({model.count_params() for model in built.values()}) == 1
+    images = np.random.default_rng(0).uniform(size=(2, 28, 28, 1)).astype("float32")
+    outputs = {}
+    for pool, model in built.items():
+        model.set_weights(built["max"].get_weights())
+        pools = [layer for layer in model.layers if layer.name.startswith("pool")]
+        assert pools and all(type(layer) is models.thesis.POOLS[pool] for layer in pools)
+        outputs[pool] = np.asarray(model(images))
+    assert not np.allclose(outputs["max"], outputs["average"]) and not np.allclose(outputs["max"], outputs["min"])
+    with pytest.raises(ValueError, match="`pool` must be one of .* Did you mean 'average'"):
+        models.pool_fc((28, 28, 1), 10, pool="averag")
 
 
 def test_thesis_windows():
