@@ -198,7 +198,8 @@ def load_splits(config: RunConfig, splits: Sequence[str]) -> dict[str, lea_keras
         RunError: one line, if it is not there, or what reads it is not installed.
     """
     try:
-        return training.load_splits(config.replace(steps_per_epoch=None), splits=splits)  # each sample once
+        # Each sample once, all with their labels.
+        return training.load_splits(config.replace(steps_per_epoch=None, labelled=1.0), splits=splits)
     except (ValueError, OSError, ImportError) as error:
         raise RunError(str(error)) from error
 

@@ -3,6 +3,7 @@
 Sums are in float64, batch by batch, so that windows need not fit memory: of p values a window they take p² numbers.
 """
 
+import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -47,7 +48,7 @@ def components(windows: Any, center: bool = True) -> Components:
         if array.ndim != 4 or shape not in (None, array.shape[1:]):
             raise fail("windows", "of one shape [n, wh, ww, c], or batches of such", f"an array of shape {array.shape}")
         shape = array.shape[1:]
-        flat = array.reshape(len(array), -1)  # [n, p]
+        flat = array.reshape(len(array), math.prod(shape))  # [n, p]
         count, total, squares = count + len(flat), total + flat.sum(axis=0), squares + flat.T @ flat
     if not count:
         raise fail("windows", "at least one window", "none")

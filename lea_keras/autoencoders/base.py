@@ -16,6 +16,8 @@ from lea_keras.autoencoders.stacks import check_depth, check_sizes
 from lea_keras.checks import check_choice, check_positive_int, fail
 from lea_keras.windows import extremes
 
+_PARTS = ("encoder", "code", "mean", "log_std", "decoder")  # that may be frozen by themselves
+
 
 class Report(NamedTuple):
     """What an autoencoder makes of a batch of windows; the LEA layer that hands it on adds itself and its windows.
@@ -138,6 +140,7 @@ class Autoencoder(layers.Layer):
             "dtype": self.dtype_policy,
         }
         self._quantization: dict[str, Any] = {}
+        self._frozen: list[str] = []  # parts, once they are built
         self._encoder_name = encoder if isinstance(encoder, str) else None
         self._decoder_name = decoder if isinstance(decoder, str) else None
         # Of any class: a subclass reads what its own coders have and other layers have not.
@@ -170,6 +173,12 @@ class Autoencoder(layers.Layer):
         if reconstructions_shape[1:] != windows_shape[1:]:
             raise fail("decoder", f"a layer that returns windows {windows_shape}", reconstructions_shape)
         quantization.quantize_parts(self, self._quantization)
+        # What was frozen before it was there has not been told; to set what is set already does nothing in TensorFlow.
+        for name in self._frozen if self.trainable else self._parts():
+            getattr(self, name).trainable = False
+
+    def _parts(self) -> list[str]:
+        return [name for name in _PARTS if hasattr(self, name)]
 
     def _check_tied(self) -> None:
         kind = type(self).__name__
@@ -370,16 +379,20 @@ class Autoencoder(layers.Layer):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Autoencoder":
         config = dict(config)
-        parts = config.pop("quantization", {})
+        parts, frozen = config.pop("quantization", {}), config.pop("frozen", [])
         autoencoder = super().from_config(config)
-        autoencoder._quantization = parts
+        autoencoder._quantization, autoencoder._frozen = parts, frozen
         return autoencoder
 
     def get_config(self) -> dict[str, Any]:
         parts = quantization.parts_config(self) if self.built else self._quantization
+        frozen = self._frozen
+        if self.built and self.trainable:
+            frozen = [name for name in self._parts() if not getattr(self, name).trainable]
         return (
             super().get_config()
             | ({"quantization": parts} if parts else {})
+            | ({"frozen": frozen} if frozen else {})
             | ({} if self.units is None else {"units": list(self.units)})
             | ({} if self.filters is None else {"filters": list(self.filters)})
             | ({} if self.likelihood == "gaussian" else {"likelihood": self.likelihood})

@@ -213,9 +213,13 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
         return (images_shape[0], rows, columns, self.code_length)
 
     def get_config(self) -> dict[str, Any]:
+        autoencoder = coders.unbuilt_config(self.autoencoder)
+        frozen = autoencoder["config"].get("frozen", [])
+        if not self.loss_weight and "decoder" in frozen:  # as it will be again, in a layer without a weight
+            autoencoder["config"]["frozen"] = [name for name in frozen if name != "decoder"]
         return super().get_config() | {
             "window_size": self.window_size,
-            "autoencoder": coders.unbuilt_config(self.autoencoder),
+            "autoencoder": autoencoder,
             "strides": self.strides,
             "padding": self.padding,
             "loss_weight": self.loss_weight,
