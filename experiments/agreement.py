@@ -16,6 +16,7 @@ _TYPES = {
     "CapacityControlledAutoencoder": "capacity_vae",
     "InfoAutoencoder": "info_vae",
 }
+_POOLS = {"MaxPooling2D": "max", "AveragePooling2D": "average", "MinPooling2D": "min"}
 _LOSSES = {"LogLoss": "log_loss", "CategoricalCrossentropy": "crossentropy"}
 _POLICIES = {"float32": "none", "mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 # By the names of fields, those of arguments where an autoencoder's config has only what is not None.
@@ -77,10 +78,11 @@ def _wanted(config: RunConfig) -> dict[str, Any]:
     """The fields that a model has something of, in the forms in which it has them."""
     names = ("model", "autoencoder", "optimization", "loss", "lea_weight", "learning_rate", "adam_epsilon")
     names += ("mixed_precision", "chunk_windows")
-    fields = {name: getattr(config, name) for name in (*names, *_OF_AUTOENCODERS)}
+    fields = {name: getattr(config, name) for name in (*names, *_OF_AUTOENCODERS, *_RENAMED)}
     strides = config.window_shape if config.strides is None else config.strides
     sizes = {"window_size": config.window_shape, "strides": strides}
-    fields |= {name: _pair(size) for name, size in sizes.items()} | {"filters": config.filters}
+    fields |= {name: _pair(size) for name, size in sizes.items()}
+    fields |= {"filters": config.filters, "pool": config.pool}
     return fields | {name: _joined(getattr(config, name)) for name in _OPTIONAL}
 
 
@@ -96,7 +98,8 @@ def _hyperparameters(stored: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         kind, of_layer = layer["class_name"], layer["config"]
         if kind == "Conv2D":
             filters.append(of_layer["filters"])
-        elif kind == "MaxPooling2D":
+        elif kind in _POOLS:
+            yield "pool", _POOLS[kind]
             yield "window_size", _pair(of_layer["pool_size"])
             yield "strides", _pair(of_layer["strides"])
         elif kind == "LocallyEmbeddedAutoencoder":

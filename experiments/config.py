@@ -47,6 +47,7 @@ DECODERS = ("fc", "conv", "sb", "tied")
 SELECTIONS = ("value", "magnitude")
 LOSSES = ("log_loss", "crossentropy")
 LIKELIHOODS = ("gaussian", "bernoulli")
+POOLS = ("max", "average", "min")
 OPTIMIZATIONS = ("alternate", "joint", "independent")
 PRECISIONS = ("none", "float16", "bfloat16")
 CODES = ("learned", "pca", "random")
@@ -228,6 +229,7 @@ class RunConfig:
     strides: int | tuple[int, int] | None = _hyperparameter(
         "Model", None, _optional(_SIZE), "pixels from window to window", "the window size"
     )
+    pool: str = _hyperparameter("Model", "max", _choice(*POOLS), f"classic, pool_fc: {', '.join(POOLS)}")
     autoencoder: str = _hyperparameter("Autoencoder", "vae", _choice(*AUTOENCODERS), ", ".join(AUTOENCODERS))
     encoder: str = _hyperparameter("Autoencoder", "fc", _choice(*ENCODERS), ", ".join(ENCODERS))
     decoder: str = _hyperparameter(
@@ -486,6 +488,7 @@ _ADDED_LATER = {
     "units": None,
     "coder_filters": None,
     "likelihood": "gaussian",
+    "pool": "max",
 }
 
 # One per reference model (thesis sections 4.7 and A.1). Chosen here for ``lea_fc`` and ``pool_fc``, which the thesis

@@ -13,9 +13,9 @@ from lea_keras.losses import LogLoss
 
 #: By the name of a model: its builder, from (image_shape, classes, **options), and the options that runs give it.
 BUILDERS: dict[str, tuple[Callable[..., keras.Model], tuple[str, ...]]] = {
-    "classic": (models.classic, ("window_size", "strides", "filters")),
+    "classic": (models.classic, ("window_size", "strides", "filters", "pool")),
     "cnn_lea": (models.cnn_lea, ("window_size", "strides", "filters", "optimization")),
-    "pool_fc": (models.pool_fc, ("window_size", "strides")),
+    "pool_fc": (models.pool_fc, ("window_size", "strides", "pool")),
     "lea_fc": (models.lea_fc, ("window_size", "strides", "optimization")),
     "lea_only": (models.lea_only, ("window_size", "strides", "optimization")),
     "decoder_free": (models.decoder_free, ("window_size", "strides", "optimization")),

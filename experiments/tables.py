@@ -21,6 +21,7 @@ OF_LEAS = {
     "nll": "NLL",
     "rl": "RL",
     "rl_max": "RL max",
+    "mae": "MAE",
     "rln": "RLN",
     "rln_split": "RLN split",
     "kl": "KL",

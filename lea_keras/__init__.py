@@ -8,7 +8,7 @@ from lea_keras.environment import import_matplotlib
 import_matplotlib()  # before Keras does
 
 # ruff: noqa: E402
-from lea_keras import autoencoders, data, inspection, layers, losses, metrics, moved, training, windows
+from lea_keras import autoencoders, constraints, data, inspection, layers, losses, metrics, moved, training, windows
 from lea_keras.autoencoders import (
     Autoencoder,
     CapacityControlledAutoencoder,
@@ -17,6 +17,7 @@ from lea_keras.autoencoders import (
     StandardAutoencoder,
     VariationalAutoencoder,
     coders,
+    optimize_codes,
 )
 from lea_keras.data import sprites
 from lea_keras.export import export_encoder
@@ -38,6 +39,7 @@ __all__ = [
     "__version__",
     "autoencoders",
     "coders",
+    "constraints",
     "data",
     "export_encoder",
     "image_autoencoder",
@@ -46,6 +48,7 @@ __all__ = [
     "layers",
     "losses",
     "metrics",
+    "optimize_codes",
     "sprites",
     "training",
     "windows",

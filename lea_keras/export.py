@@ -105,7 +105,7 @@ class _Copier:
 
     def rebuild(self, model: keras.Model) -> keras.Model:
         """A functional model of copies, from a functional or Sequential one."""
-        if not _has_graph(model):
+        if not has_graph(model):
             allowed = "a functional or Sequential model that is built, since only these know their graph"
             hint = "Build it as keras.Model(inputs, outputs) from the same layers, or call it once if it is Sequential."
             raise fail("model", allowed, f"{type(model).__name__} {model.name!r}", hint)
@@ -188,7 +188,7 @@ class _Copier:
         return ops.reshape(codes, (-1, *(side.count for side in sides), lea.code_length))
 
 
-def _has_graph(model: keras.Model) -> bool:
+def has_graph(model: keras.Model) -> bool:
     """Whether a model is its graph of layers: functional or a built Sequential, with no ``call`` of its own."""
     if isinstance(model, keras.Sequential):
         return type(model).call is keras.Sequential.call and functional_graph(model) is not None

@@ -69,6 +69,20 @@ def window_cross_entropies(windows: Any, logits: Any) -> Any:
     return ops.sum(entropies, axis=tuple(range(1, len(windows.shape))))
 
 
+def window_distances(windows: Any, reconstructions: Any) -> Any:
+    """Mean absolute error of each window, over its values (Eq. 2.19).
+
+    Args:
+        windows: [n, wh, ww, c], or any shape whose first axis counts windows.
+        reconstructions: the same shape.
+
+    Returns:
+        [n], at least 0, float32 or wider. Their mean is MAE.
+    """
+    windows, reconstructions = widen(windows, reconstructions)
+    return ops.mean(ops.abs(reconstructions - windows), axis=tuple(range(1, len(windows.shape))))
+
+
 def window_mean(values: Any) -> Any:
     """Mean over the first axis, which counts windows: [n, …] → […]; 0 where there are none **(chosen)**."""
     values = ops.convert_to_tensor(values)

@@ -20,6 +20,7 @@ from lea_keras.losses import (
     reconstruction_loss,
     wide_dtype,
     widen,
+    window_distances,
     window_errors,
     window_mean,
 )
@@ -34,10 +35,27 @@ __all__ = [
     "ReconstructionLoss",
     "kl_divergence",
     "maximum_mean_discrepancy",
+    "mean_absolute_error",
     "normalized_reconstruction_loss",
     "reconstruction_confidence",
     "reconstruction_loss",
 ]
+
+
+def mean_absolute_error(windows: Any, reconstructions: Any) -> Any:
+    """MAE: the mean over windows and their values of the distance |r − w| (Eq. 2.19), in units of the values.
+
+    It weighs large errors less than RL does. Autoencoders with ``mae=True`` report it; ``keras.metrics.
+    MeanAbsoluteError`` is the same over several updates.
+
+    Args:
+        windows: [n, wh, ww, c], or any shape whose first axis counts windows.
+        reconstructions: the same shape.
+
+    Returns:
+        Scalar, at least 0, float32 or wider; 0 without windows.
+    """
+    return window_mean(window_distances(windows, reconstructions))
 
 
 def normalized_reconstruction_loss(windows: Any, reconstructions: Any) -> Any:

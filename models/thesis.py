@@ -15,7 +15,8 @@ with sections 5.3 and 5.6 and appendix A.1:
 
 Departures: the thesis does not say how many filters the convolutions have; they are 32 and 64 here **(chosen)**. The
 last layer returns logits, the softmax being left to the loss: logits are numerically better there, and attacks on the
-model need them. All LEAs and pools have zero padding (section A.1).
+model need them. All LEAs and pools have zero padding (section A.1). ``pool="average"`` and ``"min"`` are there as
+further baselines of what a LEA replaces, after the image operators of another thesis draft.
 """
 
 from collections.abc import Sequence
@@ -24,8 +25,16 @@ from typing import Any
 import keras
 
 import lea_keras
+from lea_keras.checks import check_choice
 
 HIDDEN_UNITS = 1024
+
+#: What a pool can take of a window, by name.
+POOLS = {
+    "max": keras.layers.MaxPooling2D,
+    "average": keras.layers.AveragePooling2D,
+    "min": lea_keras.layers.MinPooling2D,
+}
 
 Size = int | tuple[int, int]
 
@@ -37,9 +46,10 @@ def classic(
     window_size: Size = 2,
     strides: Size | None = None,
     filters: tuple[int, int] = (32, 64),
+    pool: str = "max",
     name: str = "classic",
 ) -> keras.Model:
-    """Builds the convolutional network with two max-pools.
+    """Builds the convolutional network with two pools.
 
     Args:
         image_shape: (rows, columns, channels).
@@ -47,13 +57,17 @@ def classic(
         window_size: of the pools, in pixels: int or (rows, columns).
         strides: pixels from window to window; None: the window size.
         filters: of the two convolutions.
+        pool: what is taken of a window: "max", as in the thesis, "average" or "min".
         name: of the model.
 
     Returns:
         A model from images [b, rows, columns, channels] to logits [b, classes].
+
+    Raises:
+        ValueError: for another pool.
     """
     images = _image_input(image_shape)
-    pools = [_max_pool(window_size, strides, f"pool_{i}") for i in (1, 2)]
+    pools = [_pool(pool, window_size, strides, f"pool_{i}") for i in (1, 2)]
     return keras.Model(images, _classifier(_stack(images, pools, filters), classes), name=name)
 
 
@@ -107,11 +121,13 @@ def pool_fc(
     *,
     window_size: Size = 8,
     strides: Size | None = None,
+    pool: str = "max",
     name: str = "pool_fc",
 ) -> keras.Model:
-    """Builds the network with one max-pool right on the image; arguments and result are those of ``classic``."""
+    """Builds the network with one pool right on the image; arguments, result and errors are those of ``classic``."""
     images = _image_input(image_shape)
-    return keras.Model(images, _classifier(_max_pool(window_size, strides, "pool")(images), classes), name=name)
+    pooled = _pool(pool, window_size, strides, "pool")(images)
+    return keras.Model(images, _classifier(pooled, classes), name=name)
 
 
 def lea_fc(
@@ -209,8 +225,9 @@ def _image_input(image_shape: tuple[int, int, int]) -> Any:
     return keras.Input(image_shape, name="image")
 
 
-def _max_pool(window_size: Size, strides: Size | None, name: str) -> keras.Layer:
-    return keras.layers.MaxPooling2D(window_size, strides, padding="same", name=name)
+def _pool(kind: str, window_size: Size, strides: Size | None, name: str) -> keras.Layer:
+    pool = POOLS[check_choice("pool", kind, POOLS)]
+    return pool(window_size, strides, padding="same", name=name)
 
 
 def _lea(window_size: Size, autoencoder: Any, arguments: dict[str, Any], **options: Any) -> keras.Layer:

@@ -45,12 +45,15 @@ def kept_compilations(folder):
 
 ON_JAX = (
     "test_callbacks.py",
+    "test_code_search.py",
     "test_coders.py",
+    "test_constraints.py",
     "test_data_on_jax.py",
     "test_distribution.py",
     "test_info.py",
     "test_layer.py",
     "test_likelihoods.py",
+    "test_layers_pooling.py",
     "test_losses.py",
     "test_metrics.py",
     "test_model.py",

@@ -38,7 +38,10 @@ VARIANTS = [
     {"decoder": "conv", "units": (5, 4), "coder_filters": (2, 3)},
     {"decoder": "conv", "units": (5, 5), "coder_filters": (2,), "model": "cnn_lea"},
     {"encoder": "fc", "decoder": "fc", "units": (), "likelihood": "bernoulli"},
+    {"encoder": "fc", "decoder": "tied", "autoencoder": "k_sparse", "k_select": "magnitude"},
     {"window_size": (4, 6), "strides": 2, "chunk_windows": 64, "lea_weight": 0.3, "optimization": "joint"},
+    {"model": "pool_fc", "pool": "average"},
+    {"model": "classic", "pool": "min"},
     {"mixed_precision": "float16", "learning_rate": 0.0123, "filters": (3, 4), "model": "cnn_lea"},
 ]
 
@@ -95,6 +98,7 @@ def models(tmp_path_factory):
         ("lea_fc", {"chunk_windows": 9}, "chunk_windows is 9, and None in the model"),
         ("lea_fc", {"model": "lea_only"}, "model is lea_only, and lea_fc in the model"),
         ("cnn_lea", {"k": 4, "a": 2.0}, "k is 4, and 5 in the model; a is 2, and 1.3 in the model"),
+        ("pool_fc", {"pool": "min"}, "pool is min, and max in the model"),
         ("cnn_lea", {"filters": (3, 5)}, "filters is 3,5, and 3,4 in the model"),
         (
             "pool_fc",

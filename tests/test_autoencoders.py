@@ -593,6 +593,28 @@ def test_coders_with_a_dtype_policy_of_their_own(name, dtype, other):
     assert np.isfinite(objective.loss)
 
 
+@once
+@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
+@types
+def test_the_mean_absolute_error_is_reported_on_request(name, likelihood):
+    """Of the means, and nothing else changes."""
+    windows, reports = make_windows(6, 3, 2, 1), []
+    for mae in (False, True):
+        keras.utils.set_random_seed(0)
+        autoencoder = (
+            TYPES[name](code_length=3, k=2, mae=mae, likelihood=likelihood)
+            if name == "k_sparse"
+            else (TYPES[name](code_length=3, mae=mae, likelihood=likelihood))
+        )
+        autoencoder = type(autoencoder).from_config(autoencoder.get_config())
+        reports.append(autoencoder.objective(windows))
+        assert set(reports[-1].measures) == set(autoencoder.measure_names)
+    without, report = reports
+    expected = np.mean(np.abs(windows - np.array(report.reconstructions)))
+    np.testing.assert_allclose(report.measures["mae"], expected, rtol=1e-5)
+    assert float(report.loss) == float(without.loss) and report.measures.keys() - without.measures.keys() == {"mae"}
+
+
 # Configurations
 
 
@@ -782,5 +804,5 @@ def test_coders_must_fit_together():
 
 
 def test_every_combination_is_tested():
-    assert len(COMBINATIONS) == 24
+    assert len(COMBINATIONS) == 30
     assert set(ENCODERS) == set(coders.ENCODERS) and set(DECODERS) == set(coders.DECODERS)

@@ -18,7 +18,7 @@ PACKAGE = ROOT / "lea_keras"
 LEVELS = [
     {"version", "environment", "moved", "hooks"},
     {"checks", "locks"},
-    {"utils", "saving", "windows"},
+    {"constraints", "utils", "saving", "windows"},
     {"losses", "data"},
     {"metrics"},
     {"autoencoders"},

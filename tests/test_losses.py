@@ -47,6 +47,14 @@ def test_reconstruction_loss_equals_a_loop(shape):
     np.testing.assert_allclose(losses.reconstruction_loss(windows, reconstructions), sum(errors) / shape[0], rtol=1e-5)
 
 
+def test_distances_are_means_over_values():
+    np.testing.assert_array_equal(losses.window_distances(WINDOWS, RECONSTRUCTIONS), [1.5, 1.5])  # (1 + 2)/2, (0 + 3)/2
+    halves = np.array([[60_000.0], [-60_000.0]], "float16")  # whose distance float16 has not
+    np.testing.assert_array_equal(
+        losses.window_distances(halves, -halves), np.abs(2.0 * halves.astype("float32"))[:, 0]
+    )
+
+
 def test_reconstruction_loss_of_what_is_reproduced_is_zero():
     assert float(losses.reconstruction_loss(WINDOWS, WINDOWS)) == 0.0
 

@@ -38,6 +38,18 @@ def test_reconstruction_loss_is_that_of_the_losses():
     assert set(metrics.__all__) <= set(dir(metrics))
 
 
+def test_mean_absolute_error_is_that_of_keras():
+    assert float(metrics.mean_absolute_error(WINDOWS, RECONSTRUCTIONS)) == 3 / 4
+    assert float(metrics.mean_absolute_error(WINDOWS[:0], WINDOWS[:0])) == 0.0
+    windows, reconstructions = RNG.normal(size=(2, 5, 3, 2, 1)).astype("float32")
+    of_keras = keras.metrics.MeanAbsoluteError()
+    for part in (slice(2), slice(2, None)):
+        of_keras.update_state(windows[part], reconstructions[part])
+    found = float(metrics.mean_absolute_error(windows, reconstructions))
+    np.testing.assert_allclose(found, float(of_keras.result()), rtol=1e-6)
+    assert abs(found**2 - np.mean((windows - reconstructions) ** 2)) > 0.1  # the root of Eq. 2.20 is another
+
+
 def test_rln_takes_the_range_over_all_windows():
     assert rln(WINDOWS, RECONSTRUCTIONS) == (1 / 16 + 0 + 0 + 4 / 16) / 4
     per_window = (1 / 1 + 0 + 0 + 4 / 16) / 4  # the range of each window, which is wrong

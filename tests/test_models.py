@@ -55,6 +55,7 @@ def test_names_are_those_of_the_registries():
         names.DECODERS: coders.DECODERS,
         names.LIKELIHOODS: likelihoods.LIKELIHOODS,
         names.OPTIMIZATIONS: schedule.OPTIMIZATIONS,
+        names.POOLS: models.thesis.POOLS,
     }
     for told, registered in registries.items():
         assert sorted(told) == sorted(registered)
@@ -130,6 +131,7 @@ BAD_FIELDS = [
     ("window_size", (4, 65), "at most the 64x64 pixels of sprites"),
     ("strides", -2, "a positive integer or a pair"),
     ("strides", (1, 2, 3), "a positive integer or a pair"),
+    ("pool", "mean", "one of"),
     ("autoencoder", "k-sparse", "Did you mean 'k_sparse'"),
     ("encoder", "sb", "one of"),
     ("decoder", "cnv", "Did you mean 'conv'"),
@@ -144,7 +146,11 @@ BAD_FIELDS = [
     ("k", 0, "integer of at least 1"),
     ("k_start", 4, "from k, 5, to the code length, 10"),
     ("k_epochs", 3, "above 0 with k_start, and left out without it"),
+    ("k_select", "size", "one of"),
     ("a", 0.9, "number of at least 1"),
+    ("alpha", 1.1, "number of at most 1"),
+    ("lambda_", float("nan"), "a finite number"),
+    ("bandwidth", 0, "number above 0"),
     ("beta", -0.1, "number of at least 0"),
     ("gamma", float("nan"), "number of at least 0"),
     ("capacity", float("inf"), "number of at least 0"),
@@ -175,11 +181,11 @@ BAD_FIELDS = [
 
 def test_runs_of_earlier_versions_are_read():
     values = json.loads(RunConfig(chunk_windows=3, backend="jax", validation=0.1).to_json())
-    for name in ("chunk_windows", "backend", "validation", "code_maps", "loss", "adam_epsilon", "data_seed"):
+    for name in ("chunk_windows", "backend", "validation", "code_maps", "loss", "adam_epsilon", "data_seed", "pool"):
         del values[name]
     for name in ("labelled", "codes", "image_size", "steps_per_epoch", "test_limit", "validate_every", "warmup_epochs"):
         del values[name]
-    for name in ("units", "coder_filters", "likelihood"):
+    for name in ("units", "coder_filters", "likelihood", "k_select", "alpha", "lambda_", "bandwidth"):
         del values[name]
     before = {"loss": "crossentropy", "adam_epsilon": 1e-7, "code_maps": "sample_in_training"}
     assert RunConfig.from_json(json.dumps(values)) == RunConfig(**before)
@@ -197,6 +203,23 @@ def test_bad_field_gets_one_line_that_names_it(name, value, allowed):
 
 def test_every_field_is_checked():
     assert {name for name, *_ in BAD_FIELDS} == {field.name for field in dataclasses.fields(RunConfig)}
+
+
+def test_types_refuse_what_is_of_others():
+    info = RunConfig(autoencoder="info_vae")
+    with pytest.raises(ValueError, match="`lambda_` must be at least 1 - alpha, 1.5. Received: lambda_=1.0"):
+        info.replace(alpha=-0.5, lambda_=1.0)
+    with pytest.raises(ValueError, match="`chunk_windows` must be auto or left out with info_vae, whose objective"):
+        info.replace(chunk_windows=64)
+    assert info.replace(chunk_windows="auto", alpha=1.0, lambda_=0.5).lambda_ == 0.5
+    for fields in ({"autoencoder": "vae"}, {"autoencoder": "standard", "encoder": "conv"}):
+        with pytest.raises(ValueError, match="`decoder` must be tied with encoder fc alone, and not for VAEs"):
+            RunConfig(decoder="tied", **fields)
+    config = CONFIGS["autoencoder"].replace(
+        dataset="mnist", autoencoder="k_sparse", code_length=1000, k=25, a=3.0, units=(), decoder="tied"
+    )
+    model = networks.build(config.replace(k_select="magnitude"), (28, 28, 1), 10, STEPS)
+    assert model.count_params() == 785_784 and model.lea_layers[0].autoencoder.select == "magnitude"
 
 
 def test_depth_is_of_coders_that_have_it():
@@ -257,6 +280,24 @@ def test_layers_shapes_and_parameters(name):
     if leas:
         assert model.optimization == ("alternate" if name in ("cnn_lea", "lea_fc") else "joint")
         assert all(layer.padding == "same" and layer.loss_weight == config.lea_weight for layer in leas)
+
+
+@pytest.mark.parametrize("name", ["classic", "pool_fc"])
+def test_pools(name):
+    """Names and shapes are those of the thesis' pools, and so checkpoints with either name load."""
+    built = {pool: build(name, pool=pool)[0] for pool in names.POOLS}
+    assert len({tuple(layer.name for layer in model.layers) for model in built.values()}) == 1
+    assert len({model.count_params() for model in built.values()}) == 1
+    images = np.random.default_rng(0).uniform(size=(2, 28, 28, 1)).astype("float32")
+    outputs = {}
+    for pool, model in built.items():
+        model.set_weights(built["max"].get_weights())
+        pools = [layer for layer in model.layers if layer.name.startswith("pool")]
+        assert pools and all(type(layer) is models.thesis.POOLS[pool] for layer in pools)
+        outputs[pool] = np.asarray(model(images))
+    assert not np.allclose(outputs["max"], outputs["average"]) and not np.allclose(outputs["max"], outputs["min"])
+    with pytest.raises(ValueError, match="`pool` must be one of .* Did you mean 'average'"):
+        models.pool_fc((28, 28, 1), 10, pool="averag")
 
 
 def test_thesis_windows():

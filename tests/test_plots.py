@@ -6,6 +6,7 @@ import pickle
 import keras
 import numpy as np
 import pytest
+from generated_pictures import CODES, make_factor_model, make_linear, make_sprites, planar
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
@@ -579,7 +580,8 @@ def test_latent_traversal_changes_one_variable_per_row(channels):
     np.testing.assert_allclose(drawn[1], drawn[5], atol=1e-6)  # 0 is 0 whichever variable it is of
     labels = [text for text in texts(figure) if text.startswith("code")]
     assert labels == ["code 1", "code 2", "code 3"]
-    assert ("mean of 4 channels" in titles(figure)[0]) == (channels == 4)
+    assert titles(figure) == ["variational_autoencoder: one code variable changed, the others 0"]
+    assert notes(figure)[0] == "black -5, white 5" + (", mean of 4 channels" if channels == 4 else "")
 
 
 def test_latent_traversal_is_scaled_by_all_it_decodes():
@@ -589,8 +591,23 @@ def test_latent_traversal_is_scaled_by_all_it_decodes():
     assert drawn.shape == (2 * 13, 4, 4)
     assert set(scales(figure)) == {(drawn.min(), drawn.max())}
     assert headings(figure)[:7] == ["-3", "-2.5", "-2", "-1.5", "-1", "-0.5", "0"]
-    title = f"black {drawn.min():.2g}, white {drawn.max():.2g}, first 2 of 5 codes"
-    assert titles(figure)[0].endswith(title)
+    assert notes(figure)[0] == f"black {drawn.min():.2g}, white {drawn.max():.2g}"
+    assert titles(figure)[0].endswith("the others 0, first 2 of 5 codes")
+
+
+@pytest.mark.parametrize("given", ["around", "base"])
+def test_latent_traversal_keeps_the_other_variables_of_an_image_or_a_code(given):
+    autoencoder = make_model(code_length=3, kind="vae").layers[-1].autoencoder
+    image = np.random.default_rng(1).uniform(size=(4, 4, 1)).astype("float32") * 9
+    code = np.asarray(autoencoder.posterior(autoencoder.features(image[None]))[0])[0]
+    figure = plots.latent_traversal(autoencoder, steps=3, **{given: image if given == "around" else code})
+    expected = np.tile(code, (3, 3, 1))
+    for variable in range(3):
+        expected[variable, :, variable] = (-3, 0, 3)
+    windows = np.asarray(autoencoder.decode(expected.reshape(9, 3)))[..., 0]
+    np.testing.assert_allclose(np.stack(pictures(figure)), windows, atol=1e-5)
+    assert np.ptp(np.stack(pictures(figure))[1::3], axis=0).max() > 0.1  # not the same at 0, as around 0 they would be
+    assert titles(figure)[0].endswith("the others as in an image" if given == "around" else "the others as in a code")
 
 
 def unbuilt():
@@ -645,6 +662,9 @@ WRONG = {
     "range": (lambda: plots.latent_traversal(built(), (1, 1)), "`codes_range` must be a pair of finite numbers"),
     "negative": (lambda: plots.latent_traversal(built(), -1.0), "`codes_range` must be a pair of finite numbers"),
     "triple": (lambda: plots.latent_traversal(built(), (1, 2, 3)), "`codes_range` must be a pair of finite numbers"),
+    "around": (lambda: plots.latent_traversal(built(), around=np.ones((4, 4))), r"`around` must be .*\(4, 4, 1\)"),
+    "base": (lambda: plots.latent_traversal(built(), base=[1.0, np.inf, 0]), r"`base` must be finite .*\(3,\)"),
+    "both": (lambda: plots.latent_traversal(built(), around=0, base=[1, 2, 3]), "`base` must be left out where `ar"),
     "values": (lambda: plots.latent_traversal(built(), value_range=(0, np.nan)), "`value_range` must be a pair of fin"),
 }
 
@@ -680,6 +700,17 @@ def every_text(figure):
     return list({id(text): text for text in found if text.get_text() and text.get_visible()}.values())
 
 
+@pytest.mark.parametrize("dpi", [72, 100, 150, 220])
+def test_titles_are_not_cut_at_any_resolution(dpi):
+    """Letters are whole pixels wide, so that a title's width is not that of another resolution."""
+    figure = plots.latent_traversal(built(), steps=2, name=LONG)
+    figure.set_dpi(dpi)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    right = max(text.get_window_extent(canvas.get_renderer()).x1 for text in every_text(figure))
+    assert right <= canvas.get_width_height()[0]
+
+
 LONG = "a layer with quite a long name"
 CASES = {
     **{
@@ -696,6 +727,12 @@ CASES = {
     "high images": lambda: plots.reconstructions(make_model(size=(60, 8)), make_images(size=(60, 8))),
     "long names": lambda: plots.latent_traversal(built(), steps=2, name=LONG),
     "curves": lambda: plots.metric_curves(make_runs()),
+    "manifold": lambda: plots.latent_manifold(planar(), 3, (0, 1), name=LONG),
+    "samples": lambda: plots.samples(built(), 3, name=LONG),
+    "filters": lambda: plots.filters(make_linear(5), 2, name=LONG),
+    "scatter": lambda: plots.codes({LONG: CODES, "b": CODES}, np.arange(60) % 10),
+    "factors": lambda: plots.factor_activations(make_factor_model(), *make_sprites(200), name=LONG),
+    "one factor": lambda: plots.factor_activations(make_factor_model(), *make_sprites(200), max_codes=1),
     "groups": lambda: plots.metric_curves({f"{LONG} {i}": make_runs() for i in range(5)}),
     "eight metrics": lambda: plots.metric_curves(
         [[{"epoch": i, "seconds": 0.1} | {f"lea_{m}_rln": i * 1e-4 for m in range(8)} for i in (1, 2)]]

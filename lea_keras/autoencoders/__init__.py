@@ -2,6 +2,7 @@
 
 ``base`` is what all types share, ``coders`` are the encoders and decoders that any type can have, ``types`` the four
 types of the thesis, ``info`` the InfoVAE. ``get`` makes one from its name.
+types of the thesis. ``get`` makes one from its name; ``optimize_codes`` looks for codes by way of the decoder alone.
 """
 
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import keras
 
 from lea_keras.autoencoders.base import Autoencoder
+from lea_keras.autoencoders.code_search import optimize_codes
 from lea_keras.autoencoders.info import InfoAutoencoder
 from lea_keras.autoencoders.types import (
     CODE_MAPS,
@@ -29,6 +31,7 @@ __all__ = [
     "StandardAutoencoder",
     "VariationalAutoencoder",
     "get",
+    "optimize_codes",
 ]
 
 AUTOENCODERS = {

@@ -86,6 +86,8 @@ class Autoencoder(layers.Layer):
             all reconstructions are the sigmoid, and trained is on "nll", the summed cross-entropy of a window's values,
             which must lie in [0, 1] (checked where they are known, that is eagerly). RL, RLN and confidence stay
             squared errors of the reconstructions **(chosen)**.
+        mae: whether the mean absolute error of reconstructions (Eq. 2.19) is reported, too, as "mae". It is not trained
+            on.
         **kwargs: Keras' own (name, dtype, …).
 
     Raises:
@@ -111,6 +113,7 @@ class Autoencoder(layers.Layer):
         units: tuple[int, ...] | None = None,
         filters: tuple[int, ...] | None = None,
         likelihood: str = "gaussian",
+        mae: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -122,6 +125,9 @@ class Autoencoder(layers.Layer):
         if self.fit_measure not in self.averaged:
             self.measure_names = (*self.measure_names, self.fit_measure)
             self.averaged = (*self.averaged, self.fit_measure)
+        self.mae = bool(mae)
+        if self.mae:
+            self.measure_names, self.averaged = (*self.measure_names, "mae"), (*self.averaged, "mae")
         self.units = check_sizes("units", units)
         self.filters = check_sizes("filters", filters, least=1)
         check_depth(encoder, decoder, self.units, self.filters)
@@ -298,6 +304,8 @@ class Autoencoder(layers.Layer):
             outputs = self.decoder(codes_to_decode, **self._training(self.decoder, training))
             reconstructions = ops.cast(likelihoods.means(self.likelihood, outputs), self.compute_dtype)
             measures = likelihoods.measures(self.likelihood, windows, outputs, reconstructions) | measures
+            if self.mae:
+                measures["mae"] = losses.window_distances(windows, reconstructions)
         # Windows, encoder and decoder may each have a dtype of their own; their measures are added up.
         dtype = losses.wide_dtype(windows.dtype, self.compute_dtype)
         measures = {name: ops.cast(values, dtype) for name, values in measures.items()}
@@ -388,6 +396,7 @@ class Autoencoder(layers.Layer):
             | ({} if self.units is None else {"units": list(self.units)})
             | ({} if self.filters is None else {"filters": list(self.filters)})
             | ({} if self.likelihood == "gaussian" else {"likelihood": self.likelihood})
+            | ({"mae": True} if self.mae else {})
             | {
                 "code_length": self.code_length,
                 "encoder": self._encoder_name or coders.unbuilt_config(self.encoder),

@@ -16,7 +16,7 @@ from lea_keras.checks import fail
 #: By the name of a likelihood: the measure that stands for it in the loss.
 LIKELIHOODS = {"gaussian": "rl", "bernoulli": "nll"}
 #: The measures that take a decoder.
-DECODED = tuple(LIKELIHOODS.values())
+DECODED = (*LIKELIHOODS.values(), "mae")
 
 
 def means(likelihood: str, outputs: Any) -> Any:

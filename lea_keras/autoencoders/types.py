@@ -8,11 +8,12 @@ from fractions import Fraction
 from typing import Any
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from lea_keras import losses
 from lea_keras.autoencoders.base import Autoencoder
-from lea_keras.checks import check_choice, check_number, check_positive_int, fail
+from lea_keras.checks import check_choice, check_number, check_positive_int, check_seed, fail
 from lea_keras.saving import check_format
 from lea_keras.version import PACKAGE
 
@@ -201,6 +202,12 @@ class VariationalAutoencoder(Autoencoder):
         )
         halves = ops.split(ops.matmul(features, kernel) + bias, 2, axis=-1)  # of [n, 2·code_length]
         return halves[0], halves[1]
+
+    def sample(self, count: int = 1, seed: int = 0) -> Any:
+        """Decoded codes z ~ N(0, I), the same on every backend: [count, wh, ww, c]. It must be built."""
+        shape = check_positive_int("count", count), self.code_length
+        codes = np.random.default_rng(check_seed(seed)).standard_normal(shape, np.float32)
+        return self.decode(ops.convert_to_tensor(codes))
 
     def draw_noise(self, count: Any, training: bool) -> Any:
         if not training and self.code_maps != "sample":

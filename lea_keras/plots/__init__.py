@@ -6,15 +6,23 @@ matplotlib is imported where a picture is drawn, so that importing the package s
 
 from lea_keras.plots.curves import metric_curves, metric_label
 from lea_keras.plots.distributions import histograms
+from lea_keras.plots.factor_maps import factor_activations
+from lea_keras.plots.generated import latent_manifold, samples
 from lea_keras.plots.pictures import code_maps, confidence_maps, reconstructions, windows
 from lea_keras.plots.pixels import pixels
+from lea_keras.plots.scatter import codes
 from lea_keras.plots.traversal import latent_traversal
 from lea_keras.plots.views import lea_layers, names, with_decoder
+from lea_keras.plots.weights import filters
 
 __all__ = [
     "code_maps",
+    "codes",
     "confidence_maps",
+    "factor_activations",
+    "filters",
     "histograms",
+    "latent_manifold",
     "latent_traversal",
     "lea_layers",
     "metric_curves",
@@ -22,6 +30,7 @@ __all__ = [
     "names",
     "pixels",
     "reconstructions",
+    "samples",
     "windows",
     "with_decoder",
 ]

@@ -6,3 +6,6 @@ PALE_BLUE = "#9ECAE1"  # of areas, on which a black line is seen
 
 #: In the order in which lines take them.
 OF_LINES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY_BLUE, BLACK)
+
+#: Of classes, of which there are more; the last three are P. Tol's wine and olive, and grey.
+OF_CLASSES = (*OF_LINES, "#882255", "#999933", "#888888")

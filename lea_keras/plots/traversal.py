@@ -1,15 +1,16 @@
 """The latent traversal of thesis Fig. 5.1: each code variable, as a decoder understands it."""
 
 import numbers
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from keras import ops
 
 from lea_keras.autoencoders.base import Autoencoder
+from lea_keras.autoencoders.code_search import check_built, codes_to_decode
 from lea_keras.checks import check_positive_int, check_range, fail
-from lea_keras.plots.grid import Block, Cell, draw, range_text
-from lea_keras.plots.views import count_text, limits, widened
+from lea_keras.plots.decoded import as_pictures, decode
+from lea_keras.plots.grid import Block, Cell, draw
+from lea_keras.plots.views import count_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,13 +25,16 @@ def latent_traversal(
     max_codes: int = 16,
     value_range: tuple[float, float] | None = None,
     name: str | None = None,
+    around: Any = None,
+    base: Any = None,
 ) -> "Figure":
     """Draws the windows that an autoencoder decodes while one code variable changes and all others are 0 (Fig. 5.1).
 
     One row per code variable. A row without change is a variable that encodes nothing. It is meant for the variational
-    types, whose codes lie around 0; the defaults are the range and steps of the figure's first rows. One channel is
-    grey, three are colours, of any others the mean over the channels is drawn; all pictures are scaled alike. Where
-    decoded values lie outside ``value_range``, the title gives their range and says that they are clipped.
+    types, whose codes lie around 0; the defaults are the range and steps of the figure's first rows. With an image or a
+    code, the others stay at what they are there, as in Fig. 7 of the β-VAE's authors. One channel is grey, three are
+    colours, of any others the mean over the channels is drawn; all pictures are scaled alike. Where decoded values lie
+    outside ``value_range``, the line below the title gives their range and says that they are clipped.
 
     Args:
         autoencoder: a built autoencoder, such as ``model.lea_layers[0].autoencoder`` of a trained model.
@@ -40,52 +44,46 @@ def latent_traversal(
         value_range: which values are black and white, for example those of the inputs. None: the smallest and the
             largest decoded one.
         name: begins the title. None: the autoencoder's own.
+        around: a window [wh, ww, c] whose code the other variables keep, μ for the variational types.
+        base: that code itself, [code_length]. None, and no ``around``: zeros.
 
     Returns:
         A figure whose size does not depend on the number of channels.
 
     Raises:
-        ValueError: for an argument outside what is said above.
+        ValueError: for an argument outside what is said above, or both of the last two.
     """
-    if not isinstance(autoencoder, Autoencoder):
-        raise fail("autoencoder", "an autoencoder, such as that of a LEA layer", type(autoencoder).__name__)
-    if not autoencoder.built:
-        allowed = "built: encode windows with it, or call the model that contains it, first"
-        raise fail("autoencoder", allowed, autoencoder.name)
+    check_built(autoencoder)
     if isinstance(codes_range, numbers.Real):
         low, high = check_range("codes_range", (-codes_range, codes_range))
     else:
         low, high = check_range("codes_range", codes_range)
-    codes = np.linspace(low, high, check_positive_int("steps", steps, minimum=2))
+    values = np.linspace(low, high, check_positive_int("steps", steps, minimum=2))
     shown = min(check_positive_int("max_codes", max_codes), autoencoder.code_length)
-    given = None if value_range is None else check_range("value_range", value_range)
-    windows = _decode(autoencoder, codes, shown)
-    values = windows if windows.shape[-1] == 3 else np.mean(windows, axis=-1)
-    lowest, highest = limits(values)
-    low, high = given or widened(lowest, highest)
-    pictures = np.clip((values - low) / (high - low), 0, 1) if windows.shape[-1] == 3 else values
-    rows = [
-        [
-            Cell(picture, (low, high), f"{code + 0.0:.2g}" if i == 0 else "")
-            for code, picture in zip(codes, row, strict=True)
-        ]
-        for i, row in enumerate(pictures)
-    ]
-    title = f"{name or autoencoder.name}: one code variable changed, the others 0; black {low:.2g}, white {high:.2g}"
-    if lowest < low or high < highest:
-        title += f" (decoded: {range_text(lowest, highest)}, clipped)"
-    title += count_text(shown, autoencoder.code_length, "codes")
-    if windows.shape[-1] not in (1, 3):
-        title += f", mean of {windows.shape[-1]} channels"
-    labels = [f"code {i + 1}" for i in range(shown)]
-    return draw([Block(title, rows, labels, side=_SIDE, gap=_GAP)])
-
-
-def _decode(autoencoder: Autoencoder, values: np.ndarray, variables: int) -> np.ndarray:
-    """Windows [variables, values, wh, ww, c] of codes in which one variable has a value and the others are 0."""
-    codes = np.zeros((variables, len(values), autoencoder.code_length), "float32")
-    for variable in range(variables):
+    codes = np.tile(_base(autoencoder, around, base), (shown, len(values), 1))  # [variables, values, code_length]
+    for variable in range(shown):
         codes[variable, :, variable] = values
-    windows = autoencoder.decode(ops.convert_to_tensor(codes.reshape(-1, autoencoder.code_length)))
-    windows = np.asarray(ops.convert_to_numpy(ops.cast(windows, "float32")))
-    return np.reshape(windows, (variables, len(values), *windows.shape[1:]))
+    decoded = as_pictures(decode(autoencoder, codes.reshape(-1, codes.shape[-1])), value_range)
+    headings = [f"{value + 0.0:.2g}" for value in values] + [""] * (len(decoded.pictures) - len(values))
+    cells = [Cell(picture, decoded.scale, heading) for picture, heading in zip(decoded.pictures, headings, strict=True)]
+    rows = [cells[i : i + len(values)] for i in range(0, len(cells), len(values))]
+    others = "0" if around is None and base is None else "as in an image" if base is None else "as in a code"
+    title = f"{name or autoencoder.name}: one code variable changed, the others {others}"
+    title += count_text(shown, autoencoder.code_length, "codes")
+    labels = [f"code {i + 1}" for i in range(shown)]
+    return draw([Block(title, rows, labels, side=_SIDE, gap=_GAP, note=decoded.note)])
+
+
+def _base(autoencoder: Autoencoder, around: Any, base: Any) -> np.ndarray:
+    """The code [code_length] that all variables but one keep."""
+    if around is not None and base is not None:
+        raise fail("base", "left out where `around` is given", np.shape(base))
+    if around is None and base is None:
+        return np.zeros(autoencoder.code_length, "float32")
+    argument, values = ("base", base) if around is None else ("around", around)
+    shape = (autoencoder.code_length,) if around is None else autoencoder.windows_shape[1:]
+    array = np.asarray(values)
+    if array.shape != shape or array.dtype.kind not in "iufb" or not np.all(np.isfinite(array)):
+        raise fail(argument, f"finite numbers of shape {shape}", f"{array.dtype} array of shape {array.shape}")
+    array = array.astype("float32")
+    return array if around is None else codes_to_decode(autoencoder, array[None])[0]

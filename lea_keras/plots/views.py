@@ -6,6 +6,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from lea_keras.autoencoders.base import Autoencoder
+from lea_keras.autoencoders.code_search import check_built
 from lea_keras.checks import fail
 from lea_keras.inspection import Inspection, inspect
 from lea_keras.layers.lea import LocallyEmbeddedAutoencoder, find_leas
@@ -18,6 +20,22 @@ _SOURCES = "a model (with `images`), an inspection or a list of inspections, as 
 def lea_layers(model: keras.Model) -> list[LocallyEmbeddedAutoencoder]:
     """The LEA layers inside a model, nested ones too, in the order in which they were added."""
     return find_leas(model)
+
+
+def autoencoder_of(model: Any) -> Autoencoder:
+    """The built autoencoder that a picture is drawn from: itself, or that of the only LEA in a model.
+
+    Raises:
+        ValueError: if there is none, or more than one.
+    """
+    leas = find_leas(model) if isinstance(model, keras.Model) else []
+    if len(leas) != 1 and not isinstance(model, Autoencoder):
+        received = f"a model with the LEAs {[lea.name for lea in leas]}"
+        received = received if isinstance(model, keras.Model) else type(model).__name__
+        raise fail("model", "an autoencoder, or a model with one LEA", received)
+    autoencoder = model if isinstance(model, Autoencoder) else leas[0].autoencoder
+    check_built(autoencoder)
+    return autoencoder
 
 
 def resolve(source: Any, images: Any = None) -> list[Inspection]:

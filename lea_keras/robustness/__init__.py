@@ -4,6 +4,7 @@
 was found and how far from the image it lies. ``ATTACKS`` makes the attacks by their names; each is an attack of foolbox
 3 that searches for its smallest perturbation, and works on any foolbox model. ``ATTACKS_1_8`` makes those of foolbox
 1.8, the thesis' version, by the same names.
+``perturbation_bound`` says how far a perturbation can move logits at most.
 ``lea_keras.plots.robustness_plot.heatmap`` draws what several models withstand.
 """
 
@@ -15,6 +16,7 @@ from lea_keras.robustness.attacks.saliency_map import SaliencyMapAttack
 from lea_keras.robustness.attacks.searching import SmallestEpsilon
 from lea_keras.robustness.attacks.single_pixel import SinglePixelAttack
 from lea_keras.robustness.attacks.slsqp import SLSQPAttack
+from lea_keras.robustness.bounds import perturbation_bound
 from lea_keras.robustness.evaluation import Robustness, evaluate
 from lea_keras.robustness.records import Record, Summary, to_rows
 from lea_keras.robustness.victim import Victim
@@ -34,5 +36,6 @@ __all__ = [
     "Victim",
     "evaluate",
     "get",
+    "perturbation_bound",
     "to_rows",
 ]

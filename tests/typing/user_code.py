@@ -27,6 +27,7 @@ shape: tuple[int, int, int] = details.image_shape
 for batch_images, batch_labels in lea_keras.data.batches(train_data):
     print(batch_images.shape, batch_labels.shape, batch_images.mean())
 lea_keras.data.check_images(images)
+pairs: lea_keras.data.ClassPairs = lea_keras.data.class_pairs((images, labels), (images, labels), "mean", batch_size=2)
 picked: np.ndarray = lea_keras.data.selection("test")
 last: np.ndarray = lea_keras.data.to_channels_last(images, "channels_first")
 print(lea_keras.data.NAMES, lea_keras.data.SELECTION_SEED, lea_keras.data.DatasetInfo, lea_keras.data.Dataset)
@@ -43,6 +44,7 @@ variational = lea_keras.VariationalAutoencoder(code_length=4, beta=0.5, warmup_s
 capacity = lea_keras.CapacityControlledAutoencoder(
     code_length=10, gamma=10, capacity=25.0, capacity_steps=5000, encoder="conv", decoder="sb", kernels=32
 )
+tied = lea_keras.KSparseAutoencoder(100, k=10, select="magnitude", units=(), decoder="tied", mae=True)
 info = lea_keras.InfoAutoencoder(code_length=4, alpha=0.0, lambda_=1000, bandwidth=None, seed=1)
 layer = lea_keras.LocallyEmbeddedAutoencoder(
     window_size=4, autoencoder=capacity, strides=2, padding="same", loss_weight=1, chunk_windows="auto", name="lea"
@@ -64,6 +66,8 @@ whole: lea_keras.LEAModel = lea_keras.image_autoencoder("vae", (28, 28, 1), unit
 print(capacity.current_capacity, variational.step, sparse.inference_k, layer.loss_weight, layer.strides)
 codes = variational.encode(images)
 decoded = variational.decode(codes)
+sampled = variational.sample(16, seed=1)
+found_codes: np.ndarray = lea_keras.optimize_codes(variational, images, 500, optimizer="sgd", tolerance=1e-3)
 print(ops.mean(decoded), variational.encoder.name, lea_keras.autoencoders.AUTOENCODERS["vae"])
 fully_connected = lea_keras.coders.FullyConnectedEncoder(activation="linear", name="encoder")
 convolutional = lea_keras.coders.ConvolutionalEncoder(kernels=8, kernel_size=3, conv_strides=2)
@@ -244,7 +248,12 @@ plots.confidence_maps({1: view, 2: views})
 plots.confidence_maps({1: view, "last": view}, max_epochs=2)
 plots.histograms(views)
 plots.latent_traversal(model.lea_layers[0].autoencoder, codes_range=2, steps=5, value_range=(0, 1))
-plots.latent_traversal(variational, (-1.0, 1.0), name="vae")
+plots.latent_traversal(variational, (-1.0, 1.0), name="vae", around=images[0])
+plots.latent_manifold(variational, 10, value_range=(0, 1))
+plots.samples(variational, count=25, seed=2)
+plots.codes({"first": found_codes[:, :2], "last": found_codes[:, -2:]}, labels, names=["square", "ellipse", "heart"])
+plots.filters(lea_keras.StandardAutoencoder(8, units=()), max_filters=4)
+plots.factor_activations(lea_keras.image_autoencoder("vae", (64, 64, 1)), images, {"x": np.arange(4)}, max_codes=3)
 plots.metric_curves(history, ["accuracy"])
 plots.metric_curves([rows, rows], held_out="validation")
 plots.metric_curves({"ours": history, "theirs": [history, history]})
@@ -287,6 +296,9 @@ robustness_plot.heatmap({"linear": result.summary(), "other": []}, baseline="lin
 records: list[robustness.Record] = result.records
 summaries: list[robustness.Summary] = result.summary()
 print(robustness.to_rows(records), robustness.to_rows(summaries), result.images["adef"], robustness.SmallestEpsilon)
+bound: float = robustness.perturbation_bound(keras.Sequential([layers.Dense(3)]), epsilon=0.1)
+constrained = layers.Dense(8, kernel_constraint=lea_keras.constraints.L1Ball(2.0))
+smallest = lea_keras.layers.MinPooling2D(2, padding="same")
 victim = robustness.Victim(model, (64, 64, 1))
 print(victim.logits(images).shape, isinstance(result, robustness.Robustness))
 
