@@ -14,11 +14,13 @@ _TYPES = {
     "KSparseAutoencoder": "k_sparse",
     "VariationalAutoencoder": "vae",
     "CapacityControlledAutoencoder": "capacity_vae",
+    "InfoAutoencoder": "info_vae",
 }
 _POOLS = {"MaxPooling2D": "max", "AveragePooling2D": "average", "MinPooling2D": "min"}
 _LOSSES = {"LogLoss": "log_loss", "CategoricalCrossentropy": "crossentropy"}
 _POLICIES = {"float32": "none", "mixed_float16": "float16", "mixed_bfloat16": "bfloat16"}
 # By the names of fields, those of arguments where an autoencoder's config has only what is not None.
+_RENAMED = {"k_select": "select"}
 _OPTIONAL = {"units": "units", "coder_filters": "filters"}
 _OF_AUTOENCODERS = (
     "encoder",
@@ -33,6 +35,10 @@ _OF_AUTOENCODERS = (
     "gamma",
     "capacity",
     "code_maps",
+    "alpha",
+    "lambda_",
+    "bandwidth",
+    "likelihood",
 )
 
 
@@ -72,7 +78,7 @@ def _wanted(config: RunConfig) -> dict[str, Any]:
     """The fields that a model has something of, in the forms in which it has them."""
     names = ("model", "autoencoder", "optimization", "loss", "lea_weight", "learning_rate", "adam_epsilon")
     names += ("mixed_precision", "chunk_windows")
-    fields = {name: getattr(config, name) for name in (*names, *_OF_AUTOENCODERS)}
+    fields = {name: getattr(config, name) for name in (*names, *_OF_AUTOENCODERS, *_RENAMED)}
     strides = config.window_shape if config.strides is None else config.strides
     sizes = {"window_size": config.window_shape, "strides": strides}
     fields |= {name: _pair(size) for name, size in sizes.items()}
@@ -127,9 +133,13 @@ def _of_lea(layer: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         yield "chunk_windows", layer["chunk_windows"]
     autoencoder = layer["autoencoder"]
     yield "autoencoder", _TYPES.get(autoencoder["class_name"], autoencoder["class_name"])
+    told = {"likelihood": "gaussian"} | autoencoder["config"]
     for name in _OF_AUTOENCODERS:
-        if name in autoencoder["config"]:
-            yield name, autoencoder["config"][name]
+        if name in told:
+            yield name, told[name]
+    for name, argument in _RENAMED.items():
+        if argument in told:
+            yield name, told[argument]
     for name, argument in _OPTIONAL.items():
         yield name, _joined(autoencoder["config"].get(argument))
 

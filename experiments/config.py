@@ -6,6 +6,7 @@ Nothing here imports Keras, so that a command line with a mistake in it is answe
 import dataclasses
 import importlib.util
 import json
+import math
 import os
 import pathlib
 from collections.abc import Callable
@@ -39,12 +40,14 @@ IMAGE_SIZES: dict[str, tuple[int, int]] = {
 SMALLEST_SPRITES = 16
 DATASETS = tuple(IMAGE_SIZES)
 MODELS = ("classic", "cnn_lea", "pool_fc", "lea_fc", "lea_only", "decoder_free", "autoencoder")
-AUTOENCODERS = ("standard", "k_sparse", "vae", "capacity_vae")
+AUTOENCODERS = ("standard", "k_sparse", "vae", "capacity_vae", "info_vae")
 CODE_MAPS = ("mean", "sample", "sample_in_training")
 ENCODERS = ("fc", "conv")
-DECODERS = ("fc", "conv", "sb")
+DECODERS = ("fc", "conv", "sb", "tied")
+SELECTIONS = ("value", "magnitude")
 LOSSES = ("log_loss", "crossentropy")
 POOLS = ("max", "average", "min")
+LIKELIHOODS = ("gaussian", "bernoulli")
 OPTIMIZATIONS = ("alternate", "joint", "independent")
 PRECISIONS = ("none", "float16", "bfloat16")
 CODES = ("learned", "pca", "random")
@@ -68,8 +71,8 @@ def _int(minimum: int = 1) -> _Kind:
     return _Kind("N", lambda name, value: checks.check_positive_int(name, value, minimum))
 
 
-def _number(minimum: float = 0.0) -> _Kind:
-    return _Kind("X", lambda name, value: checks.check_number(name, value, minimum))
+def _number(minimum: float = 0.0, maximum: float = math.inf) -> _Kind:
+    return _Kind("X", lambda name, value: checks.check_number(name, value, minimum, maximum))
 
 
 def _optional(kind: _Kind) -> _Kind:
@@ -230,7 +233,10 @@ class RunConfig:
     autoencoder: str = _hyperparameter("Autoencoder", "vae", _choice(*AUTOENCODERS), ", ".join(AUTOENCODERS))
     encoder: str = _hyperparameter("Autoencoder", "fc", _choice(*ENCODERS), ", ".join(ENCODERS))
     decoder: str = _hyperparameter(
-        "Autoencoder", "fc", _choice(*DECODERS), f"{', '.join(DECODERS)} (spatial broadcast)"
+        "Autoencoder",
+        "fc",
+        _choice(*DECODERS),
+        "fc, conv, sb (spatial broadcast), tied (to encoder fc: its kernels transposed)",
     )
     code_length: int = _hyperparameter("Autoencoder", 10, _int(), "code variables per window")
     kernels: int = _hyperparameter("Autoencoder", 32, _int(), "filters of conv and sb")
@@ -250,17 +256,26 @@ class RunConfig:
         "filters of the convolutions of conv, the encoder's first one first",
         "--kernels of each",
     )
+    likelihood: str = _hyperparameter(
+        "Autoencoder",
+        "gaussian",
+        _choice(*LIKELIHOODS),
+        "gaussian: trained on squared errors; bernoulli: on the cross-entropy of probabilities",
+    )
     k: int = _hyperparameter("Autoencoder", 5, _int(), "k_sparse: values kept while training")
     a: float = _hyperparameter("Autoencoder", 1.3, _number(1.0), "k_sparse: factor on k while testing, at least 1")
     k_start: int | None = _hyperparameter(
         "Autoencoder", None, _optional(_int()), "k_sparse: values kept at first, from which they fall to k", "k"
     )
     k_epochs: int = _hyperparameter("Autoencoder", 0, _int(0), "k_sparse: epochs over which they fall")
+    k_select: str = _hyperparameter(
+        "Autoencoder", "value", _choice(*SELECTIONS), "k_sparse: whether the largest are kept by value or by magnitude"
+    )
     code_maps: str = _hyperparameter(
         "Autoencoder",
         "mean",
         _choice(*CODE_MAPS),
-        f"vae, capacity_vae: what is handed on, {', '.join(CODE_MAPS)}",
+        f"vae, capacity_vae, info_vae: what is handed on, {', '.join(CODE_MAPS)}",
     )
     beta: float = _hyperparameter("Autoencoder", 0.5, _number(), "vae: weight of the KL divergence")
     warmup_epochs: int = _hyperparameter("Autoencoder", 0, _int(0), "vae: epochs over which beta rises from 0")
@@ -269,6 +284,15 @@ class RunConfig:
     capacity: float = _hyperparameter("Autoencoder", 25.0, _number(), "capacity_vae: capacity at the end")
     capacity_epochs: int = _hyperparameter(
         "Autoencoder", 25, _CAPACITY_EPOCHS, "capacity_vae: epochs over which it rises from 0; all: the whole training"
+    )
+    alpha: float = _hyperparameter(
+        "Autoencoder", 0.0, _number(-math.inf, 1.0), "info_vae: the KL divergence has the weight (1 - alpha) / 2"
+    )
+    lambda_: float = _hyperparameter(
+        "Autoencoder", 1000.0, _number(-math.inf), "info_vae: MMD has the weight alpha + lambda - 1"
+    )
+    bandwidth: float | None = _hyperparameter(
+        "Autoencoder", None, _optional(_ABOVE_ZERO), "info_vae: of the kernel of MMD", "the code length"
     )
     codes: str = _hyperparameter(
         "Training",
@@ -337,19 +361,39 @@ class RunConfig:
             raise checks.fail("window_size", allowed, self.window_size)
         if self.autoencoder == "k_sparse" and self.k > self.code_length:
             raise checks.fail("k", f"at most the code length, {self.code_length}", self.k)
+        if self.decoder == "tied" and (self.encoder != "fc" or "vae" in self.autoencoder):
+            allowed = "tied with encoder fc alone, and not for VAEs, whose code does not come from one kernel"
+            raise checks.fail("decoder", allowed, self.decoder)
         for name in ("units", "coder_filters"):
             if self.decoder == "sb" and getattr(self, name) is not None:
                 raise checks.fail(name, "left out with decoder sb, whose layers are fixed", getattr(self, name))
         if self.coder_filters is not None and "conv" not in (self.encoder, self.decoder):
             raise checks.fail("coder_filters", "left out without encoder or decoder conv", self.coder_filters)
+        if self.likelihood != "gaussian" and self.model == "cnn_lea":
+            allowed = "gaussian for cnn_lea, whose LEAs are given more than probabilities"
+            raise checks.fail("likelihood", allowed, self.likelihood)
         if self.k_start is not None and not self.k <= self.k_start <= self.code_length:
             raise checks.fail("k_start", f"from k, {self.k}, to the code length, {self.code_length}", self.k_start)
         if (self.k_start is None) != (not self.k_epochs):
             raise checks.fail("k_epochs", "above 0 with k_start, and left out without it", self.k_epochs)
+        if self.autoencoder == "info_vae" and self.lambda_ < 1.0 - self.alpha:
+            raise checks.fail("lambda_", f"at least 1 - alpha, {1.0 - self.alpha:g}", self.lambda_)
+        if self.autoencoder == "info_vae" and isinstance(self.chunk_windows, int):
+            allowed = "auto or left out with info_vae, whose objective is not a mean over windows"
+            raise checks.fail("chunk_windows", allowed, self.chunk_windows)
         if self.model == "autoencoder" and self.lea_weight == 0:
             raise checks.fail("lea_weight", "above 0 for autoencoder, which has no other objective", self.lea_weight)
         if self.codes != "learned" and self.model != "lea_fc":
             raise checks.fail("codes", f"'learned' for {self.model}", self.codes, "Only lea_fc has others.")
+        if self.codes == "pca" and (self.autoencoder, self.encoder, self.decoder, self.units) != (
+            "standard",
+            "fc",
+            "fc",
+            (),
+        ):
+            raise checks.fail(
+                "codes", "pca with --autoencoder=standard, fc coders and --units=linear alone", self.codes
+            )
         if self.labelled != 1 and self.main_loss is None:
             raise checks.fail("labelled", "1 for autoencoder, which takes no labels", self.labelled)
         if self.model == "decoder_free" and self.lea_weight != 0:
@@ -437,9 +481,14 @@ _ADDED_LATER = {
     "warmup_epochs": 0,
     "k_start": None,
     "k_epochs": 0,
+    "k_select": "value",
+    "alpha": 0.0,
+    "lambda_": 1000.0,
+    "bandwidth": None,
     "units": None,
     "coder_filters": None,
     "pool": "max",
+    "likelihood": "gaussian",
 }
 
 # One per reference model (thesis sections 4.7 and A.1). Chosen here for ``lea_fc`` and ``pool_fc``, which the thesis

@@ -198,7 +198,8 @@ def load_splits(config: RunConfig, splits: Sequence[str]) -> dict[str, lea_keras
         RunError: one line, if it is not there, or what reads it is not installed.
     """
     try:
-        return training.load_splits(config.replace(steps_per_epoch=None), splits=splits)  # each sample once
+        # Each sample once, all with their labels.
+        return training.load_splits(config.replace(steps_per_epoch=None, labelled=1.0), splits=splits)
     except (ValueError, OSError, ImportError) as error:
         raise RunError(str(error)) from error
 
@@ -212,7 +213,8 @@ def measure(
     that of the majority class. Of every LEA, under the names of ``metrics.csv``:
 
     - ``<name>_loss``, ``_rl`` and, where there is one, ``_kl`` and ``_capacity``: means over all windows of the split,
-      the loss and codes as outside training. Where a model uses a LEA twice, its losses are summed.
+      the loss and codes as outside training. Where a model uses a LEA twice, its losses are summed. ``_mmd``, where
+      there is one, is the mean of the batches.
     - ``<name>_rl_max``: the error of the split's worst window, to which confidence is relative.
     - ``<name>_rln``: the mean of the batches, each in units of the range of its own values (Eq. 4.1, section 4.1); and
       ``<name>_rln_split``: in units of the range of *all* windows of the split.

@@ -26,8 +26,10 @@ _OF_AUTOENCODERS = {
     "k_sparse": ("k", "a"),
     "vae": ("beta", "code_maps"),
     "capacity_vae": ("gamma", "capacity", "code_maps"),
+    "info_vae": ("alpha", "lambda_", "bandwidth", "code_maps"),
 }
 _OF_ALL_AUTOENCODERS = ("code_length", "encoder", "decoder", "kernels", "kernel_size", "units", "coder_filters")
+_OF_ALL_AUTOENCODERS += ("likelihood",)
 
 
 #: By the name of a main loss: its maker.
@@ -63,6 +65,8 @@ def _lea_options(config: RunConfig, steps_per_epoch: int) -> dict[str, Any]:
     options = {name: getattr(config, name) for name in names}
     if config.autoencoder == "capacity_vae":
         options["capacity_steps"] = config.capacity_epochs * steps_per_epoch
+    if config.autoencoder == "k_sparse":
+        options["select"] = config.k_select
     if config.autoencoder == "k_sparse" and config.k_start is not None:
         options |= {"k_start": config.k_start, "k_steps": config.k_epochs * steps_per_epoch}
     if config.autoencoder == "vae":

@@ -18,11 +18,14 @@ MAIN = {
 # What is measured of a LEA: "lea_rl" in files is "lea RL" in tables, for a layer of the name "lea".
 OF_LEAS = {
     "loss": "loss",
+    "nll": "NLL",
     "rl": "RL",
     "rl_max": "RL max",
+    "mae": "MAE",
     "rln": "RLN",
     "rln_split": "RLN split",
     "kl": "KL",
+    "mmd": "MMD²",
     "capacity": "capacity",
     "dead_codes": "dead codes",
     "confidence_min": "confidence min",

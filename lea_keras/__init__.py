@@ -12,6 +12,7 @@ from lea_keras import autoencoders, constraints, data, inspection, layers, losse
 from lea_keras.autoencoders import (
     Autoencoder,
     CapacityControlledAutoencoder,
+    InfoAutoencoder,
     KSparseAutoencoder,
     StandardAutoencoder,
     VariationalAutoencoder,
@@ -29,6 +30,7 @@ from lea_keras.whole_image import image_autoencoder
 __all__ = [
     "Autoencoder",
     "CapacityControlledAutoencoder",
+    "InfoAutoencoder",
     "KSparseAutoencoder",
     "LEAModel",
     "LocallyEmbeddedAutoencoder",

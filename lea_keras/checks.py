@@ -82,16 +82,19 @@ def check_seed(value: Any, argument: str = "seed") -> int:
     return int(value)
 
 
-def check_number(argument: str, value: Any, minimum: float = 0.0) -> float:
-    """Returns ``value`` as a ``float`` if it is a finite number of at least ``minimum``."""
+def check_number(argument: str, value: Any, minimum: float = 0.0, maximum: float = math.inf) -> float:
+    """Returns ``value`` as a ``float`` if it is a finite number of at least ``minimum`` and at most ``maximum``."""
+    limits = [f"at least {minimum:g}"] if minimum > -math.inf or maximum == math.inf else []
+    limits += [f"at most {maximum:g}"] if maximum < math.inf else []
+    allowed = f"a finite number of {' and '.join(limits)}"
     if isinstance(value, (str, bool)):
-        raise fail(argument, f"a finite number of at least {minimum:g}", value)
+        raise fail(argument, allowed, value)
     try:
         number = float(value)
     except (TypeError, ValueError, OverflowError):
-        raise fail(argument, f"a finite number of at least {minimum:g}", value) from None
-    if not math.isfinite(number) or number < minimum:
-        raise fail(argument, f"a finite number of at least {minimum:g}", value)
+        raise fail(argument, allowed, value) from None
+    if not math.isfinite(number) or not minimum <= number <= maximum:
+        raise fail(argument, allowed, value)
     return number
 
 

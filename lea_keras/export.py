@@ -230,10 +230,10 @@ def _head(autoencoder: Autoencoder) -> layers.Dense:
 
 
 def _keep_largest(codes: Any, autoencoder: Autoencoder) -> Any:
-    """k-sparse: zeros all but the ⌊a·k⌋ largest values on the last axis, as ``KSparseAutoencoder`` does."""
+    """k-sparse: zeros all but the ⌊a·k⌋ selected values on the last axis, as ``KSparseAutoencoder`` does."""
     if not isinstance(autoencoder, KSparseAutoencoder) or autoencoder.inference_k == autoencoder.code_length:
         return codes
-    indices = ops.top_k(codes, autoencoder.inference_k)[1]  # [b, rows, columns, kept]
+    indices = ops.top_k(autoencoder.strengths(codes), autoencoder.inference_k)[1]  # [b, rows, columns, kept]
     return codes * ops.sum(ops.one_hot(indices, autoencoder.code_length, dtype=codes.dtype), axis=-2)
 
 

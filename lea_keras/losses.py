@@ -8,12 +8,14 @@ or wider" below.
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
-from lea_keras.checks import fail
+from lea_keras.checks import check_number, fail
 from lea_keras.version import PACKAGE
 
 _TF1_EPSILON = 1e-7  # of ``tf.losses.log_loss``, where probabilities are given
+_MOST_PAIRED = 1024  # codes of which every pair is looked at
 _NOWHERE = -1e30  # a logit that counts nothing, in float32, whose gradient is no NaN as that of an infinite one is
 
 
@@ -46,6 +48,39 @@ def window_errors(windows: Any, reconstructions: Any) -> Any:
     # That of a product with a constant takes one, and its factor of 2 belongs on the small sums.
     halves = ops.sum(difference * ops.stop_gradient(difference), axis=tuple(range(1, len(difference.shape))))
     return halves * 2.0 - ops.stop_gradient(halves)
+
+
+def window_cross_entropies(windows: Any, logits: Any) -> Any:
+    """Summed binary cross-entropy of each window: −log likelihood of its values under Bernoulli distributions.
+
+    Σ −x·log p − (1 − x)·log(1 − p) with p = sigmoid(logit), exact however large the logits are. For values x that are
+    neither 0 nor 1 the least is not 0, but their entropy, where p = x. It is on the scale of KL: with beta = 0.5 the
+    VAE's loss is the negative evidence lower bound. Divided by the number of values it is the usual mean over pixels.
+
+    Args:
+        windows: in [0, 1], [n, wh, ww, c], or any shape whose first axis counts windows.
+        logits: the same shape.
+
+    Returns:
+        [n], at least 0, float32 or wider.
+    """
+    windows, logits = widen(windows, logits)
+    entropies = ops.binary_crossentropy(windows, logits, from_logits=True)
+    return ops.sum(entropies, axis=tuple(range(1, len(windows.shape))))
+
+
+def window_distances(windows: Any, reconstructions: Any) -> Any:
+    """Mean absolute error of each window, over its values (Eq. 2.19).
+
+    Args:
+        windows: [n, wh, ww, c], or any shape whose first axis counts windows.
+        reconstructions: the same shape.
+
+    Returns:
+        [n], at least 0, float32 or wider. Their mean is MAE.
+    """
+    windows, reconstructions = widen(windows, reconstructions)
+    return ops.mean(ops.abs(reconstructions - windows), axis=tuple(range(1, len(windows.shape))))
 
 
 def window_mean(values: Any) -> Any:
@@ -131,6 +166,100 @@ def capacity_penalty(kl: Any, capacity: Any, gamma: float) -> Any:
     """
     kl, capacity = widen(kl, capacity)
     return ops.abs(kl - capacity) * gamma
+
+
+def check_bandwidth(bandwidth: Any) -> float:
+    """Returns the bandwidth of a kernel as a ``float`` if it is a finite number above 0."""
+    number = check_number("bandwidth", bandwidth)
+    if number == 0:
+        raise fail("bandwidth", "a finite number above 0", bandwidth)
+    return number
+
+
+def maximum_mean_discrepancy(codes: Any, bandwidth: float | None = None) -> Any:
+    """MMD² of the law of codes, q, from the standard Gaussian, p, estimated without bias.
+
+    E k(z, z') + E k(p, p') − 2·E k(z, p) with the kernel k(a, b) = exp(−‖a − b‖²/h²). With such a kernel and prior the
+    last two are known: (1 + 4/h²)^(−d/2), and the mean of ``prior_similarities``. Nothing is drawn from the prior. Only
+    the first is estimated, by ``pair_similarity``. What that leaves out, a code beside itself, would raise it by 0.0056
+    for 64 codes of 4 variables that do follow the prior, where MMD² is 0.
+
+    Args:
+        codes: z, [n, code_length].
+        bandwidth: h, above 0. None: the code length **(chosen)**.
+
+    Returns:
+        Scalar, float32 or wider, which may be below 0; 0 for fewer than two codes **(chosen)**.
+    """
+    (codes,) = widen(codes)
+    similarity, pairs = pair_similarity(codes, bandwidth)
+    estimate = similarity + prior_similarity(codes.shape[1], bandwidth)
+    estimate = estimate - 2.0 * window_mean(prior_similarities(codes, bandwidth))
+    return ops.where(pairs > 0, estimate, ops.zeros_like(estimate))
+
+
+def pair_similarity(codes: Any, bandwidth: float | None = None) -> tuple[Any, Any]:
+    """E k(z, z') of two independent codes, as the mean over all ordered pairs of different ones (a U-statistic).
+
+    Of more than 1024 codes, at most that many are taken, one out of every stretch of equal length **(chosen)**. Its
+    place there moves on from stretch to stretch: in a LEA a fixed stride that divides the number of an image's windows
+    would see the same places of all images, and no others.
+
+    Args:
+        codes: [n, code_length].
+        bandwidth: as in ``maximum_mean_discrepancy``.
+
+    Returns:
+        The mean and the number of pairs, scalars, float32 or wider; both 0 for fewer than two codes.
+    """
+    codes = _some(widen(codes)[0])
+    codes = codes - ops.stop_gradient(window_mean(codes))  # distances are the same, and rounded less
+    squares = ops.sum(ops.square(codes), axis=1)
+    distances = squares[:, None] + squares[None, :] - 2.0 * ops.matmul(codes, ops.transpose(codes))  # [m, m]
+    similarities = ops.exp(-ops.maximum(distances, 0.0) / _squared(bandwidth, codes.shape[1]))
+    count = ops.cast(ops.shape(codes)[0], codes.dtype)
+    pairs = count * (count - 1.0)
+    return (ops.sum(similarities) - ops.trace(similarities)) / ops.maximum(pairs, 1.0), pairs
+
+
+def prior_similarities(codes: Any, bandwidth: float | None = None) -> Any:
+    """E k(z, p) of each code and a draw from the standard Gaussian: (1 + 2/h²)^(−d/2)·exp(−‖z‖²/(h² + 2)).
+
+    Args:
+        codes: z, [n, code_length].
+        bandwidth: as in ``maximum_mean_discrepancy``.
+
+    Returns:
+        [n], float32 or wider.
+    """
+    (codes,) = widen(codes)
+    length = codes.shape[1]
+    squared = _squared(bandwidth, length)
+    of_codes: Any = ops.exp(-ops.sum(ops.square(codes), axis=1) / (squared + 2.0))
+    return of_codes * (1.0 + 2.0 / squared) ** (-length / 2)
+
+
+def prior_similarity(code_length: int, bandwidth: float | None = None) -> float:
+    """E k(p, p') of two draws from the standard Gaussian: (1 + 4/h²)^(−d/2)."""
+    return (1.0 + 4.0 / _squared(bandwidth, code_length)) ** (-code_length / 2)
+
+
+def _squared(bandwidth: float | None, code_length: int) -> float:
+    return (code_length if bandwidth is None else check_bandwidth(bandwidth)) ** 2.0
+
+
+def _some(codes: Any) -> Any:
+    """At most ``_MOST_PAIRED`` codes, spread evenly."""
+    count = ops.shape(codes)[0]
+    stride = (count + _MOST_PAIRED - 1) // _MOST_PAIRED
+    if isinstance(stride, int) and stride <= 1:
+        return codes
+    stride = ops.maximum(stride, 1)
+    starts = ops.arange(count // stride, dtype="int32")
+    # Multiples of the golden ratio come nowhere twice, and everywhere equally often.
+    fractions = ops.take(np.float32(np.arange(_MOST_PAIRED) * 0.6180339887498949 % 1.0), starts, axis=0)
+    shifts = ops.cast(fractions * ops.cast(stride, "float32"), "int32")
+    return ops.take(codes, starts * stride + shifts, axis=0)
 
 
 @keras.saving.register_keras_serializable(PACKAGE)

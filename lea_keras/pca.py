@@ -3,6 +3,7 @@
 Sums are in float64, batch by batch, so that windows need not fit memory: of p values a window they take p² numbers.
 """
 
+import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -47,7 +48,7 @@ def components(windows: Any, center: bool = True) -> Components:
         if array.ndim != 4 or shape not in (None, array.shape[1:]):
             raise fail("windows", "of one shape [n, wh, ww, c], or batches of such", f"an array of shape {array.shape}")
         shape = array.shape[1:]
-        flat = array.reshape(len(array), -1)  # [n, p]
+        flat = array.reshape(len(array), math.prod(shape))  # [n, p]
         count, total, squares = count + len(flat), total + flat.sum(axis=0), squares + flat.T @ flat
     if not count:
         raise fail("windows", "at least one window", "none")
@@ -110,8 +111,11 @@ def fit(autoencoder: Autoencoder, windows: Any, center: bool = True) -> Componen
     leading = found.directions[:, :code_length]  # [p, code_length]
     autoencoder.code.kernel.assign(leading)
     autoencoder.code.bias.assign(-found.mean @ leading)
-    autoencoder.decoder.reconstruction.kernel.assign(leading.T)
-    autoencoder.decoder.reconstruction.bias.assign(found.mean)
+    if isinstance(autoencoder.decoder, coders.TiedDecoder):
+        autoencoder.decoder.biases[-1].assign(found.mean)
+    else:
+        autoencoder.decoder.reconstruction.kernel.assign(leading.T)
+        autoencoder.decoder.reconstruction.bias.assign(found.mean)
     return found
 
 
@@ -128,9 +132,9 @@ def _check(autoencoder: Any) -> None:
     allowed = 'a linear autoencoder such as StandardAutoencoder(2, encoder="fc", units=())'
     if not isinstance(autoencoder, Autoencoder) or isinstance(autoencoder, VariationalAutoencoder):
         raise fail("autoencoder", allowed, type(autoencoder).__name__)
-    for coder, cls in (
-        (autoencoder.encoder, coders.FullyConnectedEncoder),
-        (autoencoder.decoder, coders.FullyConnectedDecoder),
-    ):
+    both = [(autoencoder.encoder, coders.FullyConnectedEncoder)]
+    if not isinstance(autoencoder.decoder, coders.TiedDecoder):  # which is linear where the encoder is
+        both.append((autoencoder.decoder, coders.FullyConnectedDecoder))
+    for coder, cls in both:
         if not isinstance(coder, cls) or coder.units != ():
             raise fail("autoencoder", allowed, f"one whose {coder.name} is {type(coder).__name__} with hidden layers")

@@ -50,8 +50,10 @@ ON_JAX = (
     "test_constraints.py",
     "test_data_on_jax.py",
     "test_distribution.py",
+    "test_info.py",
     "test_layer.py",
     "test_layers_pooling.py",
+    "test_likelihoods.py",
     "test_losses.py",
     "test_metrics.py",
     "test_model.py",
@@ -66,6 +68,7 @@ ON_JAX = (
     "test_steps.py",
     "test_strips.py",
     "test_whole_image.py",
+    "test_tied.py",
     "test_windows.py",
 )
 

@@ -30,6 +30,8 @@ def make_autoencoder(kind="standard", **arguments):
         arguments = {"seed": 7} | arguments
     if kind == "capacity_vae":
         arguments = {"capacity_steps": 10} | arguments
+    if kind == "info_vae":
+        arguments = {"lambda_": 3.0} | arguments
     if kind == "k_sparse":
         arguments = {"k": 2} | arguments
     return autoencoders.get(kind, **({"code_length": 4} | arguments))

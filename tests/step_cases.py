@@ -23,7 +23,7 @@ from lea_keras.data import sprites
 GOLDEN = pathlib.Path(__file__).with_name("golden")
 CASES = [
     *(f"{optimization} {kind}" for optimization in OPTIMIZATIONS for kind in TYPES),
-    *(f"alternate {kind} chunks" for kind in TYPES),
+    *(f"alternate {kind} chunks" for kind in TYPES if kind != "info_vae"),  # whose objective they would change
     "joint capacity_vae chunks",
     "independent vae chunks",
 ]

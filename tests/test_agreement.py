@@ -34,10 +34,11 @@ def stored(folder, config):
 SMALL = {"dataset": "mnist", "code_length": 3, "k": 2, "encoder": "conv", "decoder": "sb", "kernels": 2}
 VARIANTS = [
     *({"model": name} for name in CONFIGS),
-    *({"autoencoder": name} for name in ("standard", "k_sparse", "vae", "capacity_vae")),
+    *({"autoencoder": name} for name in ("standard", "k_sparse", "vae", "capacity_vae", "info_vae")),
     {"decoder": "conv", "units": (5, 4), "coder_filters": (2, 3)},
     {"decoder": "conv", "units": (5, 5), "coder_filters": (2,), "model": "cnn_lea"},
-    {"encoder": "fc", "decoder": "fc", "units": ()},
+    {"encoder": "fc", "decoder": "fc", "units": (), "likelihood": "bernoulli"},
+    {"encoder": "fc", "decoder": "tied", "autoencoder": "k_sparse", "k_select": "magnitude"},
     {"window_size": (4, 6), "strides": 2, "chunk_windows": 64, "lea_weight": 0.3, "optimization": "joint"},
     {"model": "pool_fc", "pool": "average"},
     {"model": "classic", "pool": "min"},
@@ -80,6 +81,7 @@ def models(tmp_path_factory):
         ),
         ("lea_fc", {"kernels": 9, "kernel_size": 3}, "kernels is 9, and 32 in the model; kernel_size is 3"),
         ("lea_fc", {"units": (12, 12)}, "units is 12,12, and None in the model"),
+        ("lea_fc", {"likelihood": "bernoulli"}, "likelihood is bernoulli, and gaussian in the model"),
         ("cnn_lea", {"units": None}, "units is None, and linear in the model"),
         (
             "cnn_lea",

@@ -85,6 +85,23 @@ def test_it_is_evaluated_and_compared(run_dir, tmp_path, monkeypatch, capsys):
     assert "others have no classes to mistake" in capsys.readouterr().err
 
 
+def test_a_deep_one_with_a_bernoulli_likelihood(tmp_path, capsys):
+    """As the documents beside the thesis have them: flags are stored with the run, and tables have NLL."""
+    flags = ["--units=20,6", "--likelihood=bernoulli", "--autoencoder=vae", "--epochs=1", f"--run_dir={tmp_path}"]
+    assert run_training(*SMALL, *flags) == 0
+    assert "lea NLL" in capsys.readouterr().out
+    stored = json.loads((tmp_path / "config.json").read_text())
+    assert stored["units"] == [20, 6] and stored["likelihood"] == "bernoulli"
+    autoencoder = keras.models.load_model(tmp_path / "model.keras").layers[1].autoencoder
+    assert autoencoder.units == (20, 6) and autoencoder.likelihood == "bernoulli"
+    assert run_evaluation(f"--run_dir={tmp_path}", "--splits=test", "--images=1") == 0
+    assert "lea NLL" in capsys.readouterr().out
+    found = json.loads((tmp_path / "evaluation/results.json").read_text())["splits"]["test"]
+    (row,) = callbacks.read_metrics(tmp_path)
+    assert found["lea_nll"] == pytest.approx(row["val_lea_nll"], rel=1e-5)
+    assert found["lea_loss"] == pytest.approx(found["lea_nll"] + 0.5 * found["lea_kl"], rel=1e-5)
+
+
 def test_an_epoch_of_many_steps_is_still_evaluated_image_by_image(tmp_path):
     flags = ["--steps_per_epoch=5", "--epochs=1", "--autoencoder=standard", f"--run_dir={tmp_path}"]
     assert run_training(*SMALL, *flags) == 0

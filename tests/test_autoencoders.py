@@ -72,7 +72,7 @@ COUNTS = {  # thesis Table 3.1: code length 10, K = 32, k = 3
     ("vae", "conv", "conv"): (25_776_516, 301_716),
     ("standard", "conv", "conv"): (25_776_186, 301_386),
 }
-SAME_COUNT = {"standard": ("standard", "k_sparse"), "vae": ("vae", "capacity_vae")}
+SAME_COUNT = {"standard": ("standard", "k_sparse"), "vae": ("vae", "capacity_vae", "info_vae")}
 TABLE = [
     (name, encoder, decoder, window, counts[i])
     for (counted, encoder, decoder), counts in COUNTS.items()
@@ -256,6 +256,29 @@ def test_k_sparse_keeps_the_largest_not_the_largest_in_magnitude():
     np.testing.assert_array_equal(codes, [[0, 0, 3, 0, 2], [0, 0, 0, -2, -1]])
     magnitude = [[-9, 0, 3, 0, 0], [-5, -4, 0, 0, 0]]  # wrong
     assert not np.array_equal(codes, magnitude)
+
+
+def test_k_sparse_keeps_the_largest_in_magnitude_where_it_is_told_so():
+    values = RNG.normal(size=(50, 7)).astype("float32")
+    by_value, _ = k_sparse_of(values, k=3, a=1.7)
+    autoencoder, windows = k_sparse_of(values, k=3, a=1.7, select="magnitude")
+    for training, kept in [(True, 3), (False, 5)]:
+        expected = np.zeros_like(values)
+        for row, code in zip(expected, values, strict=True):
+            for index in sorted(range(7), key=lambda i: abs(code[i]), reverse=True)[:kept]:
+                row[index] = code[index]
+        np.testing.assert_array_equal(autoencoder.encode(windows, training), expected)
+        assert np.any(np.array(by_value.encode(windows, training)) != expected, axis=1).sum() > 30
+    example, windows = k_sparse_of([[-9.0, 1.0, 3.0, -2.0, 2.0]], k=3, select="magnitude")
+    np.testing.assert_array_equal(example.encode(windows), [[-9, 0, 3, -2, 0]])  # of −2 and 2, the first
+
+
+@once
+def test_k_sparse_autoencoders_of_earlier_versions_select_by_value():
+    config = autoencoders.KSparseAutoencoder(select="magnitude").get_config()
+    assert autoencoders.KSparseAutoencoder.from_config(config).select == "magnitude"
+    del config["select"]
+    assert autoencoders.KSparseAutoencoder.from_config(config).select == "value"
 
 
 def test_k_sparse_keeps_the_smaller_index_of_equal_values():
@@ -570,14 +593,37 @@ def test_coders_with_a_dtype_policy_of_their_own(name, dtype, other):
     assert np.isfinite(objective.loss)
 
 
+@once
+@pytest.mark.parametrize("likelihood", ["gaussian", "bernoulli"])
+@types
+def test_the_mean_absolute_error_is_reported_on_request(name, likelihood):
+    """Of the means, and nothing else changes."""
+    windows, reports = make_windows(6, 3, 2, 1), []
+    for mae in (False, True):
+        keras.utils.set_random_seed(0)
+        autoencoder = (
+            TYPES[name](code_length=3, k=2, mae=mae, likelihood=likelihood)
+            if name == "k_sparse"
+            else (TYPES[name](code_length=3, mae=mae, likelihood=likelihood))
+        )
+        autoencoder = type(autoencoder).from_config(autoencoder.get_config())
+        reports.append(autoencoder.objective(windows))
+        assert set(reports[-1].measures) == set(autoencoder.measure_names)
+    without, report = reports
+    expected = np.mean(np.abs(windows - np.array(report.reconstructions)))
+    np.testing.assert_allclose(report.measures["mae"], expected, rtol=1e-5)
+    assert float(report.loss) == float(without.loss) and report.measures.keys() - without.measures.keys() == {"mae"}
+
+
 # Configurations
 
 
 ARGUMENTS = {
     "standard": {},
-    "k_sparse": {"k": 2, "a": 1.5, "k_start": 3, "k_steps": 7},
+    "k_sparse": {"k": 2, "a": 1.5, "k_start": 3, "k_steps": 7, "select": "magnitude"},
     "vae": {"beta": 2.0, "warmup_steps": 7, "seed": 3},
     "capacity_vae": {"gamma": 5.0, "capacity": 12.0, "capacity_steps": 70, "seed": 3},
+    "info_vae": {"alpha": -0.5, "lambda_": 3.0, "bandwidth": 2.0, "seed": 3},
 }
 SHARED = {
     "code_length": 3,
@@ -666,6 +712,8 @@ def test_defaults():
     assert (autoencoders.get("k_sparse").k, autoencoders.get("k_sparse").a) == (5, 1.3)
     assert (autoencoders.get("vae").beta, autoencoders.get("vae").warmup_steps) == (0.5, 0)
     assert (autoencoders.get("capacity_vae").gamma, autoencoders.get("capacity_vae").capacity) == (10.0, 25.0)
+    info = autoencoders.get("info_vae")
+    assert (info.alpha, info.lambda_, info.bandwidth, info.beta) == (0.0, 1000.0, None, 0.5)
 
 
 # Errors
@@ -679,20 +727,26 @@ ERRORS = {
     "conv_strides": ("standard", "conv_strides", 1, "an integer of at least 2"),
     "encoder": ("standard", "encoder", "cnv", "one of ('fc', 'conv'). Did you mean 'conv'?"),
     "encoder_sb": ("standard", "encoder", "sb", "one of ('fc', 'conv')"),
-    "decoder": ("standard", "decoder", "fcc", "one of ('fc', 'conv', 'sb'). Did you mean 'fc'?"),
-    "decoder_none": ("standard", "decoder", None, "one of ('fc', 'conv', 'sb'), a Keras layer or its config"),
+    "decoder": ("standard", "decoder", "fcc", "one of ('fc', 'conv', 'sb', 'tied'). Did you mean 'fc'?"),
+    "decoder_none": ("standard", "decoder", None, "one of ('fc', 'conv', 'sb', 'tied'), a Keras layer or its config"),
     "k_above_code": ("k_sparse", "k", 11, "at most the code length, 10"),
     "k_start_below_k": ("k_sparse", "k_start", 4, "from k, 5, to the code length, 10"),
     "k_start_alone": ("k_sparse", "k_steps", 3, "above 0 with k_start, and left out without it"),
     "k_zero": ("k_sparse", "k", 0, "an integer of at least 1"),
     "a_below_one": ("k_sparse", "a", 0.99, "a finite number of at least 1"),
     "a_nan": ("k_sparse", "a", float("nan"), "a finite number of at least 1"),
+    "select": ("k_sparse", "select", "size", "one of ('value', 'magnitude')"),
     "beta": ("vae", "beta", -0.1, NUMBER),
     "warmup_steps": ("vae", "warmup_steps", -1, "an integer of at least 0"),
     "gamma": ("capacity_vae", "gamma", -1, NUMBER),
     "capacity": ("capacity_vae", "capacity", -2.0, NUMBER),
     "capacity_infinite": ("capacity_vae", "capacity", float("inf"), NUMBER),
     "capacity_steps": ("capacity_vae", "capacity_steps", 1.5, "an integer of at least 0"),
+    "alpha": ("info_vae", "alpha", 1.5, "a finite number of at most 1"),
+    "alpha_infinite": ("info_vae", "alpha", float("-inf"), "a finite number of at most 1"),
+    "lambda": ("info_vae", "lambda_", 0.9, "a finite number of at least 1"),
+    "bandwidth": ("info_vae", "bandwidth", 0, "a finite number above 0"),
+    "beta_of_info": ("info_vae", "beta", 0.5, "left out: the weight of KL is (1 - alpha) / 2"),
 }
 
 
@@ -714,7 +768,9 @@ def test_unknown_types(identifier, hint):
     with pytest.raises(ValueError) as error:
         autoencoders.get(identifier)
     message = str(error.value)
-    assert message.startswith("Argument `autoencoder` must be one of ('standard', 'k_sparse', 'vae', 'capacity_vae')")
+    assert message.startswith(
+        "Argument `autoencoder` must be one of ('standard', 'k_sparse', 'vae', 'capacity_vae', 'info_vae')"
+    )
     assert hint in message and ("Did you mean" in message) == bool(hint)
     assert message.endswith(f"Received: autoencoder={identifier!r}")
 
@@ -748,5 +804,5 @@ def test_coders_must_fit_together():
 
 
 def test_every_combination_is_tested():
-    assert len(COMBINATIONS) == 24
+    assert len(COMBINATIONS) == 30
     assert set(ENCODERS) == set(coders.ENCODERS) and set(DECODERS) == set(coders.DECODERS)

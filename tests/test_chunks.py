@@ -88,6 +88,12 @@ def test_under_xla():
 
 
 @once
+def test_a_mean_absolute_error_is_the_same():
+    """It is not trained on, and where the slopes of a loss depend on means, no decoder runs for it beforehand."""
+    assert_same(*(train(chunk_windows, kind="capacity_vae", leas=1, mae=True) for chunk_windows in (20, None)))
+
+
+@once
 def test_automatic_chunks_are_the_same_step():
     assert_same(train("auto", leas=1), train(None, leas=1))
 

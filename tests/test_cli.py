@@ -275,6 +275,8 @@ WRONG = [
     (["--units=8", "--decoder=sb"], "Argument `units` must be left out with decoder sb, whose layers are fixed"),
     (["--coder_filters=linear"], "Argument `coder_filters` must be a positive integer per convolution"),
     (["--coder_filters=8"], "Argument `coder_filters` must be left out without encoder or decoder conv"),
+    (["--likelihood=bernouli"], "Did you mean 'bernoulli'? Received: likelihood='bernouli'"),
+    (["--likelihood=bernoulli", "--model=cnn_lea"], "Argument `likelihood` must be gaussian for cnn_lea"),
     (["--nodownload=1"], "nodownload"),
     (["fashion_mnist"], "Arguments must be flags, --name=value. Received: fashion_mnist"),
     (["--dataset=fashionmnist"], "Did you mean 'fashion_mnist'? Received: dataset='fashionmnist'"),

@@ -334,11 +334,11 @@ ERRORS = {
     "encoder_unknown": (coders.get_encoder, "cnv", "one of ('fc', 'conv'). Did you mean 'conv'?", "encoder"),
     "encoder_sb": (coders.get_encoder, "sb", "one of ('fc', 'conv').", "encoder"),
     "encoder_number": (coders.get_encoder, 3, "one of ('fc', 'conv'), a Keras layer or its config.", "encoder"),
-    "decoder_unknown": (coders.get_decoder, "bs", "one of ('fc', 'conv', 'sb').", "decoder"),
+    "decoder_unknown": (coders.get_decoder, "bs", "one of ('fc', 'conv', 'sb', 'tied').", "decoder"),
     "decoder_none": (
         coders.get_decoder,
         None,
-        "one of ('fc', 'conv', 'sb'), a Keras layer or its config.",
+        "one of ('fc', 'conv', 'sb', 'tied'), a Keras layer or its config.",
         "decoder",
     ),
 }

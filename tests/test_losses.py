@@ -5,7 +5,7 @@ import math
 import keras
 import numpy as np
 import pytest
-from backends import needs_tensorflow
+from backends import few, needs_tensorflow, once
 from compiling import compiled
 from gradients import value_and_gradients
 from keras import ops
@@ -47,8 +47,53 @@ def test_reconstruction_loss_equals_a_loop(shape):
     np.testing.assert_allclose(losses.reconstruction_loss(windows, reconstructions), sum(errors) / shape[0], rtol=1e-5)
 
 
+def test_distances_are_means_over_values():
+    np.testing.assert_array_equal(losses.window_distances(WINDOWS, RECONSTRUCTIONS), [1.5, 1.5])  # (1 + 2)/2, (0 + 3)/2
+    halves = np.array([[60_000.0], [-60_000.0]], "float16")  # whose distance float16 has not
+    np.testing.assert_array_equal(
+        losses.window_distances(halves, -halves), np.abs(2.0 * halves.astype("float32"))[:, 0]
+    )
+
+
 def test_reconstruction_loss_of_what_is_reproduced_is_zero():
     assert float(losses.reconstruction_loss(WINDOWS, WINDOWS)) == 0.0
+
+
+def test_cross_entropies_equal_a_loop():
+    windows, logits = RNG.random((3, 2, 2, 2)), RNG.normal(0, 2, (3, 2, 2, 2))
+    expected = [0.0] * 3
+    for i in range(3):
+        for x, logit in zip(np.ravel(windows[i]), np.ravel(logits[i]), strict=True):
+            p = 1 / (1 + math.exp(-logit))
+            expected[i] -= x * math.log(p) + (1 - x) * math.log(1 - p)
+    found = np.array(losses.window_cross_entropies(windows, logits))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    assert not np.allclose(found, np.array(expected) / 8, rtol=0.1)  # the mean over pixels, which is not on KL's scale
+
+
+def test_cross_entropy_is_least_at_the_logit_of_a_value_and_is_its_entropy_there():
+    values = np.array([0.05, 0.3, 0.5, 0.9], "float32")
+    logits = np.log(values / (1 - values))
+    entropies = -values * np.log(values) - (1 - values) * np.log(1 - values)
+    np.testing.assert_allclose(losses.window_cross_entropies(values[:, None], logits[:, None]), entropies, rtol=1e-5)
+    for shift in (-2.0, -0.1, 0.1, 2.0):
+        assert np.all(np.array(losses.window_cross_entropies(values[:, None], logits[:, None] + shift)) > entropies)
+
+
+def test_cross_entropy_is_exact_for_large_logits():
+    """Where a probability of 1 to all its digits would make the logarithm of 0."""
+    values, logits = np.array([[0.0, 1.0, 0.0, 1.0, 0.25]]), np.array([[100.0, -100.0, -100.0, 100.0, 100.0]])
+    each = [float(losses.window_cross_entropies(values[:, i], logits[:, i])[0]) for i in range(5)]
+    assert each == pytest.approx([100.0, 100.0, 0.0, 0.0, 75.0], abs=1e-5)
+    half = np.array(losses.window_cross_entropies(values.astype("float16"), (400 * logits).astype("float16")))
+    assert half.dtype == "float32" and half[0] == pytest.approx(400 * 275)  # no infinity
+
+
+def test_the_gradient_of_the_cross_entropy_is_the_error_of_the_probability():
+    values = np.array([0.0, 0.3, 1.0, 0.3, 1.0, 0.0], "float32")
+    logits = np.array([0.0, 0.0, -2.0, 1.5, 100.0, 100.0], "float32")
+    _, _, (gradient,) = value_and_gradients(lambda x: (ops.sum(losses.window_cross_entropies(values, x)), ()), [logits])
+    np.testing.assert_allclose(gradient, 1 / (1 + np.exp(-logits)) - values, atol=1e-6)  # also where the logit is 0
 
 
 def test_kl_of_the_standard_gaussian_is_zero():
@@ -257,3 +302,143 @@ def test_log_loss_refuses_labels_that_are_not_one_hot():
             ValueError, match="Argument `y_true` must be one-hot labels of the shape of the predictions"
         ):
             losses.LogLoss()(labels.astype("float32"), logits)
+
+
+# Maximum mean discrepancy
+
+
+def kernel(first, second, bandwidth):
+    """Similarities of all pairs [n, m], by a loop."""
+    found = np.zeros((len(first), len(second)))
+    for i, one in enumerate(first):
+        for j, other in enumerate(second):
+            found[i, j] = math.exp(-sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) / bandwidth**2)
+    return found
+
+
+def loop(codes, bandwidth):
+    """MMD² with the terms of the prior as they are known."""
+    codes, length = np.asarray(codes, "float64"), codes.shape[1]
+    pairs = kernel(codes, codes, bandwidth)
+    of_pairs = np.mean([pairs[i, j] for i in range(len(codes)) for j in range(len(codes)) if i != j])
+    of_codes = [np.exp(-np.sum(code**2) / (bandwidth**2 + 2)) for code in codes]
+    known = (1 + 4 / bandwidth**2) ** (-length / 2), (1 + 2 / bandwidth**2) ** (-length / 2)
+    return of_pairs + known[0] - 2 * known[1] * np.mean(of_codes)
+
+
+@pytest.mark.parametrize(("length", "bandwidth"), [(1, None), (3, None), (3, 0.7)])
+def test_mmd_equals_a_loop(length, bandwidth):
+    codes = RNG.normal(0.5, 2.0, (20, length)).astype("float32")
+    expected = loop(codes, bandwidth or length)
+    np.testing.assert_allclose(losses.maximum_mean_discrepancy(codes, bandwidth), expected, rtol=1e-4, atol=1e-6)
+    assert abs(loop(codes, 1.1 * (bandwidth or length)) - expected) > 1e-3  # which another kernel would not reach
+
+
+@once
+@pytest.mark.parametrize("bandwidth", [None, 1.5])
+def test_what_is_known_of_the_prior_agrees_with_draws_from_it(bandwidth):
+    draws, others = RNG.normal(size=(2, 200_000, 3))
+    codes = np.array([[0.0, 0.0, 0.0], [1.0, -2.0, 0.5]], "float32")
+    similarities = np.exp(-np.sum((draws - others) ** 2, axis=1) / (bandwidth or 3) ** 2)
+    np.testing.assert_allclose(losses.prior_similarity(3, bandwidth), similarities.mean(), atol=2e-3)
+    for code, found in zip(codes, losses.prior_similarities(codes, bandwidth), strict=True):
+        expected = np.mean(np.exp(-np.sum((code - draws) ** 2, axis=1) / (bandwidth or 3) ** 2))
+        np.testing.assert_allclose(found, expected, atol=2e-3)
+
+
+@once
+def test_mmd_of_draws_from_the_prior_is_zero_on_average():
+    """With every code beside itself, as in a V-statistic, it is not; and twice as far from it where the prior is drawn,
+    too, as is often done."""
+    batches = RNG.normal(size=(600, 2, 64, 4)).astype("float32")
+    found = np.array([float(losses.maximum_mean_discrepancy(codes)) for codes, _ in batches])
+    assert abs(found.mean()) < 4 * found.std() / len(found) ** 0.5 < 6e-4
+    assert (found < 0).any()
+
+    def similarity(first, second):
+        return np.exp(-np.sum((first[:, None] - second[None]) ** 2, axis=2) / 16).mean()
+
+    biased = [similarity(a, a) + similarity(b, b) - 2 * similarity(a, b) for a, b in batches[:200]]
+    expected = 2 * (1 - losses.prior_similarity(4)) / 64
+    np.testing.assert_allclose(np.mean(biased), expected, rtol=0.1)
+    assert expected > 0.01 > 10 * abs(found.mean())
+
+
+def test_mmd_sees_what_is_not_the_prior():
+    prior = RNG.normal(size=(500, 2)).astype("float32")
+    far = {"prior": prior, "shifted": prior + 1.0, "narrow": 0.2 * prior, "wide": 3.0 * prior, "split": prior}
+    far["split"] = np.where(prior > 0, 1.5, -1.5).astype("float32")
+    found = {name: float(losses.maximum_mean_discrepancy(codes)) for name, codes in far.items()}
+    prior_value = abs(found.pop("prior"))
+    assert prior_value < 3e-3 and all(value > 4 * prior_value for value in found.values())
+
+
+def test_mmd_of_fewer_than_two_codes_is_zero():
+    for count in (0, 1):
+        assert float(losses.maximum_mean_discrepancy(np.ones((count, 3), "float32"))) == 0.0
+    assert float(losses.maximum_mean_discrepancy(np.ones((2, 3), "float32"))) > 0.1
+
+
+def test_mmd_of_half_precision_neither_overflows_nor_rounds_away():
+    codes = (300.0 + RNG.normal(size=(30, 3))).astype("float16")
+    found = losses.pair_similarity(codes)[0]
+    assert keras.backend.standardize_dtype(found.dtype) == "float32"
+    exact = kernel(codes.astype("float64"), codes.astype("float64"), 3)
+    np.testing.assert_allclose(found, exact[~np.eye(30, dtype=bool)].mean(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("count", few([1024, 1025, 2047, 5000], [2047]))
+def test_pairs_are_those_of_at_most_1024_codes(count):
+    codes = RNG.normal(size=(count, 2)).astype("float32")
+    similarity, pairs = losses.pair_similarity(codes)
+    places = np.array(losses._some(ops.arange(count)[:, None]))[:, 0]
+    stride = -(-count // 1024)
+    assert len(places) == count // stride <= 1024 and float(pairs) == len(places) * (len(places) - 1)
+    np.testing.assert_array_equal(places // stride, np.arange(len(places)))  # one of every stretch
+    taken = np.sum((codes[places][:, None] - codes[places][None]) ** 2, axis=2)
+    expected = (np.exp(-taken / 4).sum() - len(places)) / float(pairs)
+    np.testing.assert_allclose(similarity, expected, rtol=1e-4)
+
+
+@once
+def test_codes_are_taken_from_all_places_of_an_image():
+    """Of 256 images with 64 windows each, a fixed stride of 16 would see four."""
+    places = np.array(losses._some(ops.arange(256 * 64)[:, None]))[:, 0] % 64
+    counts = np.bincount(places, minlength=64)
+    assert len(np.unique(np.arange(0, 256 * 64, 16) % 64)) == 4
+    assert counts.min() > 8 and counts.max() < 24
+
+
+@pytest.mark.parametrize("count", few([20, 3000], [20]))
+def test_mmd_and_its_gradient_under_xla(count):
+    codes = RNG.normal(1.0, 0.5, (count, 2)).astype("float32")
+    np.testing.assert_allclose(
+        compiled(losses.maximum_mean_discrepancy)(codes), losses.maximum_mean_discrepancy(codes), rtol=1e-4
+    )
+    _, _, (gradient,) = value_and_gradients(lambda z: (losses.maximum_mean_discrepancy(z), ()), [codes])
+    step = codes - 50.0 * count**0.5 * np.array(gradient)
+    assert np.isfinite(gradient).all() and np.mean(step) < np.mean(codes)  # codes are drawn to the prior
+
+
+@needs_tensorflow
+def test_mmd_of_a_number_of_codes_that_a_graph_does_not_know():
+    import tensorflow as tf
+
+    graph = tf.function(losses.maximum_mean_discrepancy, input_signature=[tf.TensorSpec((None, 2))])
+    for count in (0, 1, 2, 1024, 2500):
+        codes = RNG.normal(size=(count, 2)).astype("float32")
+        np.testing.assert_allclose(graph(codes), losses.maximum_mean_discrepancy(codes), rtol=1e-5, atol=1e-7)
+
+
+@once
+def test_the_gradient_of_equal_codes_is_a_number():
+    _, _, (gradient,) = value_and_gradients(
+        lambda z: (losses.maximum_mean_discrepancy(z), ()), [np.ones((5, 2), "float32")]
+    )
+    assert np.isfinite(gradient).all() and np.all(np.array(gradient) > 0)
+
+
+@pytest.mark.parametrize("bandwidth", [0, -1.0, float("nan"), "wide"])
+def test_bandwidths_are_above_zero(bandwidth):
+    with pytest.raises(ValueError, match="Argument `bandwidth` must be a finite number"):
+        losses.maximum_mean_discrepancy(np.ones((2, 1), "float32"), bandwidth)

@@ -38,6 +38,18 @@ def test_reconstruction_loss_is_that_of_the_losses():
     assert set(metrics.__all__) <= set(dir(metrics))
 
 
+def test_mean_absolute_error_is_that_of_keras():
+    assert float(metrics.mean_absolute_error(WINDOWS, RECONSTRUCTIONS)) == 3 / 4
+    assert float(metrics.mean_absolute_error(WINDOWS[:0], WINDOWS[:0])) == 0.0
+    windows, reconstructions = RNG.normal(size=(2, 5, 3, 2, 1)).astype("float32")
+    of_keras = keras.metrics.MeanAbsoluteError()
+    for part in (slice(2), slice(2, None)):
+        of_keras.update_state(windows[part], reconstructions[part])
+    found = float(metrics.mean_absolute_error(windows, reconstructions))
+    np.testing.assert_allclose(found, float(of_keras.result()), rtol=1e-6)
+    assert abs(found**2 - np.mean((windows - reconstructions) ** 2)) > 0.1  # the root of Eq. 2.20 is another
+
+
 def test_rln_takes_the_range_over_all_windows():
     assert rln(WINDOWS, RECONSTRUCTIONS) == (1 / 16 + 0 + 0 + 4 / 16) / 4
     per_window = (1 / 1 + 0 + 0 + 4 / 16) / 4  # the range of each window, which is wrong
@@ -248,3 +260,37 @@ def test_dead_codes_are_those_that_no_batch_uses():
     metric.reset_state()
     assert float(metric.result()) == 4
     assert metrics.DeadCodes.from_config(metric.get_config()).code_length == 4
+
+
+def test_mmd_over_updates_has_the_pairs_of_each():
+    batches = [RNG.normal(0.5, 1.5, (count, 2)).astype("float32") for count in (6, 1, 20, 0)]
+    metric = metrics.AggregatedMMD(2, bandwidth=1.5)
+    assert float(metric.result()) == 0.0
+    similarities = []
+    for codes in batches:
+        metric.update_state(codes)
+        for i, one in enumerate(codes):
+            similarities += [np.exp(-np.sum((one - other) ** 2) / 2.25) for j, other in enumerate(codes) if j != i]
+    of_prior = np.mean(losses.prior_similarities(np.concatenate(batches), 1.5))
+    expected = np.mean(similarities) + losses.prior_similarity(2, 1.5) - 2 * of_prior
+    np.testing.assert_allclose(metric.result(), expected, rtol=1e-5)
+    means = np.mean([metrics.maximum_mean_discrepancy(codes, 1.5) for codes in batches])
+    assert abs(means - expected) > 1e-3  # the mean of the updates' own, which is wrong
+    metric.reset_state()
+    metric.update_state(batches[2])
+    np.testing.assert_allclose(metric.result(), metrics.maximum_mean_discrepancy(batches[2], 1.5), rtol=1e-4)
+    again = metrics.AggregatedMMD.from_config(metric.get_config())
+    assert (again.code_length, again.bandwidth, again.name) == (2, 1.5, "mmd")
+    with pytest.raises(ValueError, match="Argument `bandwidth` must be a finite number above 0"):
+        metrics.AggregatedMMD(2, 0.0)
+
+
+def test_mmd_of_sorted_updates_is_larger():
+    codes = np.sort(RNG.normal(size=640).astype("float32"))[:, None]
+    results = {}
+    for name, rows in {"sorted": codes, "shuffled": RNG.permutation(codes)}.items():
+        metric = metrics.AggregatedMMD(1)
+        for batch in np.split(rows, 10):
+            metric.update_state(batch)
+        results[name] = float(metric.result())
+    assert abs(results["shuffled"]) < 0.02 < 0.1 < results["sorted"]

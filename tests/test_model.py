@@ -21,6 +21,7 @@ MEASURES = {
     "k_sparse": {"loss", "rl", "rln", "dead_codes"},
     "vae": {"loss", "rl", "rln", "kl"},
     "capacity_vae": {"loss", "rl", "rln", "kl", "capacity"},
+    "info_vae": {"loss", "rl", "rln", "kl", "mmd"},
 }
 
 

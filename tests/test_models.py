@@ -44,7 +44,7 @@ def test_every_model_has_a_configuration_and_a_builder():
 
 def test_names_are_those_of_the_registries():
     from lea_keras import autoencoders, data
-    from lea_keras.autoencoders import coders
+    from lea_keras.autoencoders import coders, likelihoods
     from lea_keras.training import schedule
 
     registries = {
@@ -53,6 +53,7 @@ def test_names_are_those_of_the_registries():
         names.CODE_MAPS: autoencoders.CODE_MAPS,
         names.ENCODERS: coders.ENCODERS,
         names.DECODERS: coders.DECODERS,
+        names.LIKELIHOODS: likelihoods.LIKELIHOODS,
         names.OPTIMIZATIONS: schedule.OPTIMIZATIONS,
         names.POOLS: models.thesis.POOLS,
     }
@@ -137,10 +138,19 @@ BAD_FIELDS = [
     ("code_length", 0, "integer of at least 1"),
     ("kernels", 1.5, "integer of at least 1"),
     ("kernel_size", 0, "integer of at least 1"),
+    ("units", 3, "a tuple of positive integers, one per layer"),
+    ("units", (3, 0), "integer of at least 1"),
+    ("coder_filters", (), "at least one"),
+    ("coder_filters", (3,), "left out without encoder or decoder conv"),
+    ("likelihood", "bernouli", "Did you mean 'bernoulli'"),
     ("k", 0, "integer of at least 1"),
     ("k_start", 4, "from k, 5, to the code length, 10"),
     ("k_epochs", 3, "above 0 with k_start, and left out without it"),
+    ("k_select", "size", "one of"),
     ("a", 0.9, "number of at least 1"),
+    ("alpha", 1.1, "number of at most 1"),
+    ("lambda_", float("nan"), "a finite number"),
+    ("bandwidth", 0, "number above 0"),
     ("beta", -0.1, "number of at least 0"),
     ("gamma", float("nan"), "number of at least 0"),
     ("capacity", float("inf"), "number of at least 0"),
@@ -175,6 +185,8 @@ def test_runs_of_earlier_versions_are_read():
         del values[name]
     for name in ("labelled", "codes", "image_size", "steps_per_epoch", "test_limit", "validate_every", "warmup_epochs"):
         del values[name]
+    for name in ("units", "coder_filters", "likelihood", "k_select", "alpha", "lambda_", "bandwidth"):
+        del values[name]
     before = {"loss": "crossentropy", "adam_epsilon": 1e-7, "code_maps": "sample_in_training"}
     assert RunConfig.from_json(json.dumps(values)) == RunConfig(**before)
     assert RunConfig.from_json(json.dumps(values | {"seed": 7})) == RunConfig(seed=7, data_seed=7, **before)
@@ -191,6 +203,36 @@ def test_bad_field_gets_one_line_that_names_it(name, value, allowed):
 
 def test_every_field_is_checked():
     assert {name for name, *_ in BAD_FIELDS} == {field.name for field in dataclasses.fields(RunConfig)}
+
+
+def test_types_refuse_what_is_of_others():
+    info = RunConfig(autoencoder="info_vae")
+    with pytest.raises(ValueError, match="`lambda_` must be at least 1 - alpha, 1.5. Received: lambda_=1.0"):
+        info.replace(alpha=-0.5, lambda_=1.0)
+    with pytest.raises(ValueError, match="`chunk_windows` must be auto or left out with info_vae, whose objective"):
+        info.replace(chunk_windows=64)
+    assert info.replace(chunk_windows="auto", alpha=1.0, lambda_=0.5).lambda_ == 0.5
+    for fields in ({"autoencoder": "vae"}, {"autoencoder": "standard", "encoder": "conv"}):
+        with pytest.raises(ValueError, match="`decoder` must be tied with encoder fc alone, and not for VAEs"):
+            RunConfig(decoder="tied", **fields)
+    config = CONFIGS["autoencoder"].replace(
+        dataset="mnist", autoencoder="k_sparse", code_length=1000, k=25, a=3.0, units=(), decoder="tied"
+    )
+    model = networks.build(config.replace(k_select="magnitude"), (28, 28, 1), 10, STEPS)
+    assert model.count_params() == 785_784 and model.lea_layers[0].autoencoder.select == "magnitude"
+
+
+def test_depth_is_of_coders_that_have_it():
+    with pytest.raises(ValueError, match="`units` must be left out with decoder sb, whose layers are fixed"):
+        RunConfig(units=(3,), decoder="sb")
+    with pytest.raises(ValueError, match="`coder_filters` must be left out with decoder sb"):
+        RunConfig(coder_filters=(3,), encoder="conv", decoder="sb")
+    with pytest.raises(ValueError, match="`likelihood` must be gaussian for cnn_lea"):
+        CONFIGS["cnn_lea"].replace(likelihood="bernoulli")
+    model, _ = build("lea_fc", (12, 10, 2), units=(6, 4), coder_filters=(2, 3), encoder="conv", decoder="conv")
+    assert model.lea_layers[0].autoencoder.encoder.filters == (2, 3)
+    config = RunConfig(units=[6, 4], coder_filters=[2, 3], encoder="conv")
+    assert config.units == (6, 4) and RunConfig.from_json(config.to_json()) == config
 
 
 def test_fields_that_contradict_each_other():
@@ -271,14 +313,16 @@ def test_thesis_windows():
     }
 
 
-@pytest.mark.parametrize("autoencoder", ["standard", "k_sparse", "vae", "capacity_vae"])
+@pytest.mark.parametrize("autoencoder", ["standard", "k_sparse", "vae", "capacity_vae", "info_vae"])
 def test_every_hyperparameter_reaches_the_layer(autoencoder):
     changes = {
         "window_size": (4, 6), "strides": (2, 3), "code_length": 6, "encoder": "conv", "decoder": "sb", "kernels": 3,
         "kernel_size": 2, "k": 4, "a": 1.5, "beta": 2.0, "warmup_epochs": 3, "gamma": 3.0, "capacity": 4.0,
         "capacity_epochs": 5, "optimization": "independent", "lea_weight": 0.25, "chunk_windows": 64,
-        "code_maps": "sample",
+        "code_maps": "sample", "alpha": 0.5, "lambda_": 7.0, "bandwidth": 3.0,
     }  # fmt: skip
+    if autoencoder == "info_vae":
+        changes["chunk_windows"] = "auto"
     model, _ = build("lea_fc", autoencoder=autoencoder, **changes)
     layer = model.lea_layers[0]
     config = layer.autoencoder.get_config()
@@ -288,10 +332,11 @@ def test_every_hyperparameter_reaches_the_layer(autoencoder):
         "k_sparse": {"k": 4, "a": 1.5},
         "vae": {"beta": 2.0, "warmup_steps": 3 * STEPS, "code_maps": "sample"},
         "capacity_vae": {"code_maps": "sample", "gamma": 3.0, "capacity": 4.0, "capacity_steps": 5 * STEPS},
+        "info_vae": {"code_maps": "sample", "alpha": 0.5, "lambda_": 7.0, "bandwidth": 3.0},
     }[autoencoder]
     assert {name: config[name] for name in expected} == expected
     assert (layer.window_size, layer.strides, layer.loss_weight) == ((4, 6), (2, 3), 0.25)
-    assert layer.chunk_windows == 64
+    assert layer.chunk_windows == changes["chunk_windows"]
     assert model.optimization == "independent"
 
 

@@ -21,6 +21,21 @@ def linear(code_length, cls=lea_keras.StandardAutoencoder, **arguments):
     return cls(code_length, encoder="fc", decoder="fc", units=(), **arguments)
 
 
+def parts(autoencoder):
+    """Kernel and bias to the code, and back."""
+    code, back = autoencoder.code, autoencoder.decoder.reconstruction
+    return [code.kernel, code.bias, back.kernel, back.bias]
+
+
+def weights_of(autoencoder):
+    return [np.array(part) for part in parts(autoencoder)]
+
+
+def assign(autoencoder, weights):
+    for part, weight in zip(parts(autoencoder), weights, strict=True):
+        part.assign(weight)
+
+
 def rl(autoencoder, of):
     return float(autoencoder.objective(of).loss)
 
@@ -78,20 +93,20 @@ def test_a_fitted_autoencoder_has_the_least_error(code_length):
 def test_no_other_linear_autoencoder_is_better(seed):
     rng, autoencoder, of = np.random.default_rng(seed), linear(4), windows()
     pca.fit(autoencoder, of)
-    least, weights = pca.least_error(of, 4), autoencoder.get_weights()
-    autoencoder.set_weights([weight + rng.normal(size=weight.shape) * 0.01 for weight in weights])
+    least, weights = pca.least_error(of, 4), weights_of(autoencoder)
+    assign(autoencoder, [weight + rng.normal(size=weight.shape) * 0.01 for weight in weights])
     assert rl(autoencoder, of) > least
     # Any invertible map of the code that the decoder undoes is as good: products are compared, never weights.
     change = rng.normal(size=(4, 4)) + 3 * np.eye(4)
     kernel, bias, back, mean = weights
-    autoencoder.set_weights([kernel @ change, bias @ change, np.linalg.inv(change) @ back, mean])
+    assign(autoencoder, [kernel @ change, bias @ change, np.linalg.inv(change) @ back, mean])
     np.testing.assert_allclose(rl(autoencoder, of), least, rtol=1e-3)
 
 
 def test_a_fitted_autoencoder_projects():
     autoencoder, of = linear(4), windows()
     pca.fit(autoencoder, of, center=False)
-    kernel, bias, back, mean = autoencoder.get_weights()
+    kernel, bias, back, mean = weights_of(autoencoder)
     projector = kernel @ back  # [p, p]
     np.testing.assert_allclose(projector @ projector, projector, atol=1e-5)
     np.testing.assert_allclose(projector, projector.T, atol=1e-6)

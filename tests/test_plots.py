@@ -552,7 +552,13 @@ def test_values_that_are_missing_or_not_finite_are_left_out():
 
 @pytest.mark.parametrize(
     ("name", "label"),
-    [("lea_1_rln", "lea_1 RLN"), ("lea_kl", "lea KL"), ("main_loss", "main loss"), ("accuracy", "accuracy")],
+    [
+        ("lea_1_rln", "lea_1 RLN"),
+        ("lea_kl", "lea KL"),
+        ("lea_nll", "lea NLL"),
+        ("main_loss", "main loss"),
+        ("accuracy", "accuracy"),
+    ],
 )
 def test_metric_labels(name, label):
     assert plots.metric_label(name) == label

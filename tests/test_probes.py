@@ -96,6 +96,29 @@ def test_probes_recover_a_known_answer():
             assert probe.features == 1 and probe.accuracy < probe.chance + 0.02
 
 
+def test_without_a_hidden_layer_a_probe_is_a_softmax_regression():
+    """It tells which half a point is in, and not whether two coordinates have the same sign, which is no linear
+    question and easy for a hidden layer."""
+    rng = np.random.default_rng(0)
+    points = rng.choice([-1.0, 1.0], (1200, 2)) * rng.uniform(0.2, 1.0, (1200, 2))
+    labels = {"x": (points[:, 0] > 0).astype(int), "y": (points[:, 0] * points[:, 1] > 0).astype(int)}
+    parts = (slice(1000), slice(1000, None))
+    splits = [(points[part], {name: of[part] for name, of in labels.items()}) for part in parts]
+    inputs = keras.Input((2,))
+    model = keras.Model(inputs, layers.Activation("linear", name="same")(inputs))
+    options = {"factors": ("x", "y"), "layers": ("same",), "epochs": 15, "batch_size": 32, "learning_rate": 0.02}
+    found = (probes.measure(model, *splits, units=units, verbose=0, **options) for units in (None, 32))
+    linear, hidden = ([probe.accuracy for probe in of_size] for of_size in found)
+    assert linear[0] > 0.97 and linear[1] < 0.8 and min(hidden) > 0.97
+
+
+def test_linear_probes_have_weights_for_features_and_classes_alone(trained):
+    measure(plain_model(), layers=("pool",), units=None, shared=True, epochs=1)
+    (trainee, weights), *others = trained
+    sizes = [weight.shape for weight in weights]
+    assert not others and sizes == [(sizes[0][0], 2), (2,)] * 2 and trainee.factors == ("x", "y")
+
+
 def test_chance_is_the_share_of_the_most_frequent_class():
     assert probes.chance_level([2, 0, 2, 1, 2]) == 0.6
     labels = make_data(30, seed=1)[1]["x"]

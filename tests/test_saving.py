@@ -47,7 +47,10 @@ for path in sys.argv[2:]:
 
 
 # Every optimisation, whose optimizers are stored, and every type, whose variables are.
-CASES = [*zip((*OPTIMIZATIONS, "alternate"), ("standard", "vae", "k_sparse", "capacity_vae"), strict=True)]
+CASES = [
+    *zip((*OPTIMIZATIONS, "alternate"), ("standard", "vae", "k_sparse", "capacity_vae"), strict=True),
+    ("joint", "info_vae"),
+]
 assert {kind for _, kind in CASES} == set(TYPES)
 LEAS = few(2, 1)  # under JAX every LEA makes a step longer to compile
 
@@ -248,3 +251,44 @@ def test_a_subclassed_model_continues_too(tmp_path, optimization):
     fit(model), fit(loaded)
     for ours, theirs in zip(state(model), state(loaded), strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@once
+@pytest.mark.parametrize("frozen", ["lea", "encoder", "code", "decoder"])
+def test_what_is_frozen_stays_so_in_files_and_clones(frozen, tmp_path):
+    def trained_paths(model):
+        return [variable.path.split("/", 1)[1] for variable in model.trainable_variables]
+
+    inputs = keras.Input((8, 8, 1))
+    lea = lea_keras.LocallyEmbeddedAutoencoder(4, "standard", name="lea")
+    outputs = keras.layers.Dense(2)(keras.layers.Flatten()(lea(inputs)))
+    model = lea_keras.LEAModel(inputs, outputs, optimization="joint")
+    everything = len(model.trainable_variables)
+    part = lea if frozen == "lea" else getattr(lea.autoencoder, frozen)
+    part.trainable = False
+    assert len(model.trainable_variables) < everything
+    model.compile(keras.optimizers.Adam(1e-2), "mse")
+    images, targets = np.random.default_rng(0).random((4, 8, 8, 1), "float32"), np.zeros((4, 2))
+    model.fit(images, targets, verbose=0)
+    model.save(tmp_path / "frozen.keras")
+    loaded = keras.models.load_model(tmp_path / "frozen.keras")  # with the state of its optimizers
+    assert trained_paths(loaded) == trained_paths(keras.models.clone_model(model)) == trained_paths(model)
+    before = part.get_weights()
+    for one in (model, loaded):
+        one.fit(images, targets, verbose=0, shuffle=False)
+    for one, other in zip(model.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    for weight, now in zip(before, part.get_weights(), strict=True):
+        np.testing.assert_array_equal(weight, now)
+    (loaded.lea_layers[0] if frozen == "lea" else getattr(loaded.lea_layers[0].autoencoder, frozen)).trainable = True
+    assert len(loaded.trainable_variables) == everything
+
+
+@once
+def test_a_layer_without_a_weight_does_not_freeze_the_decoders_of_others():
+    lea = lea_keras.LocallyEmbeddedAutoencoder(4, "standard", loss_weight=0.0)
+    lea(np.zeros((1, 8, 8, 1), "float32"))
+    config = lea.get_config()
+    other = lea_keras.LocallyEmbeddedAutoencoder.from_config(config | {"loss_weight": 1.0})
+    other(np.zeros((1, 8, 8, 1), "float32"))
+    assert other.autoencoder.decoder.trainable and len(other.trainable_variables) == 8

@@ -18,7 +18,7 @@ from experiments.engines.units import Unit
 _SECONDS_PER_RUN = 7.0
 # Images a second in training, by model, at 64×64 pixels and the filters of the thesis.
 _RATES = {"classic": 150, "cnn_lea": 9, "pool_fc": 1500, "lea_fc": 350, "lea_only": 220, "decoder_free": 450}
-_WHOLE_IMAGE = {"fc": 2500, "conv": 110, "sb": 130}  # autoencoders, at 28×28, by decoder
+_WHOLE_IMAGE = {"fc": 2500, "conv": 110, "sb": 130, "tied": 2500}  # autoencoders, at 28×28, by decoder
 _TRAIN = {"sprites": 59_972, "dsprites": 59_972, "mnist": 60_000, "fashion_mnist": 60_000, "cifar10": 50_000}
 _BATCH = {"sprites": 64, "dsprites": 64, "mnist": 256, "fashion_mnist": 128, "cifar10": 128}
 _VALIDATED_PER_TRAINED = 3.5  # how many images are validated in the time of one

@@ -11,10 +11,12 @@ import keras
 from keras import layers, ops
 
 from lea_keras import losses, metrics
-from lea_keras.autoencoders import coders, quantization
-from lea_keras.autoencoders.stacks import check_sizes
-from lea_keras.checks import check_positive_int, fail
+from lea_keras.autoencoders import coders, likelihoods, quantization
+from lea_keras.autoencoders.stacks import check_depth, check_sizes
+from lea_keras.checks import check_choice, check_positive_int, fail
 from lea_keras.windows import extremes
+
+_PARTS = ("encoder", "code", "mean", "log_std", "decoder")  # that may be frozen by themselves
 
 
 class Report(NamedTuple):
@@ -24,13 +26,15 @@ class Report(NamedTuple):
         codes: [n, code_length], in the compute dtype.
         reconstructions: [n, wh, ww, c], in the compute dtype; None if nothing was decoded, or chunk by chunk.
         measures: by name, float32 or wider (see ``lea_keras.losses``): of every window, [n], where ``measure`` returns
-            them; of ``objective`` scalars: "rl" (Eq. 3.2) and "rln" (Eq. 4.1) for every type, "kl" (Eq. 2.24) for the
-            VAEs, "capacity" (C of Eq. 2.27) for the capacity-controlled one, and what a type adds.
+            them; of ``objective`` scalars: "rl" (Eq. 3.2) and "rln" (Eq. 4.1) for every type, "nll" with a Bernoulli
+            likelihood, "kl" (Eq. 2.24) for the VAEs, "capacity" (C of Eq. 2.27) for the capacity-controlled one, and
+            what a type adds.
         loss: what is trained on, a scalar, float32 or wider; None where windows are not averaged yet.
         gradients: of the scaled loss, for the trainable variables, where these were taken chunk by chunk; else None.
         features: [n, features], where the encoder's own output is kept for a later pass; else None.
         layer: the LEA layer.
         windows: its windows (``lea_keras.windows.Windows``), with the images that they were cut from.
+        codes_to_decode: the codes that were decoded, [n, code_length], in the compute dtype; None if nothing was.
     """
 
     codes: Any
@@ -41,10 +45,11 @@ class Report(NamedTuple):
     features: Any = None
     layer: Any = None
     windows: Any = None
+    codes_to_decode: Any = None
 
 
 class Autoencoder(layers.Layer):
-    """Base of the four types, and of your own.
+    """Base of all types, and of your own.
 
     As a Keras layer it maps windows [n, wh, ww, c] to their reconstructions. ``encode``, ``decode`` and ``objective``
     build it where that has not happened yet. Codes and reconstructions have its compute dtype, also where an encoder or
@@ -52,9 +57,12 @@ class Autoencoder(layers.Layer):
 
     A type of your own overrides what it does differently, and registers itself with Keras to be saved:
 
-    - ``loss(means, step)``: what is trained on, from means over windows;
+    - ``loss(means, step)``: what is trained on, from means over windows, of which ``means[self.fit_measure]`` is how
+      well they are reconstructed;
     - ``extra_measures(windows, features, codes)``: what else is measured of each window and comes to ``loss`` as a
       mean, if ``averaged`` has its name; ``measure_names`` has the names of all that is reported;
+    - ``batch_measures(codes)``: what is measured of all codes of a batch together and comes to ``loss`` beside the
+      means. A LEA with such a type cannot work in chunks;
     - ``draw_noise(count, training)``: all that is random about so many windows, so that chunks change nothing about it;
     - ``corrupt(windows, noise)``: the windows that are encoded in order to be reconstructed. The codes that a LEA hands
       on are those of the windows as they are;
@@ -66,20 +74,27 @@ class Autoencoder(layers.Layer):
         encoder: "fc", "conv", a Keras layer [n, wh, ww, c] → [n, features], or its config. Layers are built by calling
             them.
         decoder: "fc", "conv", "sb", a ``lea_keras.coders.Decoder`` or other Keras layer [n, code_length] →
-            [n, wh, ww, c], or its config.
+            [n, wh, ww, c], or its config; or, with the encoder "fc" and not in VAEs, "tied": the encoder's kernels
+            transposed (``lea_keras.coders.TiedDecoder``).
         kernels: K, filters of encoder and decoder given as "conv" or "sb".
         kernel_size: k of encoder and decoder given as "conv" or "sb".
         conv_strides: s of encoder and decoder given as "conv".
         units: of the hidden dense layers of encoder and decoder given as "fc" or "conv", the encoder's first one first;
             the decoder has them in reverse. (): none, with which "fc" is linear. None: the thesis', as in ``coders``.
         filters: of the convolutions of encoder and decoder given as "conv", likewise. None: ``kernels`` of each.
+        likelihood: "gaussian": trained on RL. "bernoulli": the decoder's outputs are logits, of which ``decode`` and
+            all reconstructions are the sigmoid, and trained is on "nll", the summed cross-entropy of a window's values,
+            which must lie in [0, 1] (checked where they are known, that is eagerly). RL, RLN and confidence stay
+            squared errors of the reconstructions **(chosen)**.
+        mae: whether the mean absolute error of reconstructions (Eq. 2.19) is reported, too, as "mae". It is not trained
+            on.
         **kwargs: Keras' own (name, dtype, …).
 
     Raises:
         ValueError: for an argument outside what is said above.
     """
 
-    # All measures of an objective, and those that are means over windows.
+    # All measures of an objective, and those that are means over windows; "nll" comes to both where there is one.
     measure_names = ("rl", "rln")
     averaged = ("rl",)
     # Whether codes have zeros, so that it is of interest which variables are never anything else.
@@ -97,6 +112,8 @@ class Autoencoder(layers.Layer):
         conv_strides: int = 2,
         units: tuple[int, ...] | None = None,
         filters: tuple[int, ...] | None = None,
+        likelihood: str = "gaussian",
+        mae: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -104,9 +121,16 @@ class Autoencoder(layers.Layer):
         self.kernels = check_positive_int("kernels", kernels)
         self.kernel_size = check_positive_int("kernel_size", kernel_size)
         self.conv_strides = check_positive_int("conv_strides", conv_strides, minimum=2)
+        self.likelihood = check_choice("likelihood", likelihood, likelihoods.LIKELIHOODS)
+        if self.fit_measure not in self.averaged:
+            self.measure_names = (*self.measure_names, self.fit_measure)
+            self.averaged = (*self.averaged, self.fit_measure)
+        self.mae = bool(mae)
+        if self.mae:
+            self.measure_names, self.averaged = (*self.measure_names, "mae"), (*self.averaged, "mae")
         self.units = check_sizes("units", units)
         self.filters = check_sizes("filters", filters, least=1)
-        coders.check_depth(encoder, decoder, self.units, self.filters)
+        check_depth(encoder, decoder, self.units, self.filters)
         depth = {"units": self.units, "filters": self.filters}
         mirrored = {name: sizes and sizes[::-1] for name, sizes in depth.items()}
         arguments = {
@@ -116,11 +140,19 @@ class Autoencoder(layers.Layer):
             "dtype": self.dtype_policy,
         }
         self._quantization: dict[str, Any] = {}
+        self._frozen: list[str] = []  # parts, once they are built
         self._encoder_name = encoder if isinstance(encoder, str) else None
         self._decoder_name = decoder if isinstance(decoder, str) else None
         # Of any class: a subclass reads what its own coders have and other layers have not.
         self.encoder: Any = coders.get_encoder(encoder, **arguments, **depth)
         self.decoder: Any = coders.get_decoder(decoder, **arguments, **mirrored)
+        if isinstance(self.decoder, coders.TiedDecoder):
+            self._check_tied()
+
+    @property
+    def fit_measure(self) -> str:
+        """The name of the measure by which reconstructions are trained: "rl", or "nll" with a Bernoulli likelihood."""
+        return likelihoods.LIKELIHOODS[self.likelihood]
 
     def build(self, windows_shape: Any) -> None:
         windows_shape = (None, *windows_shape[1:])
@@ -133,12 +165,29 @@ class Autoencoder(layers.Layer):
         self.features_length = features_shape[1]
         self.build_code(features_shape)
         codes_shape = (None, self.code_length)
+        if isinstance(self.decoder, coders.TiedDecoder):
+            self.decoder.tie(self.encoder.hidden_layers, self.code)
         if isinstance(self.decoder, coders.Decoder) and not self.decoder.built:
             self.decoder.build(codes_shape, windows_shape)
         reconstructions_shape = self._shape_after(self.decoder, codes_shape)
         if reconstructions_shape[1:] != windows_shape[1:]:
             raise fail("decoder", f"a layer that returns windows {windows_shape}", reconstructions_shape)
         quantization.quantize_parts(self, self._quantization)
+        # What was frozen before it was there has not been told; to set what is set already does nothing in TensorFlow.
+        for name in self._frozen if self.trainable else self._parts():
+            getattr(self, name).trainable = False
+
+    def _parts(self) -> list[str]:
+        return [name for name in _PARTS if hasattr(self, name)]
+
+    def _check_tied(self) -> None:
+        kind = type(self).__name__
+        if not isinstance(self.encoder, coders.FullyConnectedEncoder):
+            allowed = 'another than "tied" with this encoder: only that of the encoder "fc" has kernels to transpose'
+            raise fail("decoder", allowed, "tied", f"The encoder is {type(self.encoder).__name__}.")
+        if type(self).build_code is not Autoencoder.build_code:
+            allowed = f'another than "tied" for {kind}, whose code does not come from one kernel'
+            raise fail("decoder", allowed, "tied")
 
     def _shape_after(self, coder: layers.Layer, shape: tuple[Any, ...]) -> tuple[Any, ...]:
         """The shape of what a coder returns. A call builds it with all that is inside it, which ``build`` may not."""
@@ -180,15 +229,24 @@ class Autoencoder(layers.Layer):
         del windows, features, codes
         return {}
 
+    def batch_measures(self, codes: Any) -> dict[str, Any]:
+        """Returns what is measured of all codes of a batch together, scalars by name.
+
+        Args:
+            codes: those that are decoded, [n, code_length], n may be 0.
+        """
+        del codes
+        return {}
+
     def loss(self, means: dict[str, Any], step: Any) -> tuple[Any, dict[str, Any]]:
         """Returns what is trained on, a scalar, float32 or wider, and further measures.
 
         Args:
-            means: over windows, by name, of all ``averaged``.
+            means: over windows, by name, of all ``averaged``, and the ``batch_measures``.
             step: optimisation steps done so far; None outside training.
         """
         del step
-        return means["rl"], {}
+        return means[self.fit_measure], {}
 
     def advance(self, training: bool, first: bool) -> Any:
         """Counts an optimisation step and returns how many there were before it; None outside training, or where
@@ -212,7 +270,7 @@ class Autoencoder(layers.Layer):
         """Windows of codes: [n, code_length] → [n, wh, ww, c]. The autoencoder must be built."""
         if not self.built:
             raise ValueError(f"Autoencoder `{self.name}` must be built before it decodes: encode windows first.")
-        return ops.cast(self.decoder(codes), self.compute_dtype)
+        return ops.cast(likelihoods.means(self.likelihood, self.decoder(codes)), self.compute_dtype)
 
     def call(self, windows: Any, training: bool = False) -> Any:
         return self.decode(self.encode(windows, training))
@@ -243,21 +301,25 @@ class Autoencoder(layers.Layer):
         codes, reconstructions = ops.cast(codes, self.compute_dtype), None
         if decode:
             codes_to_decode = ops.cast(codes_to_decode, self.compute_dtype)
-            reconstructions = self.decoder(codes_to_decode, **self._training(self.decoder, training))
-            reconstructions = ops.cast(reconstructions, self.compute_dtype)
-            measures = {"rl": losses.window_errors(windows, reconstructions)} | measures
+            outputs = self.decoder(codes_to_decode, **self._training(self.decoder, training))
+            reconstructions = ops.cast(likelihoods.means(self.likelihood, outputs), self.compute_dtype)
+            measures = likelihoods.measures(self.likelihood, windows, outputs, reconstructions) | measures
+            if self.mae:
+                measures["mae"] = losses.window_distances(windows, reconstructions)
         # Windows, encoder and decoder may each have a dtype of their own; their measures are added up.
         dtype = losses.wide_dtype(windows.dtype, self.compute_dtype)
-        return Report(codes, reconstructions, {name: ops.cast(values, dtype) for name, values in measures.items()})
+        measures = {name: ops.cast(values, dtype) for name, values in measures.items()}
+        return Report(codes, reconstructions, measures, codes_to_decode=codes_to_decode if decode else None)
 
     def conclude(self, means: dict[str, Any], limits: tuple[Any, Any], step: Any) -> tuple[Any, dict[str, Any]]:
         """Returns the loss and all measures of windows.
 
         Args:
-            means: over windows, by name, of all ``averaged``.
+            means: over windows, by name, of all ``averaged``, and the ``batch_measures``.
             limits: the least and the largest value of all windows.
             step: from ``advance``.
         """
+        likelihoods.check_inputs(self.likelihood, limits)
         loss, more = self.loss(means, step)
         values = math.prod(self.windows_shape[1:])
         return loss, means | {"rln": metrics.normalized(means["rl"], values, *limits)} | more
@@ -288,6 +350,8 @@ class Autoencoder(layers.Layer):
         noise = self.draw_noise(ops.shape(windows)[0], training)
         report = self.measure(windows, noise, training, features=features)
         means = {name: losses.window_mean(report.measures[name]) for name in self.averaged}
+        of_batch = self.batch_measures(report.codes_to_decode)
+        means |= {name: ops.cast(value, means["rl"].dtype) for name, value in of_batch.items()}
         limits = extremes(windows) if limits is None else limits
         loss, measures = self.conclude(means, limits, self.advance(training, first))
         return report._replace(loss=loss, measures=measures)
@@ -315,18 +379,24 @@ class Autoencoder(layers.Layer):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Autoencoder":
         config = dict(config)
-        parts = config.pop("quantization", {})
+        parts, frozen = config.pop("quantization", {}), config.pop("frozen", [])
         autoencoder = super().from_config(config)
-        autoencoder._quantization = parts
+        autoencoder._quantization, autoencoder._frozen = parts, frozen
         return autoencoder
 
     def get_config(self) -> dict[str, Any]:
         parts = quantization.parts_config(self) if self.built else self._quantization
+        frozen = self._frozen
+        if self.built and self.trainable:
+            frozen = [name for name in self._parts() if not getattr(self, name).trainable]
         return (
             super().get_config()
             | ({"quantization": parts} if parts else {})
+            | ({"frozen": frozen} if frozen else {})
             | ({} if self.units is None else {"units": list(self.units)})
             | ({} if self.filters is None else {"filters": list(self.filters)})
+            | ({} if self.likelihood == "gaussian" else {"likelihood": self.likelihood})
+            | ({"mae": True} if self.mae else {})
             | {
                 "code_length": self.code_length,
                 "encoder": self._encoder_name or coders.unbuilt_config(self.encoder),

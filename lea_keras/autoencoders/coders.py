@@ -1,4 +1,4 @@
-"""Encoders and decoders of windows (thesis section 3.3.1). Any encoder goes with any decoder.
+"""Encoders and decoders of windows (thesis section 3.3.1). Any encoder goes with any decoder but ``tied.TiedDecoder``.
 
 They are Keras layers that adapt to the window they are built for. Hidden layers are ReLU with bias, kernels
 Glorot-uniform, biases zero; the decoders' last layer is linear (3.1.2). ``activation`` is there for studies that need
@@ -16,9 +16,11 @@ from typing import Any, cast
 import keras
 from keras import layers, ops
 
+from lea_keras.autoencoders.decoder import Decoder as Decoder
 from lea_keras.autoencoders.stacks import DATA_FORMAT, ConvolutionArguments, DenseArguments
 from lea_keras.autoencoders.stacks import conv_reductions as conv_reductions
 from lea_keras.autoencoders.stacks import reduced_size as reduced_size
+from lea_keras.autoencoders.tied import TiedDecoder as TiedDecoder
 from lea_keras.checks import check_choice, fail
 from lea_keras.losses import wide_dtype
 from lea_keras.version import PACKAGE
@@ -120,25 +122,6 @@ class ConvolutionalEncoder(ConvolutionArguments, layers.Layer):
             return self.units
         _, rows, columns, _ = shapes[-1]
         return ((self.kernels if self.filters is None else self.filters[-1]) * rows * columns,)
-
-
-class Decoder(layers.Layer):
-    """What all decoders share: they are built for codes *and* windows, ``build(codes_shape, windows_shape)``.
-
-    Input [n, code_length], output [n, wh, ww, c], linear and unbounded. Inside an autoencoder the autoencoder builds
-    them; on its own a decoder must be built by hand before its first call.
-    """
-
-    def build(self, codes_shape: Any, windows_shape: Any) -> None:
-        self.windows_shape: tuple[Any, ...] = (None, *windows_shape[1:])
-        self.build_layers((None, codes_shape[-1]))
-
-    def build_layers(self, codes_shape: tuple[Any, ...]) -> None:
-        """Creates and builds the sublayers for codes of this shape and ``self.windows_shape``."""
-        raise NotImplementedError
-
-    def compute_output_shape(self, codes_shape: Any) -> tuple[Any, ...]:
-        return (codes_shape[0], *self.windows_shape[1:])
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -311,7 +294,12 @@ class SpatialBroadcastDecoder(ConvolutionArguments, Decoder):
 
 
 ENCODERS = {"fc": FullyConnectedEncoder, "conv": ConvolutionalEncoder}
-DECODERS = {"fc": FullyConnectedDecoder, "conv": ConvolutionalDecoder, "sb": SpatialBroadcastDecoder}
+DECODERS = {
+    "fc": FullyConnectedDecoder,
+    "conv": ConvolutionalDecoder,
+    "sb": SpatialBroadcastDecoder,
+    "tied": TiedDecoder,
+}
 
 
 def get_encoder(identifier: Any, **arguments: Any) -> layers.Layer:
@@ -326,30 +314,8 @@ def get_encoder(identifier: Any, **arguments: Any) -> layers.Layer:
 
 
 def get_decoder(identifier: Any, **arguments: Any) -> layers.Layer:
-    """Returns a decoder from a name ("fc", "conv", "sb"), a layer or a layer's config; see ``get_encoder``."""
+    """Returns a decoder from a name ("fc", "conv", "sb", "tied"), a layer or a layer's config; see ``get_encoder``."""
     return _get("decoder", DECODERS, identifier, arguments)
-
-
-def check_depth(encoder: Any, decoder: Any, units: Any, filters: Any) -> None:
-    """Raises ``ValueError`` where an autoencoder's ``units`` or ``filters`` are given to coders that do not take them.
-
-    Args:
-        encoder: as an autoencoder's argument.
-        decoder: as an autoencoder's argument.
-        units: of the dense layers, or None.
-        filters: of the convolutions, or None.
-    """
-    for name, value in (("units", units), ("filters", filters)):
-        if value is None:
-            continue
-        for argument, coder in (("encoder", encoder), ("decoder", decoder)):
-            if not isinstance(coder, str):
-                raise fail(name, f"left out where the {argument} is given as a layer, which has its own", value)
-        if decoder == "sb":
-            hint = "Give the encoder as a layer that has them."
-            raise fail(name, 'left out where the decoder is "sb", whose layers are fixed', value, hint)
-    if filters is not None and "conv" not in (encoder, decoder):
-        raise fail("filters", 'left out where neither encoder nor decoder is "conv"', filters)
 
 
 _OF_CONVOLUTIONS = ("kernels", "kernel_size", "conv_strides", "filters", "units")
@@ -359,6 +325,7 @@ _TAKES = {
     ConvolutionalEncoder: _OF_CONVOLUTIONS,
     ConvolutionalDecoder: _OF_CONVOLUTIONS,
     SpatialBroadcastDecoder: ("kernels", "kernel_size"),
+    TiedDecoder: (),
 }
 
 

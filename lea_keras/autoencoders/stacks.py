@@ -64,6 +64,28 @@ def check_sizes(argument: str, value: Any, least: int = 0) -> tuple[int, ...] | 
     return tuple(int(size) for size in value)
 
 
+def check_depth(encoder: Any, decoder: Any, units: Any, filters: Any) -> None:
+    """Raises ``ValueError`` where an autoencoder's ``units`` or ``filters`` are given to coders that do not take them.
+
+    Args:
+        encoder: as an autoencoder's argument.
+        decoder: as an autoencoder's argument.
+        units: of the dense layers, or None.
+        filters: of the convolutions, or None.
+    """
+    for name, value in (("units", units), ("filters", filters)):
+        if value is None:
+            continue
+        for argument, coder in (("encoder", encoder), ("decoder", decoder)):
+            if not isinstance(coder, str):
+                raise fail(name, f"left out where the {argument} is given as a layer, which has its own", value)
+        if decoder == "sb":
+            hint = "Give the encoder as a layer that has them."
+            raise fail(name, 'left out where the decoder is "sb", whose layers are fixed', value, hint)
+    if filters is not None and "conv" not in (encoder, decoder):
+        raise fail("filters", 'left out where neither encoder nor decoder is "conv"', filters)
+
+
 class DenseArguments:
     """Checks, holds and builds the dense layers of a coder, its argument ``units``."""
 

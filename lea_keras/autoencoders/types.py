@@ -18,6 +18,7 @@ from lea_keras.saving import check_format
 from lea_keras.version import PACKAGE
 
 CODE_MAPS = ("mean", "sample", "sample_in_training")
+SELECTIONS = ("value", "magnitude")
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -32,8 +33,8 @@ class StandardAutoencoder(Autoencoder):
 class KSparseAutoencoder(Autoencoder):
     """The k-sparse autoencoder: of each code the k largest values are kept, the rest are zero (2.4.3, Eq. 2.22).
 
-    Largest, not largest in magnitude. Outside training ⌊a·k⌋ values are kept, at most all. Among equal values those
-    with the smaller index stay **(chosen)**.
+    Largest, not largest in magnitude, unless ``select`` says so. Outside training ⌊a·k⌋ values are kept, at most all.
+    Among equal values those with the smaller index stay **(chosen)**.
 
     A variable that is never among the k in training learns nothing, and may be kept outside training all the same where
     a > 1: one such can spoil a reconstruction. ``LEAModel`` therefore reports the number of ``dead_codes``. To begin
@@ -45,11 +46,13 @@ class KSparseAutoencoder(Autoencoder):
         a: at least 1.
         k_start: values kept at the beginning of training, from k to code_length. None: k.
         k_steps: optimisation steps over which they fall linearly to k, rounded up **(chosen)**; 0: none.
+        select: "value": the largest are kept; "magnitude": those farthest from 0, as principal components ask for,
+            whose signs mean nothing.
         **kwargs: those of ``Autoencoder``.
 
     Raises:
-        ValueError: for k larger than the code, a below 1, k_start without k_steps or outside its range, or as in
-            ``Autoencoder``.
+        ValueError: for k larger than the code, a below 1, k_start without k_steps or outside its range, another
+            ``select``, or as in ``Autoencoder``.
     """
 
     sparse = True
@@ -61,9 +64,11 @@ class KSparseAutoencoder(Autoencoder):
         a: float = 1.3,
         k_start: int | None = None,
         k_steps: int = 0,
+        select: str = "value",
         **kwargs: Any,
     ) -> None:
         super().__init__(code_length=code_length, **kwargs)
+        self.select = check_choice("select", select, SELECTIONS)
         self.k = check_positive_int("k", k)
         if self.k > self.code_length:
             raise fail("k", f"at most the code length, {self.code_length}", k)
@@ -88,6 +93,10 @@ class KSparseAutoencoder(Autoencoder):
             return ops.convert_to_tensor(self.k, "float32")
         return ops.ceil(self.k_start - losses.ramp(self.clock.state[1], self.k_start - self.k, self.k_steps))
 
+    def strengths(self, codes: Any) -> Any:
+        """Returns what the largest are chosen by: codes [n, code_length] or their magnitudes, as ``select`` says."""
+        return ops.abs(codes) if self.select == "magnitude" else codes
+
     def draw_noise(self, count: Any, training: bool) -> Any:
         """Returns how many values of each code are kept, [count, 1], while that changes; nothing is random."""
         return ops.ones((count, 1)) * self.current_k if training and self.clock is not None else None
@@ -95,7 +104,7 @@ class KSparseAutoencoder(Autoencoder):
     def encode_features(self, features: Any, noise: Any, training: bool) -> tuple[Any, dict[str, Any]]:
         codes = self.code(features)
         most = self.inference_k if not training else self.k if noise is None else self.k_start
-        indices = ops.top_k(codes, most)[1]  # [n, most], the largest first
+        indices = ops.top_k(self.strengths(codes), most)[1]  # [n, most], the largest first
         places = ops.one_hot(indices, self.code_length, dtype=codes.dtype)  # [n, most, code_length]
         if training and noise is not None:
             are_kept = ops.arange(most, dtype=noise.dtype) < noise  # [n, most]
@@ -113,7 +122,7 @@ class KSparseAutoencoder(Autoencoder):
         if self.clock is not None:
             check_format("the number of its steps")
         schedule = {} if self.k_start is None else {"k_start": self.k_start, "k_steps": self.k_steps}
-        return super().get_config() | {"k": self.k, "a": self.a} | schedule
+        return super().get_config() | {"k": self.k, "a": self.a, "select": self.select} | schedule
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
@@ -225,10 +234,10 @@ class VariationalAutoencoder(Autoencoder):
 
     def loss(self, means: dict[str, Any], step: Any) -> tuple[Any, dict[str, Any]]:
         penalty, measures = self.penalty(means["kl"], step)
-        return penalty + means["rl"], measures
+        return penalty + means[self.fit_measure], measures
 
     def penalty(self, kl: Any, step: Any) -> tuple[Any, dict[str, Any]]:
-        """What is added to RL, and measures of it; ``step`` is None outside training."""
+        """What is added to RL or NLL, and measures of it; ``step`` is None outside training."""
         beta = self.beta if step is None else losses.ramp(step, self.beta, self.warmup_steps, kl.dtype)
         return beta * kl, {}
 
@@ -320,30 +329,3 @@ class CapacityControlledAutoencoder(VariationalAutoencoder):
         for key in ("beta", "warmup_steps"):
             del config[key]
         return config
-
-
-AUTOENCODERS = {
-    "standard": StandardAutoencoder,
-    "k_sparse": KSparseAutoencoder,
-    "vae": VariationalAutoencoder,
-    "capacity_vae": CapacityControlledAutoencoder,
-}
-
-
-def get(identifier: Any, **arguments: Any) -> Autoencoder:
-    """Returns an autoencoder from a name, an autoencoder or its config.
-
-    Args:
-        identifier: "standard", "k_sparse", "vae", "capacity_vae", an object, or what ``keras.saving`` made of one.
-        **arguments: for the constructor, where a name is given.
-
-    Raises:
-        ValueError: if it is none of these; it names the nearest name.
-    """
-    if isinstance(identifier, dict):
-        identifier = keras.saving.deserialize_keras_object(identifier)
-    if isinstance(identifier, Autoencoder):
-        return identifier
-    if not isinstance(identifier, str):
-        raise fail("autoencoder", f"one of {tuple(AUTOENCODERS)}, an autoencoder or its config", identifier)
-    return AUTOENCODERS[check_choice("autoencoder", identifier, AUTOENCODERS)](**arguments)

@@ -15,6 +15,7 @@ import keras
 from keras import ops
 
 from lea_keras import losses
+from lea_keras.autoencoders import likelihoods
 from lea_keras.autoencoders.base import Autoencoder, Report
 from lea_keras.checks import fail, is_integer
 from lea_keras.hooks import layers_of
@@ -34,6 +35,11 @@ def check_chunk_windows(chunk_windows: Any) -> int | str | None:
     if not is_integer(chunk_windows) or chunk_windows < 1:
         raise fail("chunk_windows", 'None, "auto" or a positive integer', chunk_windows)
     return int(chunk_windows)
+
+
+def divides(autoencoder: Autoencoder) -> bool:
+    """Whether an autoencoder's objective is a mean over windows, and so one over chunks: no measure is of a batch."""
+    return type(autoencoder).batch_measures is Autoencoder.batch_measures
 
 
 def automatic(autoencoder: Autoencoder) -> int:
@@ -156,7 +162,7 @@ class Chunked:
         values = [ops.stop_gradient(value) for value in self.values]
         means: dict[str, Any] = dict.fromkeys(averaged, ops.zeros((), self.dtype))
         if not self.autoencoder.linear:
-            encoded = [name for name in averaged if name != "rl"]
+            encoded = [name for name in averaged if name not in likelihoods.DECODED]
             means |= self._means(self._run(images, self.noise, values, encoded)[1])
         slopes = self._slopes(means, step, scale)
 
@@ -258,7 +264,8 @@ class Chunked:
         with keras.StatelessScope(state_mapping=mapping):
             windows = self.strips.windows(pixels)
             noise = None if noise is None else ops.reshape(noise, (-1, *noise.shape[2:]))  # [chunk·columns, …]
-            parts = self.autoencoder.measure(windows, noise, self.training, decode="rl" in measured)
+            decode = not set(measured).isdisjoint(likelihoods.DECODED)
+            parts = self.autoencoder.measure(windows, noise, self.training, decode=decode)
         counted = ops.repeat(ops.cast(kept, self.dtype), self.strips.columns)  # [chunk] -> [chunk·columns]
         outputs = {name: ops.sum(parts.measures[name] * counted) for name in measured}
         outputs["codes"] = ops.reshape(parts.codes, (-1, self.strips.columns, length))

@@ -33,9 +33,9 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
 
     Args:
         window_size: int or pair (rows, columns), in pixels.
-        autoencoder: an autoencoder, a name ("standard", "k_sparse", "vae", "capacity_vae"; with default arguments) or
-            the config of one. By name it takes the layer's dtype policy, otherwise it computes in its own; code maps
-            are cast to the layer's **(chosen)**.
+        autoencoder: an autoencoder, a name ("standard", "k_sparse", "vae", "capacity_vae", "info_vae"; with default
+            arguments) or the config of one. By name it takes the layer's dtype policy, otherwise it computes in its
+            own; code maps are cast to the layer's **(chosen)**.
         strides: int or pair (rows, columns), in pixels. None: the window size, as in Keras' pooling layers.
         padding: "same" (zero padding, the thesis' choice) or "valid".
         loss_weight: λ of Eq. 5.3, at least 0. It weighs this LEA's objective in every optimisation **(chosen)**; with
@@ -48,7 +48,8 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
             alone. In the alternate LEA step nothing is computed twice for it. Wherever a gradient goes through the
             encoder to earlier layers, every chunk is encoded (and, jointly, decoded) once more on the way back instead
             of being kept; where only codes are asked for, "auto" does so from 512 MiB on **(chosen)**. Encoder and
-            decoder must be without state of their own (batch normalisation, dropout).
+            decoder must be without state of their own (batch normalisation, dropout). With a type whose objective is
+            no mean over windows ("info_vae") "auto" takes all windows, and a number is refused.
         **kwargs: Keras' own (name, dtype, …).
 
     Raises:
@@ -75,7 +76,16 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
         self.chunk_windows = chunking.check_chunk_windows(chunk_windows)
         dtype = {"dtype": self.dtype_policy} if isinstance(autoencoder, str) else {}
         self.autoencoder = autoencoders.get(autoencoder, **dtype)
+        if isinstance(self.chunk_windows, int) and not chunking.divides(self.autoencoder):
+            kind = type(self.autoencoder).__name__
+            allowed = f'None or "auto" with {kind}, whose objective is not a mean over windows'
+            raise fail("chunk_windows", allowed, chunk_windows)
         self._last_loss = None
+
+    @property
+    def _chunk_windows(self) -> int | str | None:
+        """``chunk_windows``; None where chunks would change the objective."""
+        return self.chunk_windows if chunking.divides(self.autoencoder) else None
 
     @property
     def code_length(self) -> int:
@@ -98,7 +108,7 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
             raise fail("autoencoder", f"new or built for windows {windows_shape}", self.autoencoder.windows_shape)
         if not self.loss_weight:
             self.autoencoder.decoder.trainable = False
-        if self.chunk_windows is not None:
+        if self._chunk_windows is not None:
             self._check_stateless()
         self.input_spec = layers.InputSpec(ndim=4, axes={channel_axis: channels})
 
@@ -125,7 +135,7 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
             current.counted()
         autoencoder = self.autoencoder
         noisy = bool(self.loss_weight)  # without a decoder it is a part of the network like any other
-        if chunking.encodes_in_chunks(autoencoder, windows, self.chunk_windows):
+        if chunking.encodes_in_chunks(autoencoder, windows, self._chunk_windows):
             of_decoder = {id(variable) for variable in autoencoder.decoder.variables}
             mine = [variable for variable in self.trainable_variables if id(variable) not in of_decoder]
             # Where a training step only encodes, encoders stay fixed.
@@ -149,7 +159,7 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
 
     def _measure(self, windows: Windows, training: bool, first: bool, current: scope.Scope) -> Report:
         """Codes, loss and measures."""
-        if self.chunk_windows is not None and not current.inspect:
+        if self._chunk_windows is not None and not current.inspect:
             chunked = self._chunked(windows, training, self.trainable_variables)
             if current.isolate:
                 return chunked.local(first, current.scales.get(id(self), 1.0))
@@ -203,9 +213,13 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
         return (images_shape[0], rows, columns, self.code_length)
 
     def get_config(self) -> dict[str, Any]:
+        autoencoder = coders.unbuilt_config(self.autoencoder)
+        frozen = autoencoder["config"].get("frozen", [])
+        if not self.loss_weight and "decoder" in frozen:  # as it will be again, in a layer without a weight
+            autoencoder["config"]["frozen"] = [name for name in frozen if name != "decoder"]
         return super().get_config() | {
             "window_size": self.window_size,
-            "autoencoder": coders.unbuilt_config(self.autoencoder),
+            "autoencoder": autoencoder,
             "strides": self.strides,
             "padding": self.padding,
             "loss_weight": self.loss_weight,

@@ -24,7 +24,7 @@ _MARKERS = ("o", "s", "^", "D", "v", "P")
 _LINE_WIDTH, _MARKER_SIZE = 1.6, 5.0  # points
 _REFERENCES = (":", "-.", (0, (1, 3)))
 _TRAINING = "training"
-_ABBREVIATIONS = ("rl", "rln", "kl")
+_ABBREVIATIONS = ("rl", "rln", "nll", "mae", "kl", "mmd")
 _NOT_METRICS = ("epoch", "seconds")
 
 

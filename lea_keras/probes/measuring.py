@@ -54,7 +54,7 @@ def measure(
     *,
     factors: Sequence[str] = FACTORS,
     layers: Sequence[str] | None = None,
-    units: int = 1024,
+    units: int | None = 1024,
     shared: bool = False,
     epochs: int = 20,
     patience: int = 3,
@@ -74,8 +74,9 @@ def measure(
     its log loss fallen), it returns to its best weights and costs no more **(chosen)**. The log loss alone would stop
     it too early: it grows with the probe's confidence while the accuracy still rises.
 
-    A probe takes 16 bytes × features × units while it trains (weights, their best, Adam's two moments): for a feature
-    map of 64×64×32, 2.1 GB per factor. ``max_features``, ``layers`` and ``shared`` make it less.
+    A probe takes 16 bytes × features × units (or classes, without a hidden layer) while it trains (weights, their best,
+    Adam's two moments): for a feature map of 64×64×32, 2.1 GB per factor. ``max_features``, ``layers`` and ``shared``
+    make it less.
 
     Args:
         model: any trained ``keras.Model`` with one input; nothing in it changes.
@@ -83,7 +84,8 @@ def measure(
         test: the same of other images.
         factors: those to read off.
         layers: names of the layers to probe, as in ``activations``. None: all, and the input.
-        units: of the hidden layer.
+        units: of the hidden layer. None: there is none, and a probe is a softmax regression, which tells how much of a
+            factor can be read off linearly.
         shared: whether the factors of a layer share one hidden layer, trained on the sum of their losses, as Fig. 5.3
             has it. They then stop together, by the mean of their accuracies, and do depend on each other.
         epochs: how many a probe trains at most; 20 in the thesis (section A.1).
@@ -107,7 +109,8 @@ def measure(
     factors, seed = check_factors(factors), check_seed(seed)
     images, labels = check_data("train", train, factors)
     test_images, test_labels = check_data("test", test, factors)
-    units, epochs = check_positive_int("units", units), check_positive_int("epochs", epochs)
+    units = None if units is None else check_positive_int("units", units)
+    epochs = check_positive_int("epochs", epochs)
     patience, batch_size = check_positive_int("patience", patience), check_positive_int("batch_size", batch_size)
     learning_rate, held_out = check_number("learning_rate", learning_rate), check_number("held_out", held_out)
     order = permutation(len(images), seed, 0)
@@ -170,7 +173,7 @@ class _Trainee:
     """The probes of one layer that train as one network: one, or all factors' on a hidden layer that they share."""
 
     def __init__(
-        self, layer: str, features: int, classes: dict[str, int], units: int, learning_rate: float, seed: int
+        self, layer: str, features: int, classes: dict[str, int], units: int | None, learning_rate: float, seed: int
     ) -> None:
         self.layer, self.factors = layer, tuple(classes)
         self.best, self.best_epoch, self.best_weights = (-math.inf, -math.inf), 0, []
@@ -182,7 +185,7 @@ class _Trainee:
             return kl.Dense(size, activation, name=name, **options)
 
         inputs = keras.Input((features,), dtype="float32", name="activations")
-        hidden = dense(units, "relu", "hidden")(inputs)
+        hidden = inputs if units is None else dense(units, "relu", "hidden")(inputs)
         logits = {factor: dense(size, None, f"logits_{factor}")(hidden) for factor, size in classes.items()}
         losses = {factor: keras.losses.SparseCategoricalCrossentropy(from_logits=True) for factor in classes}
         self.model = keras.Model(inputs, logits, name="probe")

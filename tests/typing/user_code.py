@@ -44,6 +44,8 @@ variational = lea_keras.VariationalAutoencoder(code_length=4, beta=0.5, warmup_s
 capacity = lea_keras.CapacityControlledAutoencoder(
     code_length=10, gamma=10, capacity=25.0, capacity_steps=5000, encoder="conv", decoder="sb", kernels=32
 )
+tied = lea_keras.KSparseAutoencoder(100, k=10, select="magnitude", units=(), decoder="tied", mae=True)
+info = lea_keras.InfoAutoencoder(code_length=4, alpha=0.0, lambda_=1000, bandwidth=None, seed=1)
 layer = lea_keras.LocallyEmbeddedAutoencoder(
     window_size=4, autoencoder=capacity, strides=2, padding="same", loss_weight=1, chunk_windows="auto", name="lea"
 )
@@ -56,7 +58,9 @@ copied = lea_keras.LocallyEmbeddedAutoencoder(4, lea_keras.autoencoders.get("vae
 again = lea_keras.LocallyEmbeddedAutoencoder(4, layer.get_config()["autoencoder"])
 length: int = layer.code_length
 pair: tuple[int, int] = layer.window_size
-deep = lea_keras.StandardAutoencoder(3, encoder="conv", decoder="conv", units=(256,), filters=(32, 64))
+deep = lea_keras.StandardAutoencoder(
+    3, encoder="conv", decoder="conv", units=(256,), filters=(32, 64), likelihood="bernoulli"
+)
 wide = lea_keras.coders.FullyConnectedEncoder(units=(128, 64, 12))
 whole: lea_keras.LEAModel = lea_keras.image_autoencoder("vae", (28, 28, 1), units=())
 print(capacity.current_capacity, variational.step, sparse.inference_k, layer.loss_weight, layer.strides)
