@@ -1,11 +1,11 @@
-"""What is measured of a trained run, by name: probes of its layers, attacks on it."""
+"""What is measured of a trained run, by name: probes of its layers, attacks on it; or what is trained in its place."""
 
 import contextlib
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from experiments import attacking, evaluation, networks, probing
+from experiments import attacking, evaluation, networks, probing, two_points, whole_networks
 from experiments.config import RunConfig
 from experiments.results import Results
 
@@ -27,4 +27,9 @@ def attack(folder: pathlib.Path, config: RunConfig, options: Mapping[str, Any]) 
 
 
 #: By name: measures a run from its folder, its configuration and options.
-MEASURES: dict[str, Callable[[pathlib.Path, RunConfig, Mapping[str, Any]], None]] = {"probes": probe, "attacks": attack}
+MEASURES: dict[str, Callable[[pathlib.Path, RunConfig, Mapping[str, Any]], None]] = {
+    "probes": probe,
+    "attacks": attack,
+    "network": whole_networks.train,
+    "two_points": two_points.train,
+}
