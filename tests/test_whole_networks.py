@@ -113,7 +113,9 @@ def test_the_loss_of_two_points_has_the_half_of_kl():
     without = losses_of(model, mean, std, 1.0, 0.0)  # neither KL nor MMD²
     np.testing.assert_allclose(bound - without, kl, rtol=1e-3)
     assert abs(bound - without - 2 * kl) > 1  # Eq. 2.24 would be twice as much
-    assert losses_of(model, mean, std, 0.0, 101.0) > bound + 10 * 0.1  # codes far from the prior
+    alike = np.array([3.0, 3.0])  # far from the prior: MMD² is 1 + 1/√5 − 2·exp(−9/3)/√3
+    mmd = (losses_of(model, alike, std, 0.0, 101.0) - losses_of(model, alike, std, 0.0, 1.0)) / 100
+    np.testing.assert_allclose(mmd, 1 + 5**-0.5 - 2 * 3**-0.5 * np.exp(-3), rtol=1e-3)
 
 
 def test_two_points_are_stored(tmp_path):
