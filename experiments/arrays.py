@@ -11,6 +11,7 @@ import lea_keras.data
 from experiments.config import RunConfig
 
 _BATCH = 500
+_FEW = 8  # steps
 
 
 class Images(NamedTuple):
@@ -54,3 +55,8 @@ def computed(function: Callable[..., Any], inputs: np.ndarray) -> np.ndarray:
     trains = {"training": False} if isinstance(function, keras.layers.Layer) else {}
     parts = [inputs[start : start + _BATCH] for start in range(0, len(inputs), _BATCH)]
     return np.concatenate([ops.convert_to_numpy(function(part, **trains)) for part in parts])
+
+
+def few_steps(images: np.ndarray, batch_size: int, epochs: int) -> bool:
+    """Whether training has so few steps that they take less time than to trace one: ``compile(run_eagerly=)``."""
+    return -(-len(images) // batch_size) * epochs <= _FEW

@@ -20,7 +20,7 @@ from keras import layers, ops
 
 import lea_keras
 from experiments import arrays, evaluation
-from experiments.arrays import Images, computed
+from experiments.arrays import Images, computed, few_steps
 from experiments.config import RunConfig
 from experiments.results import Results
 from lea_keras import robustness
@@ -78,7 +78,8 @@ def measure(folder: pathlib.Path, config: RunConfig, options: Mapping[str, Any])
     inputs = computed(front[0], training.images) if front else training.images
     model = classifier(shape, settings.units, settings.radius)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(settings.learning_rate), loss)
+    eagerly = few_steps(inputs, settings.batch_size, settings.epochs)
+    model.compile(keras.optimizers.Adam(settings.learning_rate), loss, run_eagerly=eagerly)
     model.fit(inputs, training.labels, batch_size=settings.batch_size, epochs=settings.epochs, verbose=0)
     bound = None if front else robustness.perturbation_bound(model, 1.0)
     whole = keras.Sequential([keras.Input(shape), *front, *model.layers], name="defended")

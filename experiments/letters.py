@@ -9,17 +9,17 @@ Departures: the document's letters are not public; classes of two other sets are
 
 import contextlib
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import keras
 import numpy as np
-from keras import layers
+from keras import layers, ops
 
 import lea_keras
 import models
 from experiments import arrays, evaluation
-from experiments.arrays import Images, computed
+from experiments.arrays import Images, computed, few_steps
 from experiments.config import RunConfig
 from experiments.results import Results
 from lea_keras.data import class_pairs
@@ -89,13 +89,12 @@ def measure(folder: pathlib.Path, config: RunConfig, options: Mapping[str, Any])
     settings = Settings(**options)
     sets = load(config, settings)
     judge = trained_judge(sets.target, config.seed, settings)
-    drawn, networks = {}, {}
-    for target in TARGETS:
-        networks[target] = trained(target, sets, judge, config.seed, settings)
-        drawn[target] = computed(networks[target], sets.source_test.images)
+    drawn, network = {}, None
+    for target, network in trained(sets, judge, config.seed, settings):
+        drawn[target] = computed(network, sets.source_test.images)
     found = read_off(drawn, sets, judge, config.seed)
     means = class_images(sets, MEAN, config.seed)
-    codes = optimised(networks[RANDOM].get_layer("autoencoder"), sets, means, settings)
+    codes = optimised(network.get_layer("autoencoder"), sets, means, settings)
     found[f"error/{CODES}"] = float(np.mean(squares(codes - means)) / spread(sets.target, means))
     found[f"accuracy/{CODES}"] = share_right(computed(judge, codes), np.arange(len(codes)))
     first = first_of_classes(sets.source_test.labels)
@@ -137,27 +136,40 @@ def trained_judge(target: Images, seed: int, settings: Settings) -> keras.Model:
     convolutions = [layers.Conv2D(count, 3, 2, "same", activation="relu") for count in settings.judge_filters]
     head = [layers.Flatten(), layers.Dense(64, "relu"), layers.Dense(int(target.labels.max()) + 1)]
     judge = keras.Sequential([keras.Input(target.images.shape[1:]), *convolutions, *head], name="judge")
-    judge.compile(keras.optimizers.Adam(settings.learning_rate), _crossentropy())
+    eagerly = few_steps(target.images, settings.batch_size, settings.judge_epochs)
+    judge.compile(keras.optimizers.Adam(settings.learning_rate), _crossentropy(), run_eagerly=eagerly)
     judge.fit(*target, batch_size=settings.batch_size, epochs=settings.judge_epochs, verbose=0)
     return judge
 
 
-def trained(target: str, sets: Sets, judge: keras.Model, seed: int, settings: Settings) -> keras.Model:
-    """Trains the network with one of the targets. All begin with the same weights, and three have the same order."""
+def trained(sets: Sets, judge: keras.Model, seed: int, settings: Settings) -> Iterator[tuple[str, keras.Model]]:
+    """Yields the network trained with one target after the other, which is the same one, put back to where it began.
+
+    So all begin with the same weights, and what is traced for one need not be traced for the next. The last target is
+    "random".
+    """
     keras.utils.set_random_seed(seed)
     network = models.letter_network(
         sets.source.images.shape[1:], code_length=settings.code_length, filters=tuple(settings.filters)
     )
-    optimizer = keras.optimizers.Adam(settings.learning_rate)
-    if target == JUDGED:
-        judged = models.judged(network, judge)
-        judged.compile(optimizer, _crossentropy())
-        judged.fit(*sets.source, batch_size=settings.batch_size, epochs=settings.epochs, verbose=0)
-        return network
-    pairs = class_pairs(sets.source, sets.target, target, batch_size=settings.batch_size, seed=seed)
-    network.compile(optimizer, squared_error)
-    network.fit(pairs, epochs=settings.epochs, shuffle=False, verbose=0)
-    return network
+    judged = models.judged(network, judge)
+    variables: list[Any] = list(network.variables)
+    eagerly = few_steps(sets.source.images, settings.batch_size, settings.epochs)
+    for model, loss in ((judged, _crossentropy()), (network, squared_error)):
+        optimizer = keras.optimizers.Adam(settings.learning_rate)
+        optimizer.build(model.trainable_variables)
+        model.compile(optimizer, loss, run_eagerly=eagerly)
+        variables += optimizer.variables
+    start = [ops.convert_to_numpy(variable) for variable in variables]
+    for target in (JUDGED, REPRESENTATIVE, MEAN, RANDOM):
+        for variable, value in zip(variables, start, strict=True):
+            variable.assign(value)
+        if target == JUDGED:
+            judged.fit(*sets.source, batch_size=settings.batch_size, epochs=settings.epochs, verbose=0)
+        else:
+            pairs = class_pairs(sets.source, sets.target, target, batch_size=settings.batch_size, seed=seed)
+            network.fit(pairs, epochs=settings.epochs, shuffle=False, verbose=0)
+        yield target, network
 
 
 def _crossentropy() -> keras.losses.Loss:
