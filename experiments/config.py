@@ -46,8 +46,8 @@ ENCODERS = ("fc", "conv")
 DECODERS = ("fc", "conv", "sb", "tied")
 SELECTIONS = ("value", "magnitude")
 LOSSES = ("log_loss", "crossentropy")
-POOLS = ("max", "average", "min")
 LIKELIHOODS = ("gaussian", "bernoulli")
+POOLS = ("max", "average", "min")
 OPTIMIZATIONS = ("alternate", "joint", "independent")
 PRECISIONS = ("none", "float16", "bfloat16")
 CODES = ("learned", "pca", "random")
@@ -487,8 +487,8 @@ _ADDED_LATER = {
     "bandwidth": None,
     "units": None,
     "coder_filters": None,
-    "pool": "max",
     "likelihood": "gaussian",
+    "pool": "max",
 }
 
 # One per reference model (thesis sections 4.7 and A.1). Chosen here for ``lea_fc`` and ``pool_fc``, which the thesis

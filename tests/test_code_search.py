@@ -119,6 +119,16 @@ def test_it_starts_at_the_codes_of_the_targets_and_stops_when_the_loss_is_flat()
     assert int(counted.iterations) == 124
 
 
+def test_probabilities_of_a_bernoulli_likelihood_and_tied_kernels():
+    """The error is that of what ``decode`` returns, whichever decoder that is."""
+    autoencoder = lea_keras.StandardAutoencoder(4, units=(), decoder="tied", likelihood="bernoulli")
+    targets = np.random.default_rng(0).uniform(0.3, 0.7, size=(3, *SHAPE)).astype("float32")
+    before = error(autoencoder, autoencoder.encode(targets), targets)
+    kernel = ops.convert_to_numpy(autoencoder.code.kernel)
+    assert np.all(error(autoencoder, optimize_codes(autoencoder, targets, 100), targets) < before)
+    np.testing.assert_array_equal(autoencoder.code.kernel, kernel)
+
+
 def test_mixed_precision():
     autoencoder, *_ = linear(dtype="mixed_bfloat16")
     codes = optimize_codes(autoencoder, windows(2), 100)

@@ -24,7 +24,7 @@ LEVELS = [
     {"autoencoders"},
     {"layers"},
     {"training"},
-    {"inspection", "export", "probes", "whole_image"},
+    {"inspection", "export", "pca", "probes", "whole_image"},
     {"robustness"},
     {"plots"},
     {"callbacks", "explorer"},

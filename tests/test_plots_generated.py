@@ -56,6 +56,15 @@ def test_samples_are_those_of_the_autoencoder():
     assert {image.get_clim() for image in figure.axes[0].images} == {(drawn.min(), drawn.max())}
 
 
+def test_samples_of_every_variational_type_and_of_probabilities():
+    for kind in ("capacity_vae", "info_vae"):
+        autoencoder = lea_keras.autoencoders.get(kind, code_length=2, likelihood="bernoulli")
+        autoencoder.encode(np.zeros((1, 3, 4, 1), "float32"))
+        drawn = np.stack(pictures(plots.samples(autoencoder, 4)))
+        assert np.all((drawn > 0) & (drawn < 1)) and np.ptp(drawn) > 0
+        assert pictures(plots.latent_manifold(autoencoder, 2))[0].min() > 0
+
+
 def test_samples_are_decoded_draws_of_the_prior_whatever_the_backend():
     autoencoder = planar(code_length=3)
     codes = np.random.default_rng(5).standard_normal((4, 3), np.float32)

@@ -1,11 +1,11 @@
-"""What is measured of a run, by name: of a trained one probes of its layers and attacks on it; or all of the work."""
+"""What is measured of a trained run, by name: probes of its layers, attacks on it; or what is trained in its place."""
 
 import contextlib
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from experiments import attacking, defences, evaluation, letters, networks, probing
+from experiments import attacking, defences, evaluation, letters, networks, probing, two_points, whole_networks
 from experiments.config import RunConfig
 from experiments.results import Results
 
@@ -26,10 +26,12 @@ def attack(folder: pathlib.Path, config: RunConfig, options: Mapping[str, Any]) 
         attacking.attack([(folder, config)], attacking.Settings(**options), results)
 
 
-#: By name: measures a run from its folder, its configuration and options. The last ones train what they measure.
+#: By name: measures a run from its folder, its configuration and options.
 MEASURES: dict[str, Callable[[pathlib.Path, RunConfig, Mapping[str, Any]], None]] = {
     "probes": probe,
     "attacks": attack,
+    "network": whole_networks.train,
+    "two_points": two_points.train,
     "letters": letters.measure,
     "defences": defences.measure,
 }

@@ -44,15 +44,16 @@ def collect(finished: "Finished") -> dict[str, Any]:
     values |= {"kl": [], **{f"explained/{factor}": [] for factor in FACTORS}}
     for run in range(len(values["seeds"])):
         with finished.model(NAME, run) as model:
-            kl, explained = _codes(model, config)
+            kl, explained = explain(model, config)
         values["kl"].append(kl.tolist())
         for factor, of_codes in explained.items():
             values[f"explained/{factor}"].append(of_codes.tolist())
     return {"values": {NAME: values}}
 
 
-def _codes(model: Any, config: Any) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """KL of every code [codes], and by factor the squared rank correlation with each [codes]."""
+def explain(model: Any, config: Any) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """KL of every code of a whole-image VAE of sprites [codes], and by factor the squared rank correlation with each
+    [codes]."""
     from keras import ops
     from scipy import stats
 

@@ -9,7 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from experiments import evaluation, networks
+from experiments import evaluation, networks, whole_networks
+from experiments.config import RunConfig
 from experiments.engines import units
 from experiments.engines.units import Unit
 from experiments.runs import RunError
@@ -87,6 +88,20 @@ class Finished:
     def folder(self, name: str) -> pathlib.Path:
         """Of the first run that can be used."""
         return self._units[name][0].folder
+
+    def own(self, name: str, file: str) -> list[dict[str, Any]]:
+        """A JSON file that measures of every run left beside its model."""
+        return [json.loads((unit.folder / file).read_text("utf-8")) for unit in self._units[name]]
+
+    @contextlib.contextmanager
+    def network(self, name: str, run: int = 0) -> Iterator[keras.Model]:
+        """The model that a measure trained in place of a run."""
+        with nothing_kept():
+            yield keras.models.load_model(self._units[name][run].folder / whole_networks.MODEL_FILE)
+
+    def config(self, name: str, run: int = 0) -> RunConfig:
+        """Of one of the runs that can be used."""
+        return self._units[name][run].config
 
     @contextlib.contextmanager
     def model(self, name: str, run: int = 0) -> Iterator[keras.Model]:

@@ -1,0 +1,64 @@
+"""Networks of the documents beside the thesis, trained as those say, with plain ``compile`` and ``fit``."""
+
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+import numpy as np
+
+import lea_keras.data
+import models
+from experiments.config import RunConfig
+from lea_keras.utils import write_atomically
+
+MODEL_FILE, RESULTS_FILE = "model.keras", "network.json"
+_SIZE = 500  # images that are predicted at a time
+
+
+def load(config: RunConfig, options: Mapping[str, Any], split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images [n, rows, columns, channels] and classes [n] of a split, as the options of ``train`` say."""
+    limit = options["limit"] if split == "train" else options["test_limit"]
+    data = lea_keras.data.load(
+        options["dataset"],
+        split,
+        batch_size=_SIZE,
+        limit=limit,
+        shuffle=False,
+        seed=config.data_seed,
+        image_size=options["image_size"],
+        data_dir=config.data_dir,
+        download=config.download,
+    )
+    images, labels = lea_keras.data.take(data, limit)
+    return images, labels.argmax(axis=1)
+
+
+def train(folder: pathlib.Path, config: RunConfig, options: Mapping[str, Any]) -> None:
+    """Trains a network of ``models`` and stores it, in place of a run.
+
+    Args:
+        folder: of the model.
+        config: seed, backend and folder of the data.
+        options: ``network`` and ``arguments``, a function of ``models`` and what it is given; ``dataset``,
+            ``image_size``, ``limit`` and ``test_limit``; ``optimizer`` and ``learning_rate``, by Keras' name;
+            ``epochs`` and ``batch_size``.
+    """
+    keras.utils.set_random_seed(config.seed)
+    images, _ = load(config, options, "train")
+    model = getattr(models, options["network"])(images.shape[1:], **_tuples(options["arguments"]))
+    optimizer = {"class_name": options["optimizer"], "config": {"learning_rate": options["learning_rate"]}}
+    model.compile(keras.optimizers.get(optimizer))
+    history = model.fit(images, batch_size=options["batch_size"], epochs=options["epochs"], verbose=0)
+    tested = model.evaluate(load(config, options, "test")[0], batch_size=_SIZE, verbose=0, return_dict=True)
+    last = {name: values[-1] for name, values in history.history.items()}
+    write_atomically(folder / RESULTS_FILE, json.dumps({"train": last, "test": tested}, indent=2, default=float) + "\n")
+    temporary = folder / f"new_{MODEL_FILE}"
+    model.save(temporary)
+    temporary.replace(folder / MODEL_FILE)
+
+
+def _tuples(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments as functions take them: what JSON made a list of is a tuple again."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in arguments.items()}
