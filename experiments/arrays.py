@@ -29,7 +29,7 @@ def load(config: RunConfig, name: str, split: str, limit: int | None, image_size
     """Loads a split of a data set, in its order.
 
     Args:
-        config: has the seed that chooses under ``limit``, and where the data are.
+        config: where the data are, and the seed that chooses under ``limit``.
         name: as all others in ``lea_keras.data.load``.
         split: "train" or "test".
         limit: how many; None: all.
@@ -42,7 +42,7 @@ def load(config: RunConfig, name: str, split: str, limit: int | None, image_size
         limit=limit,
         image_size=image_size,
         shuffle=False,
-        seed=config.seed,
+        seed=config.data_seed,
         data_dir=config.data_dir,
         download=config.download,
     )

@@ -45,7 +45,7 @@ class TwoPoints(keras.Model):
         outputs = self.outputs_of(self.hidden(codes[:, None]))  # [b, 2]
         return mean, log_std, outputs[:, 0], ops.maximum(outputs[:, 1], _LEAST_LOG_VARIANCE)
 
-    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, **_: Any) -> Any:
+    def compute_loss(self, x: Any = None, y: Any = None, y_pred: Any = None, *_: Any, **__: Any) -> Any:
         mean, log_std, x_mean, log_variance = y_pred
         fit = 0.5 * (log_variance + ops.square(ops.cast(y, "float32") - x_mean) / ops.exp(log_variance))
         kl = losses.window_divergences(mean[:, None], log_std[:, None]) / 2

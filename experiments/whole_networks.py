@@ -51,12 +51,28 @@ def train(folder: pathlib.Path, config: RunConfig, options: Mapping[str, Any]) -
     optimizer = {"class_name": options["optimizer"], "config": {"learning_rate": options["learning_rate"]}}
     model.compile(keras.optimizers.get(optimizer))
     history = model.fit(images, batch_size=options["batch_size"], epochs=options["epochs"], verbose=0)
-    tested = model.evaluate(load(config, options, "test")[0], batch_size=_SIZE, verbose=0, return_dict=True)
+    tested = measure(model, load(config, options, "test")[0])
     last = {name: values[-1] for name, values in history.history.items()}
     write_atomically(folder / RESULTS_FILE, json.dumps({"train": last, "test": tested}, indent=2, default=float) + "\n")
     temporary = folder / f"new_{MODEL_FILE}"
     model.save(temporary)
     temporary.replace(folder / MODEL_FILE)
+
+
+def encode(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Codes of images [n, code_length], without a trace, which would take longer than a few batches."""
+    batches = np.array_split(images, -(-len(images) // _SIZE))
+    return np.concatenate([keras.ops.convert_to_numpy(model(batch, training=False)) for batch in batches])
+
+
+def measure(model: keras.Model, images: np.ndarray) -> dict[str, float]:
+    """What the autoencoder reports of images, by names such as "rl"; means over batches, as long as their parts."""
+    totals: dict[str, float] = {}
+    autoencoder = model.get_layer("lea").autoencoder
+    for batch in np.array_split(images, -(-len(images) // _SIZE)):
+        for name, value in autoencoder.objective(keras.ops.convert_to_tensor(batch)).measures.items():
+            totals[name] = totals.get(name, 0.0) + float(value) * len(batch) / len(images)
+    return totals
 
 
 def _tuples(arguments: Mapping[str, Any]) -> dict[str, Any]:

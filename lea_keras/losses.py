@@ -215,7 +215,8 @@ def pair_similarity(codes: Any, bandwidth: float | None = None) -> tuple[Any, An
     codes = _some(widen(codes)[0])
     codes = codes - ops.stop_gradient(window_mean(codes))  # distances are the same, and rounded less
     squares = ops.sum(ops.square(codes), axis=1)
-    distances = squares[:, None] + squares[None, :] - 2.0 * ops.matmul(codes, ops.transpose(codes))  # [m, m]
+    products: Any = ops.matmul(codes, ops.transpose(codes))  # [m, m]
+    distances = squares[:, None] + squares[None, :] - 2.0 * products
     similarities = ops.exp(-ops.maximum(distances, 0.0) / _squared(bandwidth, codes.shape[1]))
     count = ops.cast(ops.shape(codes)[0], codes.dtype)
     pairs = count * (count - 1.0)

@@ -42,7 +42,9 @@ def components(windows: Any, center: bool = True) -> Components:
     Raises:
         ValueError: for no windows, shapes that differ, or values that are not finite.
     """
-    count, total, squares, shape = 0, np.float64(0), np.float64(0), None
+    count, shape = 0, None
+    total: Any = np.float64(0)
+    squares: Any = np.float64(0)
     for batch in [windows] if hasattr(windows, "shape") else _batches(windows):
         array = np.asarray(ops.convert_to_numpy(batch), np.float64)
         if array.ndim != 4 or shape not in (None, array.shape[1:]):
@@ -109,8 +111,9 @@ def fit(autoencoder: Autoencoder, windows: Any, center: bool = True) -> Componen
     if np.prod(autoencoder.windows_shape[1:]) != values:
         raise fail("windows", f"[n, {', '.join(map(str, autoencoder.windows_shape[1:]))}]", f"{values} values each")
     leading = found.directions[:, :code_length]  # [p, code_length]
-    autoencoder.code.kernel.assign(leading)
-    autoencoder.code.bias.assign(-found.mean @ leading)
+    code: Any = autoencoder.code
+    code.kernel.assign(leading)
+    code.bias.assign(-found.mean @ leading)
     if isinstance(autoencoder.decoder, coders.TiedDecoder):
         autoencoder.decoder.biases[-1].assign(found.mean)
     else:

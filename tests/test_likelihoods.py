@@ -51,6 +51,8 @@ def test_the_loss_is_the_cross_entropy_of_logits_and_rl_the_error_of_probabiliti
     assert measures["rl"] == pytest.approx(np.sum((WINDOWS - sigmoid(logits)) ** 2) / 6, rel=1e-5)
     assert measures["rl"] != pytest.approx(np.sum((WINDOWS - logits) ** 2) / 6, rel=0.1)  # of logits, which is wrong
     expected = measures["nll"] + 0.5 * measures.get("kl", 0.0)  # with β = ½, −ELBO
+    if kind == "info_vae":
+        expected += (autoencoder.alpha + autoencoder.lambda_ - 1) * measures["mmd"]
     assert float(report.loss) == pytest.approx(expected, rel=1e-5)
     np.testing.assert_allclose(report.reconstructions, sigmoid(logits), atol=1e-6)
 
@@ -115,6 +117,14 @@ def test_decoding_gives_probabilities(kind):
     for decoded in (autoencoder.decode(codes), decode(autoencoder, codes)):  # by hand, and as the explorer does
         np.testing.assert_allclose(decoded, sigmoid(logits), atol=1e-6)
     np.testing.assert_allclose(autoencoder(WINDOWS), autoencoder.decode(autoencoder.encode(WINDOWS)), rtol=1e-5)
+
+
+def test_the_decoder_may_be_tied():
+    autoencoder = far_from_trivial("k_sparse", units=(), decoder="tied", encoder="fc")
+    codes = autoencoder.encode(WINDOWS)
+    kernel, bias = np.array(autoencoder.code.kernel), np.array(autoencoder.decoder.biases[0])
+    expected = sigmoid(np.array(codes) @ kernel.T + bias).reshape(WINDOWS.shape)
+    np.testing.assert_allclose(autoencoder.decode(codes), expected, atol=1e-6)
 
 
 @once

@@ -122,8 +122,12 @@ class Study:
             now, before = (_values(name, configs) for configs in planned)
             several += [] if now == before else [f"{name} {now} ({before})"]
         for name, value in ours.options.items():
-            before = thesis.options[name]
-            several += [] if value == before else [f"{name} {_shown(value)} ({_shown(before)})"]
+            before = thesis.options.get(name, {})
+            if isinstance(value, Mapping):
+                pairs = [(key, one, before.get(key)) for key, one in value.items()]
+            else:
+                pairs = [(name, value, before)]
+            several += [f"{key} {_shown(now)} ({_shown(then)})" for key, now, then in pairs if now != then]
         theirs = "the thesis'" if self.document == "The thesis" else "thesis scale's"
         return f"{scale} scale, {theirs} in brackets: {'; '.join(several)}" if several else ""
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from experiments.studies.base import Scale, Series, Study, configuration
+from experiments.studies.networks import SLIDES
 
 if TYPE_CHECKING:
     from experiments.studies.finished import Finished
@@ -134,7 +135,7 @@ def draw(stored: dict[str, Any], finished: "Finished") -> Any:
 STUDY = Study(
     name="defences",
     title="sparse weights and a sparse input against attacks",
-    document="The slides",
+    document=SLIDES,
     thesis="002:78-99 and Figure 6: two classes of Fashion-MNIST, accuracy over ε. If the weights of every neuron have "
     "an ℓ1 norm of at most γ, a perturbation grows by at most γ in every layer (Theorem 2); an input that keeps few "
     "coefficients hands on little of it. The curves are lost, and so are classes, network, attack and γ. Here: T-shirt "

@@ -16,7 +16,7 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "random": ("random encoder, frozen", {"codes": "random"}),
     "pool": ("max-pooling", {}),
 }
-_SMALL = {"limit": 10_000, "test_limit": 5000, "epochs": 6, "validate_every": 6, "learning_rate": 1e-3}
+_SMALL = {"limit": 5000, "test_limit": 2000, "epochs": 6, "validate_every": 6, "learning_rate": 1e-3}
 _SMOKE = {"image_size": 16, "limit": 64, "test_limit": 32, "epochs": 1}
 
 

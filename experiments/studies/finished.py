@@ -97,7 +97,8 @@ class Finished:
     def network(self, name: str, run: int = 0) -> Iterator[keras.Model]:
         """The model that a measure trained in place of a run."""
         with nothing_kept():
-            yield keras.models.load_model(self._units[name][run].folder / whole_networks.MODEL_FILE)
+            path = self._units[name][run].folder / whole_networks.MODEL_FILE
+            yield keras.models.load_model(path, compile=False)
 
     def config(self, name: str, run: int = 0) -> RunConfig:
         """Of one of the runs that can be used."""

@@ -24,8 +24,9 @@ class InfoAutoencoder(VariationalAutoencoder):
     for the source's −E log p(x|z): it is that of a Gaussian decoder of variance ½, but for a constant.
 
     MMD², "mmd" among the measures, is ``lea_keras.losses.maximum_mean_discrepancy``: of what the decoder sees, z in
-    training and μ otherwise **(chosen)**. A batch is what one device has of it, and of a LEA all its windows. So the
-    objective is no mean over windows, and a LEA with this type cannot work in chunks (``chunk_windows``).
+    training and μ otherwise **(chosen)**; the law of μ alone is narrower, and its MMD² larger, where codes carry
+    little. A batch is what one device has of it, and of a LEA all its windows. So the objective is no mean over
+    windows, and a LEA with this type cannot work in chunks (``chunk_windows``).
 
     Args:
         code_length: variables of a code.

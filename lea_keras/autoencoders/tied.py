@@ -49,7 +49,7 @@ class TiedDecoder(Decoder):
     def build_layers(self, codes_shape: tuple[Any, ...]) -> None:
         del codes_shape
         # In the order of their use: of the hidden layers, and of the reconstruction.
-        self.biases = [
+        self.biases: list[Any] = [
             self.add_weight(shape=(source.kernel.shape[0],), initializer="zeros", name=f"bias_{i}")
             for i, source in enumerate(self._tied())
         ]

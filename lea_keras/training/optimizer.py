@@ -156,10 +156,10 @@ class SubsetOptimizer(keras.optimizers.Optimizer):
         for optimizer, ratio, rate in zip(members.leas, members.ratios, members.rates, strict=False):
             if not _is_settable(optimizer):
                 continue
-            now = ops.cast(optimizer.learning_rate, "float32")
+            now: Any = ops.cast(optimizer.learning_rate, "float32")
             was_set = now != rate.value
             ratio.assign(ops.where(was_set, _ratio(now, main, otherwise=ratio.value), ratio.value))
-            wanted = ratio.value * main
+            wanted: Any = ratio.value * main
             # What nobody has changed stays as it is, to the last bit.
             stays = ops.logical_or(ratio.value == 0, ops.abs(wanted - now) <= _ROUNDING * now)
             wanted = ops.where(stays, now, wanted)
