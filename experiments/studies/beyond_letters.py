@@ -35,9 +35,9 @@ _THESIS = {
     "code_steps": 2000,
 }
 _SMALL = {
-    "limit": 6000,
+    "limit": 4000,
     "test_limit": 1000,
-    "filters": (16, 32),
+    "filters": (8, 16),
     "code_length": 128,
     "epochs": 8,
     "judge_filters": (16, 32),
