@@ -67,8 +67,12 @@ def series(scale: Scale) -> list[Series]:
 def collect(finished: "Finished") -> dict[str, Any]:
     """Of every run accuracy with no attack and over ε, and the share of images that are certified at ε."""
     values: dict[str, Any] = {}
+    notes = []
     for one in finished:
         of_runs = finished.stored(one, "defences.json")
+        if any(masked := [run["masked_gradients"] for run in of_runs]):
+            shares = ", ".join(f"{share:.2g}" for share in masked)
+            notes.append(f"{one} masks gradients, where the attack has no direction, of these shares: {shares}")
         values[one] = {"seeds": finished.seeds(one)}
         for measure in ("train_accuracy", "test_accuracy", "zeros"):
             values[one][measure] = [run[measure] for run in of_runs]
@@ -76,7 +80,7 @@ def collect(finished: "Finished") -> dict[str, Any]:
         if "certified" in of_runs[0]:
             values[one]["bound"] = [run["bound"] for run in of_runs]
             values[one]["certified"] = [withstanding(run["certified"]) for run in of_runs]
-    return {"values": values}
+    return {"values": values, "notes": notes}
 
 
 def withstanding(distances: Sequence[float | None]) -> list[float]:
