@@ -72,37 +72,42 @@ def test_data_have_mean_0_and_standard_deviation_1_by_their_training_alone():
     assert set(np.unique(letters._unscaled(found.source.images, (mean, deviation)).round(3))) == {0, 1}
 
 
-def test_all_targets_begin_with_the_same_weights_and_codes_leave_them_alone(monkeypatch):
-    settings = TINY._replace(epochs=1)
-    found = letters.load(RunConfig(), settings)
-    judge = letters.trained_judge(found.target, 0, settings)
-    began, ended = {}, {}
-    fit = keras.Model.fit
+def test_all_targets_begin_with_the_same_weights_and_codes_leave_them_alone(monkeypatch, tmp_path):
+    began, ended = [], {}
+    fit, trained, optimised = keras.Model.fit, letters.trained, letters.optimised
 
-    def noted(model, *args, **kwargs):
+    def noted_fit(model, *args, **kwargs):
         network = next((layer for layer in model.layers if layer.name == "letters"), model)
-        began[len(began)] = [weight.copy() for weight in network.get_weights()]
+        if network.name == "letters":
+            began.append(network.get_weights())
         return fit(model, *args, **kwargs)
 
-    monkeypatch.setattr(keras.Model, "fit", noted)
-    for target, network in letters.trained(found, judge, 0, settings):
-        ended[target] = network.get_weights()
-    monkeypatch.undo()
-    assert list(ended)[-1] == "random" and sorted(ended) == sorted(letters.TARGETS)
-    for weights in began.values():
-        for first, now in zip(began[0], weights, strict=True):
-            np.testing.assert_array_equal(first, now)
-    assert any(np.any(a != b) for a, b in zip(ended["random"], ended["mean"], strict=True))
-    means = letters.class_images(found, "mean", 0)
-    codes = letters.optimised(network.get_layer("autoencoder"), found, means, settings)
-    assert codes.shape == means.shape
-    for before, now in zip(ended["random"], network.get_weights(), strict=True):
-        np.testing.assert_array_equal(before, now)
+    def noted_trained(*args):
+        for target, network in trained(*args):
+            ended[target] = network.get_weights()
+            yield target, network
 
+    def noted_optimised(autoencoder, *args):
+        before = autoencoder.get_weights()
+        codes = optimised(autoencoder, *args)
+        assert_same(before, autoencoder.get_weights())
+        assert_same(before, ended["random"])
+        return codes
 
-def test_what_is_stored(tmp_path):
+    monkeypatch.setattr(keras.Model, "fit", noted_fit)
+    monkeypatch.setattr(letters, "trained", noted_trained)
+    monkeypatch.setattr(letters, "optimised", noted_optimised)
     letters.measure(tmp_path, RunConfig(seed=3), TINY._asdict())
+    assert len(began) == 4 and sorted(ended) == sorted(letters.TARGETS)
+    for weights in began:
+        assert_same(began[0], weights)
+    assert any(np.any(a != b) for a, b in zip(ended["random"], ended["mean"], strict=True))
     found = json.loads((tmp_path / "evaluation" / letters.FILE).read_text())
     assert len(found) == 22 and all(np.isfinite(value) for value in found.values())
     with np.load(tmp_path / "evaluation" / letters.PICTURES) as shown:
         assert {shown[name].shape for name in shown} == {(3, 16, 16, 1)} and len(shown) == 7
+
+
+def assert_same(first, second):
+    for one, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(one, other)
