@@ -43,7 +43,7 @@ __all__ = [
 
 
 def mean_absolute_error(windows: Any, reconstructions: Any) -> Any:
-    """MAE: the mean over windows and their values of the distance |r − w| (Eq. 2.19), in units of the values.
+    """MAE: the mean over windows and their values of the absolute difference (Eq. 2.19), in units of the values.
 
     It weighs large errors less than RL does. Autoencoders with ``mae=True`` report it; ``keras.metrics.
     MeanAbsoluteError`` is the same over several updates.

@@ -17,10 +17,16 @@ import keras
 from keras import layers
 
 import lea_keras
+from lea_keras.version import PACKAGE
 
 _SLOPE = 0.25
 
-squared_error = lea_keras.losses.window_errors
+
+@keras.saving.register_keras_serializable(PACKAGE)
+def squared_error(targets: Any, images: Any) -> Any:
+    """Returns the summed squared error of each image, two of [b, rows, columns, channels] → [b]; models that are
+    compiled with it load."""
+    return lea_keras.losses.window_errors(targets, images)
 
 
 def letter_network(

@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 import lea_keras
+from lea_keras.data import pairs
 from models import letters
 
 
@@ -37,12 +38,12 @@ def test_the_table_of_layers():
     assert model.output_shape == (None, 28, 28, 1)
 
 
-@pytest.mark.parametrize("choose", lea_keras.data.TARGETS)
+@pytest.mark.parametrize("choose", pairs.TARGETS)
 def test_it_trains_saves_and_loads(choose, tmp_path):
     model, (source, labels) = small(), images()
     model.compile(keras.optimizers.Adam(3e-3), letters.squared_error)
-    pairs = lea_keras.data.class_pairs((source, labels), (-source, labels), choose, batch_size=8)
-    losses = model.fit(pairs, epochs=6, shuffle=False, verbose=0).history["loss"]
+    batches = lea_keras.data.class_pairs((source, labels), (-source, labels), choose, batch_size=8)
+    losses = model.fit(batches, epochs=6, shuffle=False, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
     model.save(tmp_path / "letters.keras")
     loaded = keras.models.load_model(tmp_path / "letters.keras")

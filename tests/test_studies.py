@@ -98,7 +98,10 @@ def test_commands_name_their_study():
 def test_help_names_every_study():
     told = " ".join(study.help_text().split())
     assert "figures of the thesis, with commas between them: 3.3, 3.4, 3.5, 4.1" in told
-    assert "its tables: 3.1, 3.2, 4.1" in told and "others: readings, repeated, time" in told
+    assert (
+        "its tables: 3.1, 3.2, 4.1" in told
+        and "others: beta, info_vae, k_sparse, latents, objective, readings, repeated, time" in told
+    )
 
 
 def test_fields_are_given_to_all_runs_and_numbers_of_runs_changed():
@@ -209,6 +212,7 @@ def smoke(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     there = all((pathlib.Path(DATA) / name).is_dir() for name in ("mnist", "fashion_mnist", "cifar10"))
     chosen = [] if there else ["--figure=4.1,4.2,4.4,4.5,4.6,5.1,5.4,5.5,5.6,5.7", "--table=3.1,4.1"]
+    chosen += [] if there else ["--study=beta,info_vae,k_sparse,latents,objective,two_dimensions"]
     flags = ["--scale=smoke", "--parallel=0", f"--run_dir={folder}", f"--data_dir={DATA}", *chosen]
     assert main(*flags) == 0
     return folder, flags, there

@@ -69,7 +69,7 @@ STUDY = Study(
             5, {"learning_rate": 1e-3}, {"datasets": ("fashion_mnist", "cifar10"), "labelled": (1.0, 0.01)}
         ),
         "small": Scale(5, _SMALL, {"datasets": ("fashion_mnist", "cifar10"), "labelled": (1.0, 0.01)}),
-        "smoke": Scale(1, _SMOKE, {"datasets": ("sprites",), "labelled": (1.0, 0.5)}),
+        "smoke": Scale(1, _SMOKE, {"datasets": ("sprites",), "labelled": (0.5,)}),
     },
     series=series,
     collect=collect,
