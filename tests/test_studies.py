@@ -105,7 +105,7 @@ def test_help_names_every_study():
     assert "figures of the thesis, with commas between them: 3.3, 3.4, 3.5, 4.1" in told
     assert (
         "its tables: 3.1, 3.2, 4.1" in told
-        and "others: beta, info_vae, k_sparse, latents, objective, readings, repeated, time" in told
+        and "others: beta, defences, info_vae, k_sparse, latents, letters, objective, readings, repeated, time" in told
     )
 
 
@@ -193,16 +193,6 @@ def test_plans_of_what_is_trained_in_place_of_a_run(name, capsys, tmp_path):
     assert lines[-1] == f"{count} runs" and sum(f": {name}, {{" in line for line in lines) == count
     assert main(f"--study={name}", "--list", f"--run_dir={tmp_path}") == 0
     assert f"{name:12} {count:>5}     0 " in capsys.readouterr().out
-
-
-def test_two_workers_make_what_is_trained_in_place_of_runs(capsys, tmp_path):
-    flags = ("--study=defences", "--scale=smoke", "--parallel=2", f"--run_dir={tmp_path}")
-    assert main(*flags) == 0
-    stored = json.loads((tmp_path / "results" / "smoke" / "defences.json").read_text(encoding="utf-8"))
-    assert list(stored["values"]) == [f"defences/{kind}" for kind in ("plain", "l1_2", "front_end", "front_end_l1_2")]
-    capsys.readouterr()
-    assert main(*flags) == 0
-    assert "to be made" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def chosen_radius(values: Any) -> float:
     return fits[0] if fits else there[-1]
 
 
-def draw(stored: dict[str, Any], finished: "Finished") -> Any:
+def draw(stored: dict[str, Any], finished: "Finished") -> dict[str, Any]:
     from experiments.studies.pictures import Line, Panel
     from experiments.studies.pictures import draw as draw_panels
 
@@ -126,14 +126,17 @@ def draw(stored: dict[str, Any], finished: "Finished") -> Any:
         return Panel(title, "ε (L∞)", ylabel, lines, limits=(-0.03, 1.03))
 
     sweep = {f"γ = {one:g}": one for one in radii(values)} | {"γ = ∞": None}
-    attacked = [("γ alone", False), ("γ and the front end", True)]
-    panels = [panel("Defences", "accuracy under attack", four)]
-    for title, front_end in attacked:
+    panels = []
+    for title, front_end in (("γ alone", False), ("γ and the front end", True)):
         shown = {label: name(one, front_end) for label, one in sweep.items()}
         panels.append(panel(title, "accuracy under attack", shown))
     without = {label: name(one, False) for label, one in sweep.items()}
     panels.append(panel("Certified by Theorem 2", "share certified", without, "certified"))
-    return draw_panels(panels, stored["differences"])
+    note = stored["differences"]
+    return {
+        "": draw_panels([panel("Defences", "accuracy under attack", four)], note),
+        "_radii": draw_panels(panels, note),
+    }
 
 
 STUDY = Study(
@@ -144,7 +147,7 @@ STUDY = Study(
     "an ℓ1 norm of at most γ, a perturbation grows by at most γ in every layer (Theorem 2); an input that keeps few "
     "coefficients hands on little of it. The curves are lost, and so are classes, network, attack and γ. Here: T-shirt "
     "or top against shirt, projected gradient descent in search of the smallest ε, and a front end that keeps, of the "
-    "principal components of every window, those farthest from 0. γ of the first panel is the smallest that costs at "
+    "principal components of every window, those farthest from 0. γ of the first picture is the smallest that costs at "
     "most 5 points on training images.",
     scales={
         "thesis": Scale(3, options=_THESIS),
@@ -154,4 +157,5 @@ STUDY = Study(
     series=series,
     collect=collect,
     draw=draw,
+    pictures=("", "_radii"),
 )
