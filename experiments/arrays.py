@@ -54,7 +54,7 @@ def computed(function: Callable[..., Any], inputs: np.ndarray) -> np.ndarray:
     """What a layer, a model or a method of one makes of inputs outside training; nothing is traced for it."""
     trains = {"training": False} if isinstance(function, keras.layers.Layer) else {}
     parts = [inputs[start : start + _BATCH] for start in range(0, len(inputs), _BATCH)]
-    return np.concatenate([ops.convert_to_numpy(function(part, **trains)) for part in parts])
+    return np.concatenate([np.asarray(ops.convert_to_numpy(function(part, **trains))) for part in parts])
 
 
 def few_steps(images: np.ndarray, batch_size: int, epochs: int) -> bool:

@@ -78,7 +78,7 @@ def measure(folder: pathlib.Path, config: RunConfig, options: Mapping[str, Any])
     shape = training.images.shape[1:]
     front = [] if settings.kept is None else [Sparsifier(training.images, settings.window, settings.kept)]
     inputs = computed(front[0], training.images) if front else training.images
-    model = classifier(shape, settings.units, settings.radius)
+    model: Any = classifier(shape, settings.units, settings.radius)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     eagerly = few_steps(inputs, settings.batch_size, settings.epochs)
     model.compile(keras.optimizers.Adam(settings.learning_rate), loss, run_eagerly=eagerly)
@@ -87,7 +87,9 @@ def measure(folder: pathlib.Path, config: RunConfig, options: Mapping[str, Any])
     whole = keras.Sequential([keras.Input(shape), *front, *model.layers], name="defended")
     accuracy = float(np.mean(np.argmax(computed(model, inputs), axis=1) == training.labels))
     found = {"train_accuracy": accuracy, **withstood(whole, test, settings, bound)}
-    kernels = [ops.convert_to_numpy(layer.kernel) for layer in model.layers if isinstance(layer, layers.Dense)]
+    kernels = [
+        np.asarray(ops.convert_to_numpy(layer.kernel)) for layer in model.layers if isinstance(layer, layers.Dense)
+    ]
     found["zeros"] = float(np.mean(np.concatenate([kernel.ravel() for kernel in kernels]) == 0))
     with contextlib.closing(Results(folder / evaluation.FOLDER, [folder])) as results:
         results.write_json(FILE, found)
@@ -142,7 +144,8 @@ class Sparsifier(layers.Layer):
 def _windows(images: np.ndarray, window: int) -> Iterator[np.ndarray]:
     """All windows of one batch after the other, [b·rows·columns, wh, ww, c]."""
     for start in range(0, len(images), _BATCH):
-        cut = ops.convert_to_numpy(lea_keras.windows.extract_windows(images[start : start + _BATCH], window))
+        windows = lea_keras.windows.extract_windows(images[start : start + _BATCH], window)
+        cut = np.asarray(ops.convert_to_numpy(windows))
         yield cut.reshape(-1, *cut.shape[3:])
 
 

@@ -9,7 +9,7 @@ Departures: the document's letters are not public; classes of two other sets are
 
 import contextlib
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -56,12 +56,12 @@ class Settings(NamedTuple):
     image_size: int | None
     limit: int | None
     test_limit: int | None
-    filters: tuple[int, int]
+    filters: Sequence[int]
     code_length: int
     epochs: int
     learning_rate: float
     batch_size: int
-    judge_filters: tuple[int, int]
+    judge_filters: Sequence[int]
     judge_epochs: int
     code_steps: int
 
@@ -89,7 +89,8 @@ def measure(folder: pathlib.Path, config: RunConfig, options: Mapping[str, Any])
     settings = Settings(**options)
     sets = load(config, settings)
     judge = trained_judge(sets.target, config.seed, settings)
-    drawn, network = {}, None
+    drawn: dict[str, np.ndarray] = {}
+    network: Any = None
     for target, network in trained(sets, judge, config.seed, settings):
         drawn[target] = computed(network, sets.source_test.images)
     found = read_off(drawn, sets, judge, config.seed)
@@ -118,8 +119,8 @@ def load(config: RunConfig, settings: Settings) -> Sets:
             names = (settings.source, settings.target)
             pairs.append([arrays.load(config, name, split, limit, settings.image_size) for name in names])
     scales = [(float(one.images.mean()), float(one.images.std())) for one in pairs[0]]
-    scaled = [[_scaled(one, *scale) for one, scale in zip(pair, scales, strict=True)] for pair in pairs]
-    return Sets(*scaled[0], *scaled[1], (scales[0], scales[1]))
+    train, test = [[_scaled(one, *scale) for one, scale in zip(pair, scales, strict=True)] for pair in pairs]
+    return Sets(train[0], train[1], test[0], test[1], (scales[0], scales[1]))
 
 
 def _scaled(given: Images, mean: float, deviation: float) -> Images:
@@ -135,7 +136,7 @@ def trained_judge(target: Images, seed: int, settings: Settings) -> keras.Model:
     keras.utils.set_random_seed(seed)
     convolutions = [layers.Conv2D(count, 3, 2, "same", activation="relu") for count in settings.judge_filters]
     head = [layers.Flatten(), layers.Dense(64, "relu"), layers.Dense(int(target.labels.max()) + 1)]
-    judge = keras.Sequential([keras.Input(target.images.shape[1:]), *convolutions, *head], name="judge")
+    judge: Any = keras.Sequential([keras.Input(target.images.shape[1:]), *convolutions, *head], name="judge")
     eagerly = few_steps(target.images, settings.batch_size, settings.judge_epochs)
     judge.compile(keras.optimizers.Adam(settings.learning_rate), _crossentropy(), run_eagerly=eagerly)
     judge.fit(*target, batch_size=settings.batch_size, epochs=settings.judge_epochs, verbose=0)
@@ -149,10 +150,11 @@ def trained(sets: Sets, judge: keras.Model, seed: int, settings: Settings) -> It
     "random".
     """
     keras.utils.set_random_seed(seed)
-    network = models.letter_network(
-        sets.source.images.shape[1:], code_length=settings.code_length, filters=tuple(settings.filters)
+    first, second = settings.filters
+    network: Any = models.letter_network(
+        sets.source.images.shape[1:], code_length=settings.code_length, filters=(first, second)
     )
-    judged = models.judged(network, judge)
+    judged: Any = models.judged(network, judge)
     variables: list[Any] = list(network.variables)
     eagerly = few_steps(sets.source.images, settings.batch_size, settings.epochs)
     for model, loss in ((judged, _crossentropy()), (network, squared_error)):

@@ -109,7 +109,7 @@ class Results:
 
         def write(path: pathlib.Path) -> None:
             with path.open("wb") as file:  # since NumPy would give a path another ending
-                np.savez_compressed(file, **arrays)
+                np.savez_compressed(file, allow_pickle=False, **arrays)
 
         self._write_reserved(name, write)
 
