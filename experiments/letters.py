@@ -28,8 +28,7 @@ from models.letters import squared_error
 FILE, PICTURES = "letters.json", "letters.npz"
 JUDGED, RANDOM, REPRESENTATIVE, MEAN = "classifier", "random", "representative", "mean"
 TARGETS = (JUDGED, RANDOM, REPRESENTATIVE, MEAN)
-CODES = "codes"
-INPUT, REAL = "input", "real"
+CODES, INPUT, REAL = "codes", "input", "real"
 
 
 class Settings(NamedTuple):
@@ -93,13 +92,11 @@ def measure(folder: pathlib.Path, config: RunConfig, options: Mapping[str, Any])
     network: Any = None
     for target, network in trained(sets, judge, config.seed, settings):
         drawn[target] = computed(network, sets.source_test.images)
-    found = read_off(drawn, sets, judge, config.seed)
-    means = class_images(sets, MEAN, config.seed)
+    found, means = read_off(drawn, sets, judge, config.seed), class_images(sets, MEAN, config.seed)
     codes = optimised(network.get_layer("autoencoder"), sets, means, settings)
     found[f"error/{CODES}"] = float(np.mean(squares(codes - means)) / spread(sets.target, means))
     found[f"accuracy/{CODES}"] = share_right(computed(judge, codes), np.arange(len(codes)))
-    first = first_of_classes(sets.source_test.labels)
-    real = first_of_classes(sets.target_test.labels)
+    first, real = (first_of_classes(one.labels) for one in (sets.source_test, sets.target_test))
     rows = {INPUT: sets.source_test.images[first], REAL: sets.target_test.images[real]}
     rows |= {target: drawn[target][first] for target in TARGETS} | {CODES: codes}
     with contextlib.closing(Results(folder / evaluation.FOLDER, [folder])) as results:
@@ -116,8 +113,8 @@ def load(config: RunConfig, settings: Settings) -> Sets:
             several = arrays.load(config, settings.source, split, limit and 2 * limit, settings.image_size)
             pairs.append([several.where(slice(i, None, 2)) for i in (0, 1)])
         else:
-            names = (settings.source, settings.target)
-            pairs.append([arrays.load(config, name, split, limit, settings.image_size) for name in names])
+            both = (settings.source, settings.target)
+            pairs.append([arrays.load(config, name, split, limit, settings.image_size) for name in both])
     scales = [(float(one.images.mean()), float(one.images.std())) for one in pairs[0]]
     train, test = [[_scaled(one, *scale) for one, scale in zip(pair, scales, strict=True)] for pair in pairs]
     return Sets(train[0], train[1], test[0], test[1], (scales[0], scales[1]))
@@ -200,8 +197,7 @@ def read_off(drawn: Mapping[str, np.ndarray], sets: Sets, judge: keras.Model, se
     image of its class.
     """
     labels, means = sets.source_test.labels, class_images(sets, MEAN, seed)
-    unit = spread(sets.target, means)
-    real = nearest(sets.target_test, sets.target)
+    unit, real = spread(sets.target, means), nearest(sets.target_test, sets.target)
     found = {"accuracy/real": share_right(computed(judge, sets.target_test.images), sets.target_test.labels)}
     errors = {}
     for target, images in drawn.items():
