@@ -34,13 +34,20 @@ def _names(flag: str) -> list[str]:
     return [name.removeprefix("T") for name in STUDIES if is_one(name)]
 
 
+def _numbers() -> str:
+    """Those of all claims: "1 to 39, 50 to 58"."""
+    starts = [number for number in sorted(CLAIMS) if number - 1 not in CLAIMS]
+    ends = [number for number in sorted(CLAIMS) if number + 1 not in CLAIMS]
+    return ", ".join(f"{start} to {end}" for start, end in zip(starts, ends, strict=True))
+
+
 GROUPS: dict[str, tuple[Flag, ...]] = {
     "What": (
         Flag("list", "", "list all studies, with the number of their runs and how long they take here"),
         Flag("figure", "NAMES", f"figures of the thesis, with commas between them: {', '.join(_names('figure'))}"),
         Flag("table", "NAMES", f"its tables: {', '.join(_names('table'))}"),
         Flag("study", "NAMES", f"others: {', '.join(_names('study'))}"),
-        Flag("claim", "N", f"what decides a claim, from 1 to {max(CLAIMS)}"),
+        Flag("claim", "N", f"what decides a claim: {_numbers()}"),
         Flag("scale", "NAME", f"{', '.join(SCALES)}: every number as printed, hours on two cores, seconds [{SMALL}]"),
         Flag("runs", "N", "how many runs of each kind [10, or what the scale says]"),
         Flag("only_print", "", "print the configurations of the runs, and their number, and do nothing"),
@@ -159,7 +166,7 @@ def _chosen(given: dict[str, Any]) -> list[Study]:
             names.append(prefix + checks.check_choice(flag, name, _names(flag)))
     if "claim" in given:
         if given["claim"] not in CLAIMS:
-            raise checks.fail("claim", f"from 1 to {max(CLAIMS)}", given["claim"])
+            raise checks.fail("claim", f"one of {_numbers()}", given["claim"])
         names += CLAIMS[given["claim"]].studies
     return [STUDIES[name] for name in dict.fromkeys(names)] or list(STUDIES.values())
 

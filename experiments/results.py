@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from experiments.config import checks, locks
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.figure import Figure
 
 CONTENTS_FILE = "contents.json"
@@ -101,6 +102,16 @@ class Results:
 
     def write_text(self, name: str, text: str) -> None:
         self._write_reserved(name, lambda path: _write_text(path, text))
+
+    def write_arrays(self, name: str, arrays: "Mapping[str, np.ndarray]") -> None:
+        """Writes arrays by their names as NPZ, compressed."""
+        import numpy as np
+
+        def write(path: pathlib.Path) -> None:
+            with path.open("wb") as file:  # since NumPy would give a path another ending
+                np.savez_compressed(file, allow_pickle=False, **arrays)
+
+        self._write_reserved(name, write)
 
     def write_picture(self, name: str, figure: "Figure") -> None:
         """Writes a figure as PNG."""

@@ -11,7 +11,7 @@ from backends import once
 from experiments.claims import scoreboard, thesis, verdicts
 from experiments.claims.registry import CLAIMS
 from experiments.claims.verdicts import AGREES, CONTRADICTED, PARTLY, UNDECIDED, Effect, Statement, exactly
-from experiments.studies import STUDIES, fig_5_5, fig_5_8, report
+from experiments.studies import STUDIES, beyond_defences, fig_5_5, fig_5_8, report
 
 ROOT = pathlib.Path(__file__).parents[1]
 pytestmark = once
@@ -166,6 +166,50 @@ def test_overconfidence_is_a_rise_after_the_least_loss_and_not_a_high_one():
         values["samples/classic_10"],
     )
     assert judge(15, values, {}) == CONTRADICTED
+
+
+def letters(classifier=0.97, other=0.9, far=4.0, mean=0.02, codes=0.01):
+    """What the study of letters may have stored of three runs."""
+    values = {"accuracy/classifier": classifier, "nearest/classifier": far, "lookup": classifier, "difference": mean}
+    for name in ("random", "representative", "mean"):
+        values |= {f"accuracy/{name}": other, f"nearest/{name}": 0.8, f"alike/{name}": 0.05, f"error/{name}": 0.06}
+    values["error/codes"] = codes
+    return {"letters/targets": {name: [value] * 3 for name, value in values.items()}}
+
+
+def test_letters():
+    assert [judge(number, letters()) for number in range(50, 55)] == [AGREES, AGREES, AGREES, CONTRADICTED, AGREES]
+    readable = letters(far=0.8, classifier=0.8)
+    assert judge(50, readable) == CONTRADICTED
+    assert judge(54, letters(codes=0.2)) == CONTRADICTED
+    senseless = letters(mean=0.9)
+    senseless["letters/targets"] |= {"nearest/mean": [1.2] * 3, "accuracy/mean": [0.5] * 3}
+    assert judge(53, senseless) == AGREES
+
+
+def defences(withstood, cost=0.02):
+    """Accuracy at every ε of three runs, by γ and front end; plain is right about all training images."""
+    values = {}
+    for (radius, front_end), share in withstood.items():
+        plain = (radius, front_end) == (None, False)
+        values[beyond_defences.name(radius, front_end)] = {
+            "train_accuracy": [1.0 if radius is None else {1: 0.9, 2: 0.96, 5: 0.99}[radius]] * 3,
+            "test_accuracy": [0.9 if plain else 0.9 - cost] * 3,
+            "accuracy": [[share] * len(beyond_defences.EPSILONS)] * 3,
+        }
+    return values
+
+
+def test_defences():
+    # γ = 1 costs ten points on training images, so that γ = 2 is judged.
+    shares = {(None, False): 0.1, (1, False): 0.9, (2, False): 0.3, (5, False): 0.05}
+    shares |= {(None, True): 0.2, (1, True): 0.0, (2, True): 0.4, (5, True): 0.0}
+    values = defences(shares)
+    assert beyond_defences.chosen_radius(values) == 2
+    assert [judge(number, values) for number in range(55, 59)] == [AGREES] * 4
+    assert judge(58, defences(shares, cost=0.06)) == CONTRADICTED
+    worse = shares | {(2, False): 0.05, (None, True): 0.05, (2, True): 0.04}
+    assert [judge(number, defences(worse)) for number in (55, 56, 57)] == [CONTRADICTED] * 3
 
 
 def test_scoreboard_tells_what_is_missing_and_quotes_reasons():

@@ -13,6 +13,7 @@ from test_processes import metrics
 from experiments.config import RunConfig
 from experiments.engines import local, units
 from experiments.engines.units import Outcome, Unit
+from experiments.studies import STUDIES, base
 
 pytestmark = once
 TINY = RunConfig(
@@ -123,3 +124,10 @@ def test_what_a_unit_fails_with_is_told_and_the_next_one_made(quick, tmp_path):
     failed = local.run([broken, fine], 1, tmp_path / "logs", lambda count: None)
     assert list(failed) == [broken.folder] and "lacks the fields" in failed[broken.folder]
     assert units.read_outcome(fine)
+
+
+def test_two_workers_make_what_is_trained_in_place_of_runs(quick, tmp_path):
+    todo = base.units(STUDIES["defences"].plan("smoke", backend="jax")[:2], tmp_path / "runs")
+    assert local.run(todo, 2, tmp_path / "logs", lambda count: None) == {}
+    assert all(units.read_outcome(unit) and not unit.trained for unit in todo)
+    assert all((unit.folder / "evaluation" / "defences.json").is_file() for unit in todo)

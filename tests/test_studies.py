@@ -95,12 +95,17 @@ def test_commands_name_their_study():
     assert study._command(STUDIES["5.5"], "thesis", 2).endswith(" --scale=thesis --runs=2")
 
 
+def test_claims_are_asked_for_by_the_numbers_that_there_are():
+    assert "what decides a claim: 1 to " in " ".join(study.help_text().split())
+    assert study._numbers().startswith("1 to ") and study._numbers().endswith("50 to 58")
+
+
 def test_help_names_every_study():
     told = " ".join(study.help_text().split())
     assert "figures of the thesis, with commas between them: 3.3, 3.4, 3.5, 4.1" in told
     assert (
         "its tables: 3.1, 3.2, 4.1" in told
-        and "others: beta, info_vae, k_sparse, latents, objective, readings, repeated, time" in told
+        and "others: beta, defences, info_vae, k_sparse, latents, letters, objective, readings, repeated, time" in told
     )
 
 
@@ -161,6 +166,35 @@ def test_estimates_grow_with_work_and_learn_from_what_is_done(tmp_path):
     assert told == ["0 s", "40 s", "12 min", "3 h 20 min", "12 days"]
 
 
+def test_what_is_trained_in_place_of_a_run_is_estimated_from_its_options(tmp_path):
+    for one in STUDIES.values():
+        smoke, thesis = (
+            {unit.folder.name: unit for unit in base.units(one.plan(scale), tmp_path) if not unit.trained}
+            for scale in ("smoke", "thesis")
+        )
+        for seed, unit in smoke.items():
+            assert 1 < estimates.work(unit) < 10 < estimates.work(thesis[seed]), one.name
+
+
+def test_changed_options_make_a_unit_anew(tmp_path):
+    (unit, *_) = base.units(STUDIES["letters"].plan("smoke"), tmp_path)
+    unit.folder.mkdir(parents=True)
+    units.write_outcome(unit, units.Outcome("", 1.0))
+    assert units.read_outcome(unit)
+    changed = {"letters": {**unit.measures["letters"], "epochs": 2}}
+    assert units.read_outcome(unit._replace(measures=changed)) is None
+
+
+@pytest.mark.parametrize("name", ["letters", "defences"])
+def test_plans_of_what_is_trained_in_place_of_a_run(name, capsys, tmp_path):
+    assert main(f"--study={name}", "--scale=small", "--only_print", f"--run_dir={tmp_path}") == 0
+    lines = capsys.readouterr().out.splitlines()
+    count = {"letters": 3, "defences": 30}[name]
+    assert lines[-1] == f"{count} runs" and sum(f": {name}, {{" in line for line in lines) == count
+    assert main(f"--study={name}", "--list", f"--run_dir={tmp_path}") == 0
+    assert f"{name:12} {count:>5}     0 " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("flags", "name"),
     [
@@ -211,7 +245,8 @@ def smoke(tmp_path_factory):
     """All studies at smoke scale, or those on generated images where the others are missing."""
     folder = tmp_path_factory.mktemp("study")
     there = all((pathlib.Path(DATA) / name).is_dir() for name in ("mnist", "fashion_mnist", "cifar10"))
-    chosen = [] if there else ["--figure=4.1,4.2,4.4,4.5,4.6,5.1,5.4,5.5,5.6,5.7", "--table=3.1,4.1"]
+    generated = ["--figure=4.1,4.2,4.4,4.5,4.6,5.1,5.4,5.5,5.6,5.7", "--table=3.1,4.1", "--study=letters,defences"]
+    chosen = [] if there else generated
     chosen += [] if there else ["--study=beta,info_vae,k_sparse,latents,objective,two_dimensions"]
     flags = ["--scale=smoke", "--parallel=0", f"--run_dir={folder}", f"--data_dir={DATA}", *chosen]
     assert main(*flags) == 0
@@ -240,7 +275,7 @@ def test_smoke(smoke):
 
 def test_what_was_deleted_alone_is_made_again(smoke, capsys):
     folder, flags, _ = smoke
-    mine = [flag for flag in flags if not flag.startswith(("--figure", "--table"))] + ["--figure=5.6"]
+    mine = [flag for flag in flags if not flag.startswith(("--figure", "--table", "--study"))] + ["--figure=5.6"]
     gone, kept = (folder / "smoke" / "samples" / f"{model}_10" / "000" for model in ("classic", "cnn_lea"))
     before = contents(kept)
     metrics = (gone / "metrics.csv").read_text().split(",")

@@ -6,9 +6,11 @@ others are told from it.
 Nothing here imports Keras.
 """
 
+import itertools
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from experiments.config import RunConfig
 from experiments.engines import units
@@ -24,11 +26,17 @@ _BATCH = {"sprites": 64, "dsprites": 64, "mnist": 256, "fashion_mnist": 128, "ci
 _VALIDATED_PER_TRAINED = 3.5  # how many images are validated in the time of one
 _ATTACKED = {"nearest": 3.0, "foolbox18": 13.0}  # seconds a sample, at 28×28
 _PROBED = 2e-3  # seconds an image, layer and epoch
+# Of what is trained in place of a run: multiplications a second, forward and back counted as three times forward.
+_PRODUCTS = 1e10
+_ROUNDS = 15  # of the search for the smallest ε
+_PROJECTED = 1e-7  # seconds a weight and step, to put it back into the ball
 
 
 def work(unit: Unit) -> float:
     """Seconds that a unit takes by these rates."""
     config = unit.config
+    if not unit.trained:
+        return _SECONDS_PER_RUN + sum(_UNTRAINED[name](options) for name, options in unit.measures.items())
     images = (config.limit or _TRAIN[config.dataset]) * (1 - config.validation)
     if config.steps_per_epoch:
         images = config.steps_per_epoch * (config.batch_size or _BATCH[config.dataset])
@@ -54,6 +62,43 @@ def _per_image(config: RunConfig) -> float:
     stride = config.strides if isinstance(config.strides, int) else config.window_size
     windows = 16 / stride**2 if config.model == "autoencoder" and isinstance(stride, int) else 1.0
     return pixels * filters**0.9 * windows / _RATES.get(config.model, 350)
+
+
+def _network(options: Mapping[str, Any]) -> float:
+    """Whole images through dense layers."""
+    pixels = (options["image_size"] or 28) ** 2
+    return options["limit"] * options["epochs"] * pixels / 784 / _WHOLE_IMAGE["fc"]
+
+
+def _two_points(options: Mapping[str, Any]) -> float:
+    return 1e-3 * options["steps"]
+
+
+def _letters(options: Mapping[str, Any]) -> float:
+    """The network with four targets; the judge is small beside it."""
+    pixels, (first, second) = (options["image_size"] or 28) ** 2, options["filters"]
+    convolutions = pixels * (2 * 9 / 4 * first + 2 * 9 / 16 * first * second)
+    dense = pixels / 16 * second * 2 * options["code_length"] + pixels**2
+    images = options["limit"] or _TRAIN[options["source"]]
+    return 4 * 3 * images * options["epochs"] * (convolutions + dense) / _PRODUCTS
+
+
+def _defences(options: Mapping[str, Any]) -> float:
+    """A classifier of two of ten classes, and gradients of every step of the attack."""
+    sizes = [(options["image_size"] or 28) ** 2, *options["units"], 2]
+    weights = sum(before * after for before, after in itertools.pairwise(sizes))
+    images = (options["limit"] or _TRAIN[options["dataset"]]) / 5 * options["epochs"]
+    attacks = options["attacked"] * options["attack_steps"] * _ROUNDS
+    projected = 0.0 if options["radius"] is None else images / options["batch_size"] * weights * _PROJECTED
+    return 3 * (images + attacks) * weights / _PRODUCTS + projected
+
+
+_UNTRAINED: dict[str, Callable[[Mapping[str, Any]], float]] = {
+    "network": _network,
+    "two_points": _two_points,
+    "letters": _letters,
+    "defences": _defences,
+}
 
 
 def seconds_left(todo: Sequence[Unit], parallel: int = 1) -> float:

@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from experiments import attacking, evaluation, networks, probing, two_points, whole_networks
+from experiments import attacking, defences, evaluation, letters, networks, probing, two_points, whole_networks
 from experiments.config import RunConfig
 from experiments.results import Results
 
@@ -32,4 +32,6 @@ MEASURES: dict[str, Callable[[pathlib.Path, RunConfig, Mapping[str, Any]], None]
     "attacks": attack,
     "network": whole_networks.train,
     "two_points": two_points.train,
+    "letters": letters.measure,
+    "defences": defences.measure,
 }

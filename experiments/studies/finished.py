@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from experiments import evaluation, networks, whole_networks
 from experiments.config import RunConfig
@@ -78,6 +79,11 @@ class Finished:
         """A JSON file of results of every run."""
         folder = evaluation.FOLDER
         return [json.loads((unit.folder / folder / file).read_text("utf-8")) for unit in self._units[name]]
+
+    def arrays(self, name: str, file: str, run: int = 0) -> dict[str, np.ndarray]:
+        """An NPZ file of results of one of the runs that can be used."""
+        with np.load(self._units[name][run].folder / evaluation.FOLDER / file) as arrays:
+            return dict(arrays)
 
     def folder(self, name: str) -> pathlib.Path:
         """Of the first run that can be used."""
