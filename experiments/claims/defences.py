@@ -57,7 +57,7 @@ CLAIMS: list[Claim] = [
     Claim(
         55,
         "Slides",
-        "002:78-99",
+        "Gopalakrishnan et al. 18",
         "Weights in an ℓ1 ball raise accuracy under attack.",
         ("defences",),
         _l1,
@@ -66,7 +66,7 @@ CLAIMS: list[Claim] = [
     Claim(
         56,
         "Slides",
-        "002:78-99",
+        "Gopalakrishnan et al. 18",
         "A sparse front end raises accuracy under attack.",
         ("defences",),
         _front_end,
@@ -75,7 +75,7 @@ CLAIMS: list[Claim] = [
     Claim(
         57,
         "Slides",
-        "002:78-99",
+        "Gopalakrishnan et al. 18",
         "Both together withstand at least as much as either.",
         ("defences",),
         _both,
@@ -84,7 +84,7 @@ CLAIMS: list[Claim] = [
     Claim(
         58,
         "Slides",
-        "002:78-99",
+        "Gopalakrishnan et al. 18",
         "Sparsity costs at most 5 points of accuracy without attacks.",
         ("defences",),
         _cost,

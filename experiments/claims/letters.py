@@ -73,27 +73,27 @@ def _claim(
 CLAIMS: list[Claim] = [
     _claim(
         50,
-        "003, exercise 2c (1)",
+        "exercise 2c, (1)",
         "A classifier as judge: about 97 % are classified correctly, more than with any other target, and unreadable.",
         _judged,
         f"about 97 %: from 95 to 99; {_READABLE}; unreadable: at least twice as far.",
     ),
     _claim(
         51,
-        "003, exercise 2c (2)",
+        "exercise 2c, (2)",
         "A random image of the class works quite well, and what is drawn for a class is alike.",
         _random,
         f"works: {_READABLE}.",
     ),
     _claim(
         52,
-        "003, exercise 2c (3)",
+        "exercise 2c, (3)",
         "One image for all of a class is nothing but classification: what is drawn for a class is constant.",
         _representative,
     ),
     _claim(
         53,
-        "003, exercise 2d",
+        "exercise 2d",
         "The mean image of the class is senseless as a target, other than a random image.",
         _mean,
         "senseless: other images than with the random target, further from real ones, and less often recognised. (Both "
@@ -101,7 +101,7 @@ CLAIMS: list[Claim] = [
     ),
     _claim(
         54,
-        "003:77",
+        "exercise 2, codes alone",
         "With all weights frozen, a code alone can be optimised for each class.",
         _codes,
         "it can: the image decoded of it is near the mean of the class, and no further than what the network draws.",

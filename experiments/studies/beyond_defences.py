@@ -143,7 +143,7 @@ STUDY = Study(
     name="defences",
     title="sparse weights and a sparse input against attacks",
     document=SLIDES,
-    thesis="002:78-99 and Figure 6: two classes of Fashion-MNIST, accuracy over ε. If the weights of every neuron have "
+    thesis="Two classes of Fashion-MNIST, accuracy over ε. If the weights of every neuron have "
     "an ℓ1 norm of at most γ, a perturbation grows by at most γ in every layer (Theorem 2); an input that keeps few "
     "coefficients hands on little of it. The curves are lost, and so are classes, network, attack and γ. Here: T-shirt "
     "or top against shirt, projected gradient descent in search of the smallest ε, and a front end that keeps, of the "

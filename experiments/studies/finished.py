@@ -98,7 +98,8 @@ class Finished:
         """The model that a measure trained in place of a run."""
         with nothing_kept():
             path = self._units[name][run].folder / whole_networks.MODEL_FILE
-            yield keras.models.load_model(path, compile=False)
+            model: Any = keras.models.load_model(path, compile=False)
+            yield model
 
     def config(self, name: str, run: int = 0) -> RunConfig:
         """Of one of the runs that can be used."""
