@@ -14,7 +14,7 @@ from command_checks import contents, the_line
 
 import study
 from experiments.engines import estimates, units
-from experiments.studies import STUDIES, base, fig_5_1, fig_5_2, pictures, report, samples
+from experiments.studies import STUDIES, base, fig_5_1, fig_5_2, pictures, report, robustness, samples
 from experiments.studies.base import SCALES, Scale, configuration
 from experiments.studies.pictures import Line, Panel
 
@@ -298,3 +298,11 @@ def test_pages_are_made_from_what_is_stored_alone(smoke):
         path.unlink()
         assert main("--only_report", f"--run_dir={folder}") == 0
         assert path.read_text(encoding="utf-8") == text
+
+
+def test_runs_that_no_attack_changes_are_told():
+    values = {
+        "robustness/classic": {"seeds": [0, 1], "success_rate/adef": [0.5, 0.0], "success_rate/slsqp": [0.0, 0.1]},
+        "robustness/vae_conv": {"seeds": [0, 1], "success_rate/adef": [0.0, 0.2], "success_rate/slsqp": [0.0, 0.0]},
+    }
+    assert robustness._constant(values) == ["No attack at all changes 1 of 2 runs of vae_conv"]

@@ -82,7 +82,18 @@ def collect(finished: "Finished") -> dict[str, Any]:
         for i, attack in enumerate(row["attack"] for row in runs[0]["attacks"]):
             values[one][f"success_rate/{attack}"] = [run["attacks"][i]["success_rate"] for run in runs]
             values[one][f"mean_distance/{attack}"] = [run["attacks"][i]["mean_distance"] for run in runs]
-    return {"values": values}
+    return {"values": values, "notes": _constant(values)}
+
+
+def _constant(values: dict[str, Any]) -> list[str]:
+    """Says which runs no attack changed: they have not learned, and answer alike whatever they see."""
+    notes = []
+    for one, of in values.items():
+        rates = [rates for measure, rates in of.items() if measure.startswith("success_rate/")]
+        constant = sum(not any(run) for run in zip(*rates, strict=True))
+        if constant:
+            notes.append(f"No attack at all changes {constant} of {len(of['seeds'])} runs of {one.partition('/')[2]}")
+    return notes
 
 
 def summaries(stored: dict[str, Any]) -> dict[str, list[Any]]:
