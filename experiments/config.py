@@ -385,15 +385,10 @@ class RunConfig:
             raise checks.fail("lea_weight", "above 0 for autoencoder, which has no other objective", self.lea_weight)
         if self.codes != "learned" and self.model != "lea_fc":
             raise checks.fail("codes", f"'learned' for {self.model}", self.codes, "Only lea_fc has others.")
-        if self.codes == "pca" and (self.autoencoder, self.encoder, self.decoder, self.units) != (
-            "standard",
-            "fc",
-            "fc",
-            (),
-        ):
-            raise checks.fail(
-                "codes", "pca with --autoencoder=standard, fc coders and --units=linear alone", self.codes
-            )
+        linear = (self.autoencoder, self.encoder, self.decoder, self.units, self.likelihood)
+        if self.codes == "pca" and linear != ("standard", "fc", "fc", (), "gaussian"):
+            allowed = "pca with --autoencoder=standard, fc coders, --units=linear and a gaussian likelihood alone"
+            raise checks.fail("codes", allowed, self.codes)
         if self.labelled != 1 and self.main_loss is None:
             raise checks.fail("labelled", "1 for autoencoder, which takes no labels", self.labelled)
         if self.model == "decoder_free" and self.lea_weight != 0:

@@ -15,7 +15,8 @@ class L1Ball(keras.constraints.Constraint):
 
     Weights outside go to the nearest point of the ball (Euclidean projection), which makes the smallest of them exactly
     0; scaling would not. Those inside stay as they are. A neuron's weights are a column of a dense kernel [in, out] and
-    ``kernel[..., i]`` of a convolution's. For any layer of Keras::
+    ``kernel[..., i]`` of a convolution's; not so in transposed and depthwise convolutions, whose kernels have their
+    axes in another order. For dense layers and convolutions::
 
         keras.layers.Dense(1000, "relu", kernel_constraint=lea_keras.constraints.L1Ball(5.0))
 

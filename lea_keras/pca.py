@@ -24,11 +24,13 @@ class Components(NamedTuple):
             so that the same windows always give the same ones.
         eigenvalues: variances along them, [p], in no place above the one before; of all windows, not one fewer.
         mean: that was taken off, [p]; zeros where nothing was.
+        shape: of the windows, (wh, ww, c).
     """
 
     directions: np.ndarray
     eigenvalues: np.ndarray
     mean: np.ndarray
+    shape: tuple[int, ...]
 
 
 def components(windows: Any, center: bool = True) -> Components:
@@ -42,12 +44,15 @@ def components(windows: Any, center: bool = True) -> Components:
     Raises:
         ValueError: for no windows, shapes that differ, or values that are not finite.
     """
-    count, shape = 0, None
+    count, shape = 0, ()
     total: Any = np.float64(0)
     squares: Any = np.float64(0)
     for batch in [windows] if hasattr(windows, "shape") else _batches(windows):
+        if isinstance(batch, (tuple, list)):
+            hint = "Of pairs such as images and labels take the first part, and cut it into windows."
+            raise fail("windows", "an array [n, wh, ww, c] or batches of such", type(batch).__name__, hint)
         array = np.asarray(ops.convert_to_numpy(batch), np.float64)
-        if array.ndim != 4 or shape not in (None, array.shape[1:]):
+        if array.ndim != 4 or shape not in ((), array.shape[1:]):
             raise fail("windows", "of one shape [n, wh, ww, c], or batches of such", f"an array of shape {array.shape}")
         shape = array.shape[1:]
         flat = array.reshape(len(array), math.prod(shape))  # [n, p]
@@ -60,7 +65,7 @@ def components(windows: Any, center: bool = True) -> Components:
     eigenvalues, directions = np.linalg.eigh(squares / count - np.outer(mean, mean))  # ascending
     eigenvalues, directions = np.maximum(eigenvalues[::-1], 0.0), directions[:, ::-1]  # below 0 by rounding alone
     largest = directions[np.argmax(np.abs(directions), axis=0), np.arange(directions.shape[1])]
-    return Components(directions * np.where(largest < 0, -1.0, 1.0), eigenvalues, mean)
+    return Components(directions * np.where(largest < 0, -1.0, 1.0), eigenvalues, mean, shape)
 
 
 def least_error(windows: Any, code_length: int, center: bool = True) -> float:
@@ -102,14 +107,16 @@ def fit(autoencoder: Autoencoder, windows: Any, center: bool = True) -> Componen
     found = components(windows, center)
     values, code_length = len(found.mean), autoencoder.code_length
     if code_length > values:
-        raise fail("autoencoder", f"one with a code of at most the {values} values of a window", f"{code_length}")
+        allowed = f"at most {values}, the number of values of a window"
+        raise fail("code_length", allowed, code_length)
     if not autoencoder.built:
         first = windows if hasattr(windows, "shape") else None
         if first is None:
             raise fail("autoencoder", "built, or the windows one array", "batches of windows", _BUILD)
         autoencoder.build((None, *first.shape[1:]))
-    if np.prod(autoencoder.windows_shape[1:]) != values:
-        raise fail("windows", f"[n, {', '.join(map(str, autoencoder.windows_shape[1:]))}]", f"{values} values each")
+    if autoencoder.windows_shape[1:] != found.shape:
+        shape = ", ".join(map(str, autoencoder.windows_shape[1:]))
+        raise fail("windows", f"[n, {shape}], as the autoencoder was built for", f"windows of shape {found.shape}")
     leading = found.directions[:, :code_length]  # [p, code_length]
     code: Any = autoencoder.code
     code.kernel.assign(leading)
@@ -135,6 +142,8 @@ def _check(autoencoder: Any) -> None:
     allowed = 'a linear autoencoder such as StandardAutoencoder(2, encoder="fc", units=())'
     if not isinstance(autoencoder, Autoencoder) or isinstance(autoencoder, VariationalAutoencoder):
         raise fail("autoencoder", allowed, type(autoencoder).__name__)
+    if autoencoder.likelihood != "gaussian":
+        raise fail("autoencoder", 'one with likelihood="gaussian", whose outputs are linear', autoencoder.likelihood)
     both = [(autoencoder.encoder, coders.FullyConnectedEncoder)]
     if not isinstance(autoencoder.decoder, coders.TiedDecoder):  # which is linear where the encoder is
         both.append((autoencoder.decoder, coders.FullyConnectedDecoder))

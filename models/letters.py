@@ -53,6 +53,11 @@ def letter_network(
     Raises:
         ValueError: for an image whose sides four does not divide.
     """
+    if len(image_shape) != 3 or len(filters) != 2:
+        raise ValueError(
+            "Arguments `image_shape` and `filters` must be (rows, columns, channels) and a pair. "
+            f"Received: image_shape={image_shape}, filters={filters}"
+        )
     rows, columns, channels = image_shape
     if rows % 4 or columns % 4:
         raise ValueError(f"Argument `image_shape` must have sides that 4 divides. Received: image_shape={image_shape}")

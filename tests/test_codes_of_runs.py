@@ -62,7 +62,8 @@ def test_accuracy_and_loss_are_those_of_labelled_samples(tmp_path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--codes=pca"], "`codes` must be pca with --autoencoder=standard, fc coders and --units=linear alone"),
+        (["--codes=pca"], "`codes` must be pca with --autoencoder=standard, fc coders, --units=linear and a gaussian"),
+        (["--codes=pca", "--units=linear", "--likelihood=bernoulli"], "and a gaussian likelihood alone"),
         (["--codes=random", "--model=cnn_lea", "--image_size=32"], "`codes` must be 'learned' for cnn_lea"),
         (["--labelled=0.001"], "`labelled` must be enough for one of the 48 training samples"),
         (["--labelled=2"], "`labelled` must be above 0 and at most 1"),

@@ -57,7 +57,8 @@ def test_components_are_those_of_numpy():
 def test_batches_are_the_whole_and_need_not_be_of_one_size():
     whole, batches = windows(), (windows()[start : start + 64] for start in range(0, 200, 64))
     one, other = pca.components(whole), pca.components(batches)
-    for first, second in zip(one, other, strict=True):
+    assert one.shape == SHAPE
+    for first, second in zip(one[:3], other[:3], strict=True):
         np.testing.assert_allclose(first, second, atol=1e-10)
 
 
@@ -159,10 +160,13 @@ def test_what_cannot_be_fitted_is_refused_before_any_work():
         lea_keras.StandardAutoencoder(2),
         lea_keras.StandardAutoencoder(2, encoder="conv"),
         lea_keras.VariationalAutoencoder(2, units=()),
+        lea_keras.StandardAutoencoder(2, units=(), likelihood="bernoulli"),
         keras.layers.Dense(2),
         None,
     ):
-        with pytest.raises(ValueError, match="`autoencoder` must be a linear autoencoder such as"):
+        with pytest.raises(
+            ValueError, match="`autoencoder` must be (a linear autoencoder such as|one with likelihood)"
+        ):
             pca.fit(autoencoder, never())
 
 
@@ -173,6 +177,7 @@ def test_what_cannot_be_fitted_is_refused_before_any_work():
         ([], "at least one window"),
         (np.zeros((0, 2, 2, 1)), "at least one window"),
         (np.zeros((5, 4)), "of one shape"),
+        ([(np.zeros((5, 2, 2, 1)), np.zeros(5))], "Of pairs such as images and labels take the first part"),
         ([np.zeros((5, 2, 2, 1)), np.zeros((5, 4, 1, 1))], "of one shape"),
         (np.full((5, 2, 2, 1), np.nan), "finite numbers"),
     ],
@@ -183,12 +188,14 @@ def test_bad_windows_are_named(of, message):
 
 
 def test_a_code_longer_than_a_window_and_windows_of_another_shape():
-    with pytest.raises(ValueError, match="a code of at most the 12 values of a window"):
+    with pytest.raises(ValueError, match="`code_length` must be at most 12, the number of values of a window"):
         pca.fit(linear(13), windows())
     built = linear(2)
     built.encode(np.zeros((1, 4, 4, 1), "float32"))
     with pytest.raises(ValueError, match=r"`windows` must be \[n, 4, 4, 1\]"):
         pca.fit(built, windows())
+    with pytest.raises(ValueError, match=r"`windows` must be \[n, 4, 4, 1\], as the autoencoder was built for"):
+        pca.fit(built, np.zeros((3, 2, 8, 1), "float32"))  # as many values
     with pytest.raises(ValueError, match="built, or the windows one array"):
         pca.fit(linear(2), iter([windows()]))
     with pytest.raises(ValueError, match="`code_length` must be an integer of at least 1"):

@@ -448,7 +448,9 @@ def test_metric_curves_beside_references():
 
 
 @pytest.mark.parametrize(
-    "references", [{"los": {"PCA": 1.0}}, {"loss": 2.0}, {"loss": {}}, {"loss": {"PCA": float("nan")}}], ids=repr
+    "references",
+    [5.96, [], {"los": {"PCA": 1.0}}, {"loss": 2.0}, {"loss": {}}, {"loss": {"PCA": float("nan")}}],
+    ids=repr,
 )
 def test_bad_references_are_named(references):
     with pytest.raises(ValueError, match="`references` must be"):

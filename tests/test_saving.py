@@ -22,6 +22,7 @@ from layer_checks import (
 )
 
 import lea_keras
+from lea_keras import hooks
 
 # Loads every model named on the command line, trains it on for one epoch and saves the result beside it.
 CONTINUE = """
@@ -254,17 +255,25 @@ def test_a_subclassed_model_continues_too(tmp_path, optimization):
 
 
 @once
-@pytest.mark.parametrize("frozen", ["lea", "encoder", "code", "decoder"])
+@pytest.mark.parametrize("frozen", ["lea", "encoder", "code", "decoder", "encoder.hidden_1", "decoder.reconstruction"])
 def test_what_is_frozen_stays_so_in_files_and_clones(frozen, tmp_path):
     def trained_paths(model):
         return [variable.path.split("/", 1)[1] for variable in model.trainable_variables]
 
     inputs = keras.Input((8, 8, 1))
-    lea = lea_keras.LocallyEmbeddedAutoencoder(4, "standard", name="lea")
+    lea = lea_keras.LocallyEmbeddedAutoencoder(4, lea_keras.StandardAutoencoder(3, units=(8, 6)), name="lea")
     outputs = keras.layers.Dense(2)(keras.layers.Flatten()(lea(inputs)))
     model = lea_keras.LEAModel(inputs, outputs, optimization="joint")
     everything = len(model.trainable_variables)
-    part = lea if frozen == "lea" else getattr(lea.autoencoder, frozen)
+
+    def part_of(lea):
+        if frozen == "lea":
+            return lea
+        name, _, inside = frozen.partition(".")
+        coder = getattr(lea.autoencoder, name)
+        return next(layer for layer in hooks.sublayers(coder) if layer.name == inside) if inside else coder
+
+    part = part_of(lea)
     part.trainable = False
     assert len(model.trainable_variables) < everything
     model.compile(keras.optimizers.Adam(1e-2), "mse")
@@ -280,7 +289,7 @@ def test_what_is_frozen_stays_so_in_files_and_clones(frozen, tmp_path):
         np.testing.assert_allclose(one, other, atol=1e-6)
     for weight, now in zip(before, part.get_weights(), strict=True):
         np.testing.assert_array_equal(weight, now)
-    (loaded.lea_layers[0] if frozen == "lea" else getattr(loaded.lea_layers[0].autoencoder, frozen)).trainable = True
+    part_of(loaded.lea_layers[0]).trainable = True
     assert len(loaded.trainable_variables) == everything
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import layers, ops
 
-from lea_keras import losses, metrics
+from lea_keras import hooks, losses, metrics
 from lea_keras.autoencoders import coders, likelihoods, quantization
 from lea_keras.autoencoders.stacks import check_depth, check_sizes
 from lea_keras.checks import check_choice, check_positive_int, fail
@@ -174,11 +174,27 @@ class Autoencoder(layers.Layer):
             raise fail("decoder", f"a layer that returns windows {windows_shape}", reconstructions_shape)
         quantization.quantize_parts(self, self._quantization)
         # What was frozen before it was there has not been told; to set what is set already does nothing in TensorFlow.
-        for name in self._frozen if self.trainable else self._parts():
-            getattr(self, name).trainable = False
+        for path in self._frozen if self.trainable else self._parts():
+            self._part(path).trainable = False
 
     def _parts(self) -> list[str]:
         return [name for name in _PARTS if hasattr(self, name)]
+
+    def _part(self, path: str) -> layers.Layer:
+        """The layer of a path such as "encoder" or, the second layer inside it, "encoder.1"."""
+        name, _, place = path.partition(".")
+        part = getattr(self, name)
+        return hooks.sublayers(part)[int(place)] if place else part
+
+    def _frozen_parts(self) -> list[str]:
+        """Paths of all that is frozen by itself, and not with what it is in."""
+        found = []
+        for name in self._parts():
+            part = getattr(self, name)
+            inside = [] if not part.trainable else hooks.sublayers(part)
+            found += [] if part.trainable else [name]
+            found += [f"{name}.{place}" for place, layer in enumerate(inside) if not layer.trainable]
+        return found
 
     def _check_tied(self) -> None:
         kind = type(self).__name__
@@ -388,7 +404,7 @@ class Autoencoder(layers.Layer):
         parts = quantization.parts_config(self) if self.built else self._quantization
         frozen = self._frozen
         if self.built and self.trainable:
-            frozen = [name for name in self._parts() if not getattr(self, name).trainable]
+            frozen = self._frozen_parts()
         return (
             super().get_config()
             | ({"quantization": parts} if parts else {})

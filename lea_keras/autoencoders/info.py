@@ -26,7 +26,8 @@ class InfoAutoencoder(VariationalAutoencoder):
     MMD², "mmd" among the measures, is ``lea_keras.losses.maximum_mean_discrepancy``: of what the decoder sees, z in
     training and μ otherwise **(chosen)**; the law of μ alone is narrower, and its MMD² larger, where codes carry
     little. A batch is what one device has of it, and of a LEA all its windows. So the objective is no mean over
-    windows, and a LEA with this type cannot work in chunks (``chunk_windows``).
+    windows, and a LEA with this type cannot work in chunks: ``chunk_windows`` is
+    None, or "auto", which then is all windows.
 
     Args:
         code_length: variables of a code.

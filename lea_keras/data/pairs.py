@@ -72,7 +72,8 @@ def class_pairs(
     classes = np.unique(labels)
     lacking = np.setdiff1d(classes, target_labels)
     if lacking.size:
-        raise fail("target", f"with an image of every class of the source, {classes.tolist()}", lacking.tolist())
+        received = f"no image of {lacking.tolist()}"
+        raise fail("target", f"with an image of every class of the source, {classes.tolist()}", received)
     # Of every class the indices of those images that can be its targets.
     members = [np.flatnonzero(target_labels == each) for each in classes]
     if choose == "representative":

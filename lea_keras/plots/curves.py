@@ -213,6 +213,8 @@ def _check_metrics(metrics: Any, runs: list[Any]) -> list[str]:
 
 def _check_references(references: Any, metrics: Sequence[str]) -> dict[str, dict[str, float]]:
     found = {}
+    if references is not None and not isinstance(references, Mapping):
+        raise fail("references", "a mapping from metrics to values by name", references)
     for metric, levels in (references or {}).items():
         check_choice("references", metric, metrics)
         if not isinstance(levels, Mapping) or not 0 < len(levels) <= len(_REFERENCES):

@@ -4,6 +4,7 @@ import math
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
+import keras
 import numpy as np
 
 from lea_keras.autoencoders import VariationalAutoencoder
@@ -12,6 +13,7 @@ from lea_keras.autoencoders.code_search import check_built
 from lea_keras.checks import check_positive_int, fail
 from lea_keras.plots.decoded import Decoded, as_pictures, decode, to_numpy
 from lea_keras.plots.grid import Block, Cell, draw
+from lea_keras.plots.views import unwrapped
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,7 +33,7 @@ def manifold_codes(size: int) -> np.ndarray:
 
 
 def latent_manifold(
-    autoencoder: Autoencoder,
+    autoencoder: Autoencoder | keras.Model,
     size: int = 20,
     value_range: tuple[float, float] | None = None,
     name: str | None = None,
@@ -43,8 +45,8 @@ def latent_manifold(
     through Φ⁻¹). As in a scatter plot, the first variable rises to the right and the second one upwards **(chosen)**.
 
     Args:
-        autoencoder: a built autoencoder with codes of length 2, such as ``model.lea_layers[0].autoencoder``. This is
-            meant for the variational types, whose codes lie like the prior.
+        autoencoder: a built autoencoder with codes of length 2, such as ``model.lea_layers[0].autoencoder``, or a
+            model with one LEA. This is meant for the variational types, whose codes lie like the prior.
         size: pictures along each side.
         value_range: as in ``latent_traversal``.
         name: as in ``latent_traversal``.
@@ -55,6 +57,7 @@ def latent_manifold(
     Raises:
         ValueError: for codes of another length, or an argument outside what is said above.
     """
+    autoencoder = unwrapped(autoencoder)
     check_built(autoencoder)
     if autoencoder.code_length != 2:
         raise fail("autoencoder", "one with codes of length 2", f"{autoencoder.name}: {autoencoder.code_length}")
@@ -69,7 +72,7 @@ def latent_manifold(
 
 
 def samples(
-    autoencoder: VariationalAutoencoder,
+    autoencoder: VariationalAutoencoder | keras.Model,
     count: int = 100,
     seed: int = 0,
     value_range: tuple[float, float] | None = None,
@@ -78,7 +81,7 @@ def samples(
     """Draws random samples of a variational autoencoder: the decoded means of z ~ N(0, I), as its ``sample`` has them.
 
     Args:
-        autoencoder: a built one of a variational type.
+        autoencoder: a built one of a variational type, or a model with one LEA of such a type.
         count: how many; they stand in a square, the last row may be shorter.
         seed: of the codes.
         value_range: as in ``latent_traversal``.
@@ -90,6 +93,7 @@ def samples(
     Raises:
         ValueError: for another type, or an argument outside what is said above.
     """
+    autoencoder = unwrapped(autoencoder)
     check_built(autoencoder)
     if not isinstance(autoencoder, VariationalAutoencoder):
         raise fail("autoencoder", "of a variational type, which has a prior", type(autoencoder).__name__)

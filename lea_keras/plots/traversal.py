@@ -3,6 +3,7 @@
 import numbers
 from typing import TYPE_CHECKING, Any
 
+import keras
 import numpy as np
 
 from lea_keras.autoencoders.base import Autoencoder
@@ -10,7 +11,7 @@ from lea_keras.autoencoders.code_search import check_built, codes_to_decode
 from lea_keras.checks import check_positive_int, check_range, fail
 from lea_keras.plots.decoded import as_pictures, decode
 from lea_keras.plots.grid import Block, Cell, draw
-from lea_keras.plots.views import count_text
+from lea_keras.plots.views import count_text, unwrapped
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,7 +20,7 @@ _SIDE, _GAP = 0.75, 0.06
 
 
 def latent_traversal(
-    autoencoder: Autoencoder,
+    autoencoder: Autoencoder | keras.Model,
     codes_range: float | tuple[float, float] = 3.0,
     steps: int = 13,
     max_codes: int = 16,
@@ -37,7 +38,8 @@ def latent_traversal(
     outside ``value_range``, the line below the title gives their range and says that they are clipped.
 
     Args:
-        autoencoder: a built autoencoder, such as ``model.lea_layers[0].autoencoder`` of a trained model.
+        autoencoder: a built autoencoder, such as ``model.lea_layers[0].autoencoder`` of a trained model, or a model
+            with one LEA.
         codes_range: the smallest and the largest value, or one number r > 0 for −r to r.
         steps: values in a row, at least 2.
         max_codes: of longer codes only so many rows are drawn; the title says so.
@@ -53,6 +55,7 @@ def latent_traversal(
     Raises:
         ValueError: for an argument outside what is said above, or both of the last two.
     """
+    autoencoder = unwrapped(autoencoder)
     check_built(autoencoder)
     if isinstance(codes_range, numbers.Real):
         low, high = check_range("codes_range", (-codes_range, codes_range))

@@ -38,6 +38,12 @@ def autoencoder_of(model: Any) -> Autoencoder:
     return autoencoder
 
 
+def unwrapped(autoencoder: Any) -> Any:
+    """An autoencoder, also where a model with one LEA is given in its place; anything else as it is."""
+    leas = find_leas(autoencoder) if isinstance(autoencoder, keras.Model) else []
+    return leas[0].autoencoder if len(leas) == 1 else autoencoder
+
+
 def resolve(source: Any, images: Any = None) -> list[Inspection]:
     """The inspections that a picture is drawn from.
 
