@@ -113,7 +113,10 @@ WRONG = {
     "rank": (lambda: data.class_pairs((SOURCE[0][0], SOURCE[1]), SOURCE), "`source` must be a pair of images"),
     "labels": (lambda: data.class_pairs(SOURCE, (SOURCE[0], SOURCE[1] * 0.5)), "`target` must be a pair .*float64 of"),
     "fewer": (lambda: data.class_pairs(SOURCE, (SOURCE[0], SOURCE[1][:4])), "`target` must be a pair of images"),
-    "lacking": (lambda: data.class_pairs(SOURCE, make_set(4, 2)), r"every class .*\[0, 1, 2\]. Received: target=\[2\]"),
+    "lacking": (
+        lambda: data.class_pairs(SOURCE, make_set(4, 2)),
+        r"every class .*\[0, 1, 2\]. Received: target='no image of \[2\]'",
+    ),
     "batch": (lambda: data.class_pairs(SOURCE, SOURCE, batch_size=0), "`batch_size` must be an integer of at least 1"),
     "seed": (lambda: data.class_pairs(SOURCE, SOURCE, seed=-1), "`seed` must be an integer from 0"),
 }

@@ -457,6 +457,14 @@ def test_bad_references_are_named(references):
         plots.metric_curves(make_runs(), ["loss"], references=references)
 
 
+def test_a_model_with_one_lea_stands_for_its_autoencoder():
+    model = lea_keras.image_autoencoder("vae", (4, 4, 1), code_length=2)
+    (lea,) = model.lea_layers
+    for draw in (plots.latent_traversal, plots.latent_manifold, plots.samples):
+        pictures = [draw(one).axes[0].images[0].get_array() for one in (model, lea.autoencoder)]
+        np.testing.assert_array_equal(*pictures)
+
+
 def history(**metrics):
     """What ``fit`` returns."""
     made = keras.callbacks.History()
@@ -659,7 +667,7 @@ WRONG = {
     ),
     "metric name": (lambda: plots.metric_curves(make_runs(), "loss"), "`metrics` must be a list of names"),
     "unbuilt": (lambda: plots.latent_traversal(unbuilt()), "`autoencoder` must be built: encode .* autoencoder='vae'"),
-    "a model": (lambda: plots.latent_traversal(make_model()), "`autoencoder` must be an autoencoder"),
+    "no LEA": (lambda: plots.latent_traversal(keras.Sequential()), "`autoencoder` must be an autoencoder"),
     "steps": (lambda: plots.latent_traversal(built(), steps=1), "`steps` must be an integer of at least 2"),
     "range": (lambda: plots.latent_traversal(built(), (1, 1)), "`codes_range` must be a pair of finite numbers"),
     "negative": (lambda: plots.latent_traversal(built(), -1.0), "`codes_range` must be a pair of finite numbers"),
