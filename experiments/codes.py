@@ -1,6 +1,6 @@
 """Codes that are not learned: what a reconstruction objective has to be better than."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import keras
 import numpy as np
@@ -22,13 +22,14 @@ def freeze(model: lea_keras.LEAModel, kind: str, images: Dataset) -> None:
     """
     (lea,) = model.lea_layers
     if kind == "pca":
-        lea_keras.pca.fit(lea.autoencoder, _windows(lea, images))
+        batches = (batch for batch, *_ in lea_keras.data.batches(images))
+        lea_keras.pca.fit(lea.autoencoder, windows_of(lea, batches))
     lea.trainable = False
 
 
-def _windows(lea: lea_keras.LocallyEmbeddedAutoencoder, images: Dataset) -> Iterator[np.ndarray]:
-    """All windows of one batch after the other, [b·rows·columns, wh, ww, c]."""
-    for batch, *_ in lea_keras.data.batches(images):
+def windows_of(lea: lea_keras.LocallyEmbeddedAutoencoder, images: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """All windows that a LEA cuts out of one batch after the other, [b·rows·columns, wh, ww, c]."""
+    for batch in images:
         cut = lea_keras.windows.extract_windows(batch, lea.window_size, lea.strides, lea.padding)
         windows = keras.ops.convert_to_numpy(cut)  # [b, rows, columns, wh, ww, c]
         yield windows.reshape(-1, *windows.shape[3:])

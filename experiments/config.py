@@ -85,13 +85,6 @@ def _bool(name: str, value: Any) -> bool:
     return value
 
 
-def _share(name: str, value: Any) -> float:
-    number = checks.check_number(name, value)
-    if not 0 < number <= 1:
-        raise checks.fail(name, "above 0 and at most 1", value)
-    return number
-
-
 def _above_zero(name: str, value: Any) -> float:
     number = checks.check_number(name, value)
     if number == 0:
@@ -145,7 +138,7 @@ def _capacity_epochs(name: str, value: Any) -> int | str:
 
 _BOOL = _Kind("", _bool)
 _FRACTION = _Kind("X", checks.check_fraction)
-_SHARE = _Kind("X", _share)
+_SHARE = _Kind("X", checks.check_share)
 _ABOVE_ZERO = _Kind("X", _above_zero)
 _SIZE = _Kind("N or N,N", _size)
 _FILTERS = _Kind("N,N", _filters)

@@ -12,7 +12,7 @@ in use, and so do gradients.
 import contextlib
 import pathlib
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -22,6 +22,7 @@ from keras import layers, ops
 import lea_keras
 from experiments import arrays, evaluation
 from experiments.arrays import Images, computed, few_steps
+from experiments.codes import windows_of
 from experiments.config import RunConfig
 from experiments.results import Results
 from lea_keras import robustness
@@ -130,7 +131,8 @@ class Sparsifier(layers.Layer):
         # A weight of 0: it is trained on nothing, and its decoder runs here alone.
         self.lea = lea_keras.LocallyEmbeddedAutoencoder(window, autoencoder, loss_weight=0.0)
         self.lea.build((None, *images.shape[1:]))
-        lea_keras.pca.fit(autoencoder, _windows(images, window))
+        batches = (images[start : start + _BATCH] for start in range(0, len(images), _BATCH))
+        lea_keras.pca.fit(autoencoder, windows_of(self.lea, batches))
         self.lea.trainable = False
 
     def call(self, images: Any) -> Any:
@@ -139,14 +141,6 @@ class Sparsifier(layers.Layer):
         windows = autoencoder.decode(ops.reshape(codes, (-1, length)))  # [b·rows·columns, wh, ww, c]
         windows = ops.reshape(windows, (-1, rows, columns, *windows.shape[1:]))
         return lea_keras.windows.merge_windows(windows, tuple(images.shape[1:3]))
-
-
-def _windows(images: np.ndarray, window: int) -> Iterator[np.ndarray]:
-    """All windows of one batch after the other, [b·rows·columns, wh, ww, c]."""
-    for start in range(0, len(images), _BATCH):
-        windows = lea_keras.windows.extract_windows(images[start : start + _BATCH], window)
-        cut = np.asarray(ops.convert_to_numpy(windows))
-        yield cut.reshape(-1, *cut.shape[3:])
 
 
 def withstood(model: keras.Model, test: Images, settings: Settings, bound: float | None) -> dict[str, Any]:

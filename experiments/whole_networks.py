@@ -8,31 +8,20 @@ from typing import Any
 import keras
 import numpy as np
 
-import lea_keras.data
 import models
+from experiments import arrays
+from experiments.arrays import Images
 from experiments.config import RunConfig
 from lea_keras.utils import write_atomically
 
 MODEL_FILE, RESULTS_FILE = "model.keras", "network.json"
-_SIZE = 500  # images that are predicted at a time
+_SIZE = 500  # images that are measured at a time
 
 
-def load(config: RunConfig, options: Mapping[str, Any], split: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images [n, rows, columns, channels] and classes [n] of a split, as the options of ``train`` say."""
+def load(config: RunConfig, options: Mapping[str, Any], split: str) -> Images:
+    """Images and classes of a split, as the options of ``train`` say."""
     limit = options["limit"] if split == "train" else options["test_limit"]
-    data = lea_keras.data.load(
-        options["dataset"],
-        split,
-        batch_size=_SIZE,
-        limit=limit,
-        shuffle=False,
-        seed=config.data_seed,
-        image_size=options["image_size"],
-        data_dir=config.data_dir,
-        download=config.download,
-    )
-    images, labels = lea_keras.data.take(data, limit)
-    return images, labels.argmax(axis=1)
+    return arrays.load(config, options["dataset"], split, limit, options["image_size"])
 
 
 def train(folder: pathlib.Path, config: RunConfig, options: Mapping[str, Any]) -> None:
@@ -57,12 +46,6 @@ def train(folder: pathlib.Path, config: RunConfig, options: Mapping[str, Any]) -
     temporary = folder / f"new_{MODEL_FILE}"
     model.save(temporary)
     temporary.replace(folder / MODEL_FILE)
-
-
-def encode(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """Codes of images [n, code_length], without a trace, which would take longer than a few batches."""
-    batches = np.array_split(images, -(-len(images) // _SIZE))
-    return np.concatenate([keras.ops.convert_to_numpy(model(batch, training=False)) for batch in batches])
 
 
 def measure(model: keras.Model, images: np.ndarray) -> dict[str, float]:

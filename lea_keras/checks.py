@@ -111,6 +111,14 @@ def check_range(
     return low, high
 
 
+def check_share(argument: str, value: Any) -> float:
+    """Returns ``value`` as a ``float`` if it is a part of a whole that is something: a number above 0, at most 1."""
+    number = check_number(argument, value)
+    if not 0 < number <= 1:
+        raise fail(argument, "above 0 and at most 1", value)
+    return number
+
+
 def check_fraction(argument: str, value: Any) -> float:
     """Returns ``value`` as a ``float`` if it is a part of a whole that leaves something: a number from 0 to below 1."""
     try:

@@ -1,6 +1,7 @@
 """Argument checks: what passes, in which form it comes back, and what the one line of an error says."""
 
 import fractions
+import math
 import pathlib
 
 import numpy as np
@@ -194,3 +195,10 @@ def test_paths(monkeypatch):
     for wrong in ("", 3, None, b"x"):
         with pytest.raises(ValueError, match="Argument `path` must be the path of a file. Received: path="):
             checks.check_path("path", wrong, "the path of a file")
+
+
+@pytest.mark.parametrize("value", [0, -0.1, 1.0001, math.nan, math.inf, "half", None, True])
+def test_a_share_is_above_zero_and_at_most_one(value):
+    assert [checks.check_share("labelled", share) for share in (1, 0.01)] == [1.0, 0.01]
+    with pytest.raises(ValueError, match="`labelled` must be"):
+        checks.check_share("labelled", value)

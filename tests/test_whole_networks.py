@@ -9,6 +9,7 @@ from backends import once
 
 import study
 from experiments import two_points, whole_networks
+from experiments.arrays import computed
 from experiments.config import RunConfig
 from experiments.engines import units, worker
 from experiments.studies import STUDIES, base, beyond_info_vae, beyond_k_sparse, beyond_two_dimensions, networks
@@ -37,9 +38,7 @@ def test_a_network_is_trained_and_measured_as_keras_does(trained):
     told = model.evaluate(images, verbose=0, return_dict=True)
     for name in ("rl", "nll", "kl"):
         np.testing.assert_allclose(stored["test"][name], told[f"lea_{name}"], rtol=1e-4)
-    np.testing.assert_allclose(
-        whole_networks.encode(model, images), model.predict(images, verbose=0), rtol=1e-4, atol=1e-5
-    )
+    np.testing.assert_allclose(computed(model, images), model.predict(images, verbose=0), rtol=1e-4, atol=1e-5)
     assert stored["train"]["loss"] > 0
 
 

@@ -99,10 +99,7 @@ def _separated(values: Values) -> list[Statement]:
     active = [sum(code > fig_5_1.ACTIVE for code in run) for run in of["kl"]]
     statements = [Statement("active codes, of ten", median(active), 4, 6)]
     for factor in ("x", "y", "scale"):
-        gaps = []
-        for run in of[f"explained/{factor}"]:
-            second, first = sorted(run)[-2:]
-            gaps.append(first - second)
+        gaps = fig_5_1.leads(of[f"explained/{factor}"])
         words = f"{factor}: what the best code explains of it, less what the next one does"
         statements.append(Statement(words, median(gaps), least=0.5))
     return statements

@@ -99,13 +99,9 @@ def draw(stored: dict[str, Any], finished: "Finished") -> dict[str, Any]:
         lines = [Line("q(z | −1)", xs, _densities(xs, of, 0)), Line("q(z | 1)", xs, _densities(xs, of, 1))]
         lines.append(Line("prior", xs, [_density(xs, 0.0, 1.0)], dashed=True))
         panels.append(Panel(f"two points, {text}", "z", "density", lines))
-    block = Block(f"{len_of(finished)} training images", cells, labels, side=0.45, gap=0.04, note=stored["differences"])
+    count = finished.series[name("vae")].measures["network"]["limit"]
+    block = Block(f"{count} training images", cells, labels, side=0.45, gap=0.04, note=stored["differences"])
     return {"": draw_blocks([block]), "_two_points": draw_panels(panels)}
-
-
-def len_of(finished: "Finished") -> int:
-    """How many images were trained on."""
-    return finished.series[name("vae")].measures["network"]["limit"]
 
 
 def _densities(xs: np.ndarray, of: dict[str, Any], point: int) -> list[list[float]]:

@@ -27,13 +27,12 @@ def collect(finished: "Finished") -> dict[str, Any]:
     """Test errors of softmax regression on codes, and once on the images."""
     values: dict[str, Any] = {one: networks.losses(finished, one, "rl") | {"error": []} for one in finished}
     values[RAW] = {"seeds": [], "error": []}
-    for first, (one, of) in zip([True, False, False], list(values.items())[:-1], strict=False):
-        for run, seed in enumerate(of["seeds"]):
-            errors = _probe(finished, one, run, ("input", "lea") if first else ("lea",))
-            of["error"].append(errors["lea"])
-            if first:
-                values[RAW]["seeds"].append(seed)
-                values[RAW]["error"].append(errors["input"])
+    for one in finished:
+        layers = ("lea",) if values[RAW]["seeds"] else ("input", "lea")  # images are the same for all
+        errors = [_probe(finished, one, run, layers) for run in range(len(values[one]["seeds"]))]
+        values[one]["error"] = [of_run["lea"] for of_run in errors]
+        if "input" in layers:
+            values[RAW] = {"seeds": values[one]["seeds"], "error": [of_run["input"] for of_run in errors]}
     return {"values": values}
 
 

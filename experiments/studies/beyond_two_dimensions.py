@@ -35,10 +35,11 @@ def collect(finished: "Finished") -> dict[str, Any]:
 
 
 def _of_network(finished: "Finished", run: int, train: np.ndarray, test: np.ndarray) -> tuple[Any, float]:
-    from experiments.whole_networks import encode, measure
+    from experiments.arrays import computed
+    from experiments.whole_networks import measure
 
     with finished.network(NAME, run) as model:
-        return [encode(model, images) for images in (train, test)], measure(model, train)["rl"]
+        return [computed(model, images) for images in (train, test)], measure(model, train)["rl"]
 
 
 def _of_components(train: np.ndarray, test: np.ndarray) -> tuple[Any, float]:

@@ -76,6 +76,11 @@ def explain(model: Any, config: Any) -> tuple[np.ndarray, dict[str, np.ndarray]]
     return kl, explained
 
 
+def leads(explained: list[list[float]]) -> list[float]:
+    """In each run, what the best code explains of a factor less what the next one does."""
+    return [first - second for second, first in (sorted(of_run)[-2:] for of_run in explained)]
+
+
 def named(kl: list[float], explained: dict[str, list[float]]) -> list[tuple[int, str]]:
     """Active codes, those of the largest KL first, each with the factor of which it explains most.
 

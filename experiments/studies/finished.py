@@ -77,8 +77,7 @@ class Finished:
 
     def stored(self, name: str, file: str) -> list[dict[str, Any]]:
         """A JSON file of results of every run."""
-        folder = evaluation.FOLDER
-        return [json.loads((unit.folder / folder / file).read_text("utf-8")) for unit in self._units[name]]
+        return self.own(name, f"{evaluation.FOLDER}/{file}")
 
     def arrays(self, name: str, file: str, run: int = 0) -> dict[str, np.ndarray]:
         """An NPZ file of results of one of the runs that can be used."""

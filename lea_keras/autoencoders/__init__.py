@@ -1,8 +1,8 @@
 """Autoencoders of windows: what happens in one window (thesis sections 2.4, 3.3.1 and 3.3.2).
 
 ``base`` is what all types share, ``coders`` are the encoders and decoders that any type can have, ``types`` the four
-types of the thesis, ``info`` the InfoVAE. ``get`` makes one from its name.
-types of the thesis. ``get`` makes one from its name; ``optimize_codes`` looks for codes by way of the decoder alone.
+types of the thesis, ``info`` the InfoVAE. ``get`` makes one from its name; ``optimize_codes`` looks for codes by way of
+the decoder alone.
 """
 
 from typing import Any

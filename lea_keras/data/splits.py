@@ -63,9 +63,7 @@ def weigh(chosen: np.ndarray, size: int, labelled: float, seed: int = 0) -> np.n
     Raises:
         ValueError: for a fraction that is not above 0 and at most 1, or one that leaves no sample a label.
     """
-    number = checks.check_number("labelled", labelled)
-    if not 0 < number <= 1:
-        raise checks.fail("labelled", "above 0 and at most 1", labelled)
+    number = checks.check_share("labelled", labelled)
     if number == 1:
         return None
     count = validation_size(len(chosen), number)

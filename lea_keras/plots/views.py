@@ -28,12 +28,12 @@ def autoencoder_of(model: Any) -> Autoencoder:
     Raises:
         ValueError: if there is none, or more than one.
     """
-    leas = find_leas(model) if isinstance(model, keras.Model) else []
-    if len(leas) != 1 and not isinstance(model, Autoencoder):
+    autoencoder = unwrapped(model)
+    if not isinstance(autoencoder, Autoencoder):
+        leas = find_leas(model) if isinstance(model, keras.Model) else []
         received = f"a model with the LEAs {[lea.name for lea in leas]}"
         received = received if isinstance(model, keras.Model) else type(model).__name__
         raise fail("model", "an autoencoder, or a model with one LEA", received)
-    autoencoder = model if isinstance(model, Autoencoder) else leas[0].autoencoder
     check_built(autoencoder)
     return autoencoder
 
