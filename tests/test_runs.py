@@ -73,7 +73,8 @@ def test_every_run_equals_one_alone(folder, tmp_path):
         names = {path.name for path in run_dir.iterdir()}
         assert names == {"config.json", "metrics.csv", "model.keras", "checkpoints", "logs", "codes.png"}
     keras.utils.set_random_seed(99)  # what came before a run has no influence on it
-    assert main(f"--run_dir={tmp_path / 'alone'}", "--seed=4", *FLAGS) == 0
+    assert main(f"--run_dir={tmp_path / 'alone'}", "--seed=4", "--nopictures", *FLAGS) == 0  # nor have pictures
+    assert not list(tmp_path.rglob("*.png"))
     alone, member = (keras.models.load_model(run / "model.keras") for run in (tmp_path / "alone", folder / "004"))
     for one, other in zip(alone.variables, member.variables, strict=True):
         np.testing.assert_array_equal(one, other)
@@ -96,7 +97,7 @@ def test_finished_runs_are_skipped_and_others_added(folder, tmp_path, monkeypatc
     assert lines[4].split()[-4:] == [f"{np.median(accuracies):.4f}", low, "…", high]
     assert lines[-1].endswith(f"evaluate.py --compare={folder}")
     trained = []
-    monkeypatch.setattr(training, "train", lambda config, run_dir, resume: trained.append((run_dir.name, resume)))
+    monkeypatch.setattr(training, "train", lambda _, folder, resume, pictured: trained.append((folder.name, resume)))
     monkeypatch.setattr(series, "_table", lambda members: "")
     assert main(f"--run_dir={folder}", "--runs=4", "--seed=2", *FLAGS) == 0
     assert trained == [("002", False), ("005", False)]
@@ -146,7 +147,7 @@ def test_what_tensorflow_keeps_of_a_run_is_let_go(tmp_path):
 
 
 def test_a_run_that_diverges_does_not_keep_the_others(tmp_path, monkeypatch, capsys):
-    def fake(config, run_dir, resume):
+    def fake(config, run_dir, resume, pictured):
         if config.seed == 1:
             raise DivergedError("Training stopped in epoch 1: loss became nan")
         fill(run_dir, config.seed)
@@ -160,7 +161,7 @@ def test_a_run_that_diverges_does_not_keep_the_others(tmp_path, monkeypatch, cap
 
 
 def test_any_other_error_ends_the_series(tmp_path, monkeypatch, capsys):
-    def fail(config, run_dir, resume):
+    def fail(config, run_dir, resume, pictured):
         raise RunError("Memory does not suffice")
 
     monkeypatch.setattr(training, "train", fail)
@@ -202,7 +203,7 @@ def test_what_is_no_run_is_not_touched(tmp_path, capsys):
 def test_default_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     seen = []
-    monkeypatch.setattr(series, "train", lambda members: seen.extend(members) or "")
+    monkeypatch.setattr(series, "train", lambda members, _: seen.extend(members) or "")
     assert main("--runs=2", "--model=cnn_lea", "--seed=999") == 0
     assert [path for path, _ in seen] == [pathlib.Path("runs/cnn_lea_sprites") / name for name in ("999", "1000")]
     assert [config.seed for _, config in seen] == [999, 1000]
@@ -441,7 +442,7 @@ def test_a_finished_run_with_a_damaged_model_is_not_finished(folder, tmp_path, m
     shutil.copytree(folder, tmp_path / "runs")
     command = [f"--run_dir={tmp_path / 'runs'}", "--runs=2", "--seed=3", *FLAGS]
     trained = []
-    monkeypatch.setattr(training, "train", lambda config, run_dir, resume: trained.append((run_dir.name, resume)))
+    monkeypatch.setattr(training, "train", lambda _, folder, resume, pictured: trained.append((folder.name, resume)))
     (tmp_path / "runs/003/model.keras").unlink()  # as if an interruption had come before it
     assert main(*command) == 0
     assert trained == [] and (tmp_path / "runs/003/model.keras").is_file()
@@ -454,7 +455,7 @@ def test_two_series_in_one_folder(tmp_path, monkeypatch, capsys):
     """They may train different runs at the same time, but not the same."""
     trained = []
 
-    def fake(config, run_dir, resume):
+    def fake(config, run_dir, resume, pictured):
         trained.append(run_dir.name)
         if len(trained) == 1:
             assert main(f"--run_dir={tmp_path}", "--runs=1", "--seed=1", "--epochs=2") == 0
