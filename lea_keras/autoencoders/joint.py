@@ -100,8 +100,8 @@ class JointAutoencoder(CapacityControlledAutoencoder):
         """Mean μ and logarithmic standard deviation of z, [n, gaussians] each, and logits of c, [n, Σ K]."""
         heads = (self.mean, self.log_std, self.logits) if self.categories else (self.mean, self.log_std)
         outputs = self.outputs(features, heads)  # [n, 2·gaussians + Σ K]
-        mean, log_std, logits = ops.split(outputs, [self.gaussians, 2 * self.gaussians], axis=-1)
-        return mean, log_std, logits
+        parts: Any = ops.split(outputs, [self.gaussians, 2 * self.gaussians], axis=-1)
+        return parts[0], parts[1], parts[2]
 
     def posterior(self, features: Any) -> tuple[Any, Any]:
         """Mean μ and logarithmic standard deviation of z: [n, features] → two of [n, gaussians]."""
@@ -150,7 +150,7 @@ class JointAutoencoder(CapacityControlledAutoencoder):
         certain = ops.concatenate([mean, likeliest], axis=-1)
         if noise is None:
             return certain, certain, measures
-        of_z, of_c = ops.split(noise, [self.gaussians], axis=-1)
+        of_z, of_c = noise[:, : self.gaussians], noise[:, self.gaussians :]
         wide_mean, log_std, of_z = losses.widen(mean, log_std, of_z)  # exp overflows float16 early
         z = wide_mean + ops.exp(log_std) * of_z
         c = categorical.concrete(logits, of_c, self.categories, self.temperature)
