@@ -13,7 +13,7 @@ from keras import layers, ops
 from lea_keras import losses
 from lea_keras.autoencoders import categorical
 from lea_keras.autoencoders.types import CapacityControlledAutoencoder
-from lea_keras.checks import check_number, check_positive_int, fail, is_integer
+from lea_keras.checks import check_above_zero, check_number, check_positive_int, fail, is_integer
 from lea_keras.version import PACKAGE
 
 
@@ -77,7 +77,7 @@ class JointAutoencoder(CapacityControlledAutoencoder):
     ) -> None:
         super().__init__(code_length, gamma, capacity, capacity_steps, code_maps, seed, **kwargs)
         self.categories = check_categories(categories, self.code_length)
-        self.temperature = _check_temperature(temperature)
+        self.temperature = check_above_zero("temperature", temperature)
         self.discrete_capacity = check_number("discrete_capacity", discrete_capacity)
 
     @property
@@ -187,10 +187,3 @@ def check_categories(categories: Any, code_length: int) -> tuple[int, ...]:
     if sum(sizes) >= code_length:
         raise fail("categories", f"below the code length, {code_length}, in total", categories)
     return tuple(check_positive_int("categories", size, minimum=2) for size in sizes)
-
-
-def _check_temperature(temperature: Any) -> float:
-    number = check_number("temperature", temperature)
-    if number == 0:
-        raise fail("temperature", "a finite number above 0", temperature)
-    return number
