@@ -3,6 +3,7 @@
 Each file is one document and opens with its citation and the departures from it.
 """
 
+from models.certificates import polytope_lea, polytope_network
 from models.dense import dense_autoencoder
 from models.letters import judged, letter_network
 from models.slides import beta_vae, beta_vae_chairs, deep_autoencoder, k_sparse
@@ -23,6 +24,8 @@ __all__ = [
     "lea_fc",
     "lea_only",
     "letter_network",
+    "polytope_lea",
+    "polytope_network",
     "pool_fc",
     "slides_vae",
 ]
