@@ -280,7 +280,9 @@ def _check_reading(model: keras.Model, network: list[Affine], image_shape: tuple
         computed = np.concatenate([ops.convert_to_numpy(forward(network, part)) for part in parts])
         difference = float(np.max(np.abs(computed - expected)))
         if not difference <= _TOLERANCE * max(1.0, float(np.max(np.abs(expected)))):
-            raise fail("model", f"{_ALLOWED} that takes every image by itself", f"outputs that differ by {difference:g}")
+            raise fail(
+                "model", f"{_ALLOWED} that takes every image by itself", f"outputs that differ by {difference:g}"
+            )
 
 
 def forward(network: list[Affine], images: Any) -> Any:

@@ -260,7 +260,8 @@ class _Work:
         high[np.argmax(_computed(self.network, flat), axis=1) != labels] = 0.0
         tried = np.full(len(flat), _FIRST * width)
         while True:
-            going_on = (high - low > precision * high) & (high > _LEAST * width) & (low < width)
+            going_on = np.isinf(high) | (low < (1 - precision) * high) & (high > _LEAST * width)
+            going_on &= low < width
             if not np.any(going_on):
                 return low
             holds = _are_positive(self.margins(flat, labels, tried[:, None].astype(np.float32)), labels)
@@ -279,7 +280,9 @@ def _prepare(model: Any, images: Any, bounds: tuple[float, float]) -> tuple[list
     array = np.asarray(images)
     shape = array.shape
     array = check_images(array if array.ndim in (0, 4) else array.reshape(shape[0], 1, 1, -1), bounds)
-    network = read(plain(model), shape[1:])
+    model = plain(model)
+    check_input_shape(model, shape)
+    network = read(model, shape[1:])
     return network, array.reshape(len(array), -1)
 
 
