@@ -178,7 +178,7 @@ def test_led_back_is_what_the_authors_lead_forward(seed):
     expected, without = reference(weights, image, 0.2, found)
     for (lower, upper), pair in zip(found, expected, strict=True):
         np.testing.assert_allclose([lower[0], upper[0]], pair, atol=1e-5, rtol=1e-5)
-    assert np.all(without > expected[-1][0] - 1e-5) and np.any(without > expected[-1][0] + 0.01)
+    assert np.any(without > expected[-1][0] + 0.1)
 
 
 @once
