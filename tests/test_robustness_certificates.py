@@ -90,6 +90,7 @@ def make_attack(name, options):
         return robustness.get(name)
 
 
+@once
 def test_radii_and_margins_of_linear_models_are_exact():
     model, (images, _) = linear(), data(8)
     weights, bias = model.get_weights()

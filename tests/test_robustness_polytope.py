@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import scipy.optimize
-from backends import needs_tensorflow, once
+from backends import few, needs_tensorflow, once
 from keras import layers, ops
 
 import lea_keras
@@ -167,7 +167,7 @@ def reference(weights, image, epsilon, bounds):
     return both, psi - reach
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", few(range(3), [0]))
 def test_led_back_is_what_the_authors_lead_forward(seed):
     model = randomised(dense(), seed)
     network = affine.read(model, (5,))
@@ -178,7 +178,7 @@ def test_led_back_is_what_the_authors_lead_forward(seed):
     expected, without = reference(weights, image, 0.2, found)
     for (lower, upper), pair in zip(found, expected, strict=True):
         np.testing.assert_allclose([lower[0], upper[0]], pair, atol=1e-5, rtol=1e-5)
-    assert np.any(without > expected[-1][0] + 0.1)
+    assert np.any(without > expected[-1][0] + 0.01)  # and no bound
 
 
 @once
@@ -232,6 +232,7 @@ def linear_program(weights, middle, radius, bounds):
     return np.array([scipy.optimize.linprog(cost, b_eq=np.concatenate(right), **shared).fun for cost in costs])
 
 
+@once
 def test_nothing_is_lost_without_a_perturbation_and_in_linear_networks():
     model = randomised(dense(), 5)
     network = affine.read(model, (5,))

@@ -109,11 +109,11 @@ STUDY = Study(
     name="certificates",
     title="what is proven of robustness, of plain and of robust networks",
     document=SLIDES,
-    thesis="Errors in per cent at ε = 0.1 (L∞) on MNIST and Fashion-MNIST: without a perturbation, under Gradient Sign, "
-    "under projected gradient descent, and the upper bound of the error under any perturbation, by the convex outer "
-    "adversarial polytope. The printed numbers stand in brackets. Ours are medians over runs, on the same test images "
-    "in all columns; a network with a LEA for its first convolution stands below. At small scale robust training "
-    "bounds hidden values by intervals, which costs a fraction, and what is shown is the polytope's bound all the same.",
+    thesis="Errors in per cent at ε = 0.1 (L∞) on MNIST and Fashion-MNIST: without a perturbation, under Gradient "
+    "Sign, under projected gradient descent, and the upper bound of the error under any perturbation, by the convex "
+    "outer adversarial polytope. The printed numbers stand in brackets. Ours are medians over runs, on the same test "
+    "images in all columns; a network with a LEA for its first convolution stands below. At small scale robust "
+    "training bounds hidden values by intervals, which costs a fraction; what is shown is the polytope's bound.",
     scales={
         "thesis": Scale(3, options=_THESIS),
         "small": Scale(2, options=_THESIS | _SMALL),
