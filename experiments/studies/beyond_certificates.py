@@ -43,7 +43,7 @@ _SMALL = {"limit": 8000, "test_limit": 2000, "certified": 100, "first_epsilon": 
 _SMALL |= {"plain_epochs": 3, "robust_epochs": 5}
 _SMOKE = {
     "datasets": ("sprites",),
-    "image_size": 8,
+    "image_size": 16,
     "limit": 64,
     "test_limit": 12,
     "certified": 2,

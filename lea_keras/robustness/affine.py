@@ -263,7 +263,7 @@ def _check_precision(layer: Any) -> None:
 
 def _shapes(maps: list[list[Step]], count: int, image_shape: tuple[int, ...]) -> list[tuple[int, ...]]:
     """The shapes of values before the first map and behind each, for ``count`` images."""
-    values = ops.zeros((count, *image_shape))
+    values: Any = ops.zeros((count, *image_shape))
     shapes = [tuple(values.shape)]
     for steps in maps:
         for step in steps:
@@ -275,9 +275,9 @@ def _shapes(maps: list[list[Step]], count: int, image_shape: tuple[int, ...]) ->
 def _check_reading(model: keras.Model, network: list[Affine], image_shape: tuple[int, ...]) -> None:
     """Sees that the maps compute what the model does, of two images that are given at once or one by one."""
     images = np.random.default_rng(0).uniform(size=(2, *image_shape)).astype(np.float32)
-    expected = ops.convert_to_numpy(model(images, training=False)).reshape(2, -1)
+    expected = np.asarray(ops.convert_to_numpy(model(images, training=False))).reshape(2, -1)
     for parts in ([images], [images[:1], images[1:]]):
-        computed = np.concatenate([ops.convert_to_numpy(forward(network, part)) for part in parts])
+        computed = np.concatenate([np.asarray(ops.convert_to_numpy(forward(network, part))) for part in parts])
         difference = float(np.max(np.abs(computed - expected)))
         if not difference <= _TOLERANCE * max(1.0, float(np.max(np.abs(expected)))):
             raise fail(

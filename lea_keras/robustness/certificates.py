@@ -160,7 +160,8 @@ def certify(
     epsilon = check_number("epsilon", epsilon)
     work = _Work(model, images, labels, bounds, clip, batch_size)
     store = work.store(output_dir, f"certificates_{epsilon!r}", {"epsilon": epsilon})
-    values = work.run(lambda *batch: work.margins(*batch, epsilon), store, f"Certificates at {epsilon:g}", verbose)
+    title = f"Certificates at {epsilon:g}"
+    values = work.run(lambda flat, labels: work.margins(flat, labels, epsilon), store, title, verbose)
     margins = np.array(values, np.float32)
     return Certificate(epsilon, work.labels, work.predictions(), margins)
 
@@ -203,7 +204,8 @@ def certified_radius(
     precision = check_number("precision", precision, 1e-4, 1.0)
     work = _Work(model, images, labels, bounds, clip, batch_size)
     store = work.store(output_dir, "certified_radii", {"precision": precision})
-    return np.array(work.run(lambda *batch: work.radii(*batch, precision), store, "Certified radii", verbose))
+    radii = work.run(lambda flat, labels: work.radii(flat, labels, precision), store, "Certified radii", verbose)
+    return np.array(radii)
 
 
 class _Work:
@@ -251,7 +253,7 @@ class _Work:
         box = polytope.box(ops.convert_to_tensor(flat), epsilon, self.bounds if self.clip else None)
         pairs = polytope.activations(self.network, box, values=_VALUES, final=False)
         relaxed = [polytope.relax(*pair) for pair in pairs]
-        return ops.convert_to_numpy(polytope.margins(self.network, relaxed, box, labels))
+        return np.asarray(ops.convert_to_numpy(polytope.margins(self.network, relaxed, box, labels)))
 
     def radii(self, flat: np.ndarray, labels: np.ndarray, precision: float) -> np.ndarray:
         """[b] of images [b, s]."""
@@ -304,7 +306,7 @@ def plain(model: Any) -> Any:
 
 
 def _computed(network: list[Affine], flat: np.ndarray) -> np.ndarray:
-    return ops.convert_to_numpy(forward(network, ops.convert_to_tensor(flat)))
+    return np.asarray(ops.convert_to_numpy(forward(network, ops.convert_to_tensor(flat))))
 
 
 def _are_positive(margins: np.ndarray, labels: np.ndarray) -> np.ndarray:
