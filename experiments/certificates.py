@@ -21,6 +21,7 @@ from experiments.arrays import Images, computed, few_steps
 from experiments.config import RunConfig
 from experiments.results import Results
 from lea_keras import robustness
+from lea_keras.layers.lea import find_leas
 
 FILE = "certificates.json"
 
@@ -84,7 +85,7 @@ def trained(training: Images, settings: Settings) -> keras.Model:
     """Builds and trains the network that the settings say."""
     classes = int(training.labels.max()) + 1
     model: Any = getattr(models, settings.network)(training.images.shape[1:], classes)
-    fits = {"batch_size": settings.batch_size, "verbose": 0}
+    fits: dict[str, Any] = {"batch_size": settings.batch_size, "verbose": 0}
     epochs = 1 if settings.robust else settings.plain_epochs
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     eagerly = few_steps(training.images, settings.batch_size, epochs)
@@ -92,7 +93,7 @@ def trained(training: Images, settings: Settings) -> keras.Model:
     model.fit(training.images, training.labels, epochs=epochs, **fits)
     if not settings.robust:
         return model
-    plain = lea_keras.export_encoder(model) if lea_keras.find_leas(model) else model
+    plain = lea_keras.export_encoder(model) if find_leas(model) else model
     margins = robustness.margin_model(plain, settings.first_epsilon, tight=settings.tight)
     rising = max(1, settings.robust_epochs // 2)
 
