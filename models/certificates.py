@@ -5,7 +5,8 @@ E. Wong and J. Z. Kolter, "Provable defenses against adversarial examples via th
 with ReLUs between them; Adam at 1e-3, batches of 50, ε rising from 0.05 to 0.1.
 
 Departures: none in the network of 166,406 parameters; "same" padding of 28 rows is the authors' one of 1. The LEA is
-ours **(chosen)**: windows of the convolution's size and stride, 32 hidden values, codes as long as it has filters.
+ours **(chosen)**: windows of the convolution's size and stride, as many hidden values, and codes as long, as it has
+filters.
 """
 
 import keras
@@ -35,7 +36,7 @@ def polytope_lea(image_shape: tuple[int, int, int] = (28, 28, 1), classes: int =
         image_shape: (rows, columns, channels).
         classes: number of logits.
     """
-    autoencoder = lea_keras.StandardAutoencoder(16, encoder="fc", decoder="fc")
+    autoencoder = lea_keras.StandardAutoencoder(16, encoder="fc", decoder="fc", units=(16,))
     inputs = values = keras.Input(image_shape)
     values = lea_keras.LocallyEmbeddedAutoencoder(4, autoencoder, strides=2, name="lea")(values)
     for layer in _rest(classes):

@@ -19,6 +19,7 @@ from experiments.claims.registry import CLAIMS
 from experiments.claims.verdicts import verdict
 from experiments.studies import beyond_certificates
 from lea_keras import robustness
+from lea_keras.layers.lea import find_leas
 from lea_keras.plots.certificate_plot import accuracy_over_epsilon
 
 pytestmark = [once, pytest.mark.usefixtures("few_test_images", "no_pictures_while_training")]
@@ -90,6 +91,14 @@ def test_the_networks_have_the_parameters_of_the_document():
     assert models.polytope_network().count_params() == 166_406
     lea = models.polytope_lea()
     assert lea.output_shape == (None, 10) and lea.get_layer("lea").output.shape == (None, 14, 14, 16)
+
+
+def test_networks_with_leas_are_exported_before_they_are_trained_robustly():
+    options = beyond_certificates.STUDY.plan("smoke")[0].measures["certificates"]
+    settings = certificates.Settings(**options | {"network": "polytope_lea", "robust": True})
+    images = np.random.default_rng(0).uniform(size=(8, 8, 8, 1)).astype("float32")
+    model = certificates.trained(Images(images, np.arange(8) % 2), settings)
+    assert not find_leas(model) and model.output_shape == (None, 2)
 
 
 def test_errors_at_epsilon_and_what_would_contradict(monkeypatch):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from experiments.claims.base import Claim, Values
 from experiments.claims.verdicts import Statement, difference, median
-from experiments.studies.beyond_certificates import DATASETS, name
+from experiments.studies.beyond_certificates import datasets, name
 
 _VACUOUS, _NEAR = 0.99, 0.05
 
@@ -21,12 +21,14 @@ def _sound(values: Values) -> Sequence[Statement]:
 
 def _vacuous(values: Values) -> Sequence[Statement]:
     words = "{}: bound of the plain network"
-    return [Statement(words.format(one), median(values[name(one)]["bound"]), least=_VACUOUS) for one in DATASETS]
+    return [
+        Statement(words.format(one), median(values[name(one)]["bound"]), least=_VACUOUS) for one in datasets(values)
+    ]
 
 
 def _near(values: Values) -> Sequence[Statement]:
     found = []
-    for one in DATASETS:
+    for one in datasets(values):
         of = values[name(one, robust=True)]
         gap = difference(of["bound"], of["projected_gradient_descent"])
         words = f"{one}: bound of the robust network less its error under projected gradient descent"
@@ -36,7 +38,7 @@ def _near(values: Values) -> Sequence[Statement]:
 
 def _withstands(values: Values) -> Sequence[Statement]:
     found = []
-    for one in DATASETS:
+    for one in datasets(values):
         for attack, words in (("gradient_sign", "Gradient Sign"), ("projected_gradient_descent", "PGD")):
             gap = difference(values[name(one)][attack], values[name(one, robust=True)][attack])
             found.append(Statement(f"{one}: error under {words}, plain less robust", gap, least=0.0))
@@ -45,7 +47,9 @@ def _withstands(values: Values) -> Sequence[Statement]:
 
 def _cost(values: Values) -> Sequence[Statement]:
     words = "{}: test error, robust less plain"
-    gaps = {one: difference(values[name(one, robust=True)]["error"], values[name(one)]["error"]) for one in DATASETS}
+    gaps = {
+        one: difference(values[name(one, robust=True)]["error"], values[name(one)]["error"]) for one in datasets(values)
+    }
     return [Statement(words.format(one), gap, least=0.0) for one, gap in gaps.items()]
 
 
