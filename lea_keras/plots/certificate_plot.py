@@ -13,6 +13,7 @@ from lea_keras.checks import fail
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+_WIDTH, _HEIGHT, _LINE = 6.4, 3.4, 0.22  # inches; a line of the legend
 _POINTS = 400
 _SEEN = 0.95  # of the images that an attack fools: the axis reaches at least so far for each
 
@@ -41,7 +42,9 @@ def accuracy_over_epsilon(
         ValueError: if there are no images, or the attacks are of others.
     """
     from lea_keras.plots import palette
-    from lea_keras.plots.panels import LABEL_SIZE, LEGEND, panels
+    from lea_keras.plots.figure import Figure
+    from lea_keras.plots.panels import LABEL_SIZE, LEGEND
+    from lea_keras.plots.pixels import DPI
 
     radii = np.asarray(certified, float)
     if not radii.size:
@@ -54,7 +57,13 @@ def accuracy_over_epsilon(
     ends = [radii.max(), epsilon or 0.0]
     ends += [np.quantile(known, _SEEN) for of in reached.values() if (known := of[np.isfinite(of)]).size]
     xs = np.linspace(0, 1.05 * max(ends) or 1.0, _POINTS)
-    figure, (axes,) = panels(1, legend_lines=-(-(len(reached) + 1) // 2))
+    height = _HEIGHT + _LINE * ((len(reached) + 2) // 2)
+    figure = Figure(figsize=(_WIDTH, height), dpi=DPI, layout="constrained")
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(labelsize=8)
+    axes.grid(color="0.9", linewidth=0.6)
+    axes.set_axisbelow(True)
     for i, (name, of_attack) in enumerate(reached.items()):
         colour = palette.OF_LINES[(i + 1) % len(palette.OF_LINES)]
         shares = np.mean(of_attack[:, None] > xs, axis=0)
