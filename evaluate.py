@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from experiments import backends, cli, epochs, runs
+from experiments import backends, certify_command, cli, epochs, runs
 from experiments.cli import Flag
 from experiments.config import BACKENDS, DATASETS, RunConfig, checks
 from experiments.results import Results
@@ -20,6 +20,7 @@ usage: python evaluate.py --run_dir=FOLDER [--flag=value ...]
        python evaluate.py --compare=FOLDER,FOLDER,... [--output_dir=FOLDER]
        python evaluate.py --datasets=all [--data_dir=FOLDER] [--output_dir=FOLDER]
        python evaluate.py --run_dir=FOLDER,FOLDER,... --attacks=all [--baseline=FOLDER] [--flag=value ...]
+       python evaluate.py --run_dir=FOLDER,FOLDER,... --certify=EPSILON [--flag=value ...]
 
 Restores model and data of runs that train.py made and measures log loss, cross-entropy, accuracy and every LEA over
 whole splits, puts runs side by side, or attacks them. Prints a table and writes it as JSON and CSV, with pictures, to a
@@ -147,6 +148,7 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
             f"[{ATTACK_SEMANTICS[0]}]",
         ),
     ),
+    "Certificates": certify_command.FLAGS,
     "Results": (
         Flag(
             "output_dir",
@@ -185,6 +187,7 @@ def run(argv: Sequence[str]) -> str:
     if sum(name in given for name in ("run_dir", "compare", "datasets")) != 1:
         raise RunError("One of --run_dir, --compare and --datasets must be given; --help says more")
     plan = _attack if "attacks" in given else _evaluation
+    plan = _certify if "certify" in given else plan
     plan = _comparison if "compare" in given else _datasets if "datasets" in given else plan
     try:
         work = plan(given)
@@ -197,7 +200,8 @@ def run(argv: Sequence[str]) -> str:
     except OSError as error:
         raise _unusable(error) from error
     except KeyboardInterrupt:
-        again = f"Continue with: {cli.command('evaluate.py', *argv[1:])}" if "attacks" in given else ""
+        goes_on = "attacks" in given or "certify" in given
+        again = f"Continue with: {cli.command('evaluate.py', *argv[1:])}" if goes_on else ""
         raise KeyboardInterrupt(again) from None
 
 
@@ -305,17 +309,7 @@ def _attack(given: dict[str, Any]) -> Callable[[], str]:
     semantics = checks.check_choice(
         "attack_semantics", given.get("attack_semantics", ATTACK_SEMANTICS[0]), ATTACK_SEMANTICS
     )
-    named, folders = _split("run_dir", given["run_dir"]), _folders("run_dir", given["run_dir"])
-    members = _configs(folders, given)
-    datasets = sorted({config.dataset for _, config in members})
-    if len(datasets) > 1:
-        allowed = f"runs on one data set where they are attacked, and not {' and '.join(datasets)}"
-        raise checks.fail("run_dir", allowed, given["run_dir"])
-    for folder, config in members:
-        if config.main_loss is None:
-            raise checks.fail("run_dir", "runs of classifiers, as others have no classes to mistake", str(folder))
-    own = folders[0] / OUTPUT if len(folders) == 1 else _beside(named, ROBUSTNESS)
-    results = Results(pathlib.Path(given.get("output_dir", own)), folders if len(folders) == 1 else named)
+    members, results = _classifiers(given)
     settings = {"attacks": given["attacks"], "baseline": given.get("baseline"), "samples": samples, "seed": seed}
     settings |= {"semantics": semantics, "standardise": standardise, "colours": colours}
     backends.use(given.get("backend", members[0][1].backend))
@@ -327,6 +321,26 @@ def _attack(given: dict[str, Any]) -> Callable[[], str]:
         return f"{text}\nResults: {results.folder}"
 
     return work
+
+
+def _certify(given: dict[str, Any]) -> Callable[[], str]:
+    """Checks what can be checked before Keras is imported; returns what is to be done."""
+    return certify_command.work(given, certify_command.settings_of(given), *_classifiers(given))
+
+
+def _classifiers(given: dict[str, Any]) -> tuple[list[tuple[pathlib.Path, RunConfig]], Results]:
+    """The runs to attack or certify, which are of classifiers on one data set, and where results of them go."""
+    named, folders = _split("run_dir", given["run_dir"]), _folders("run_dir", given["run_dir"])
+    members = _configs(folders, given)
+    datasets = sorted({config.dataset for _, config in members})
+    if len(datasets) > 1:
+        allowed = f"runs on one data set where they are attacked, and not {' and '.join(datasets)}"
+        raise checks.fail("run_dir", allowed, given["run_dir"])
+    for folder, config in members:
+        if config.main_loss is None:
+            raise checks.fail("run_dir", "runs of classifiers, as others have no classes to mistake", str(folder))
+    own = folders[0] / OUTPUT if len(folders) == 1 else _beside(named, ROBUSTNESS)
+    return members, Results(pathlib.Path(given.get("output_dir", own)), folders if len(folders) == 1 else named)
 
 
 def _beside(named: Sequence[pathlib.Path], name: str) -> pathlib.Path:

@@ -3,6 +3,7 @@
 Each file is one document and opens with its citation and the departures from it.
 """
 
+from models.certificates import polytope_lea, polytope_network
 from models.dense import dense_autoencoder
 from models.joint_vae import joint_vae, reconstruction_judge
 from models.letters import judged, letter_network
@@ -25,6 +26,8 @@ __all__ = [
     "lea_fc",
     "lea_only",
     "letter_network",
+    "polytope_lea",
+    "polytope_network",
     "pool_fc",
     "reconstruction_judge",
     "slides_vae",

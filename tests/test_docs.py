@@ -22,7 +22,14 @@ PAGES = sorted(
     path for path in ROOT.glob("**/*.md") if not any(part[0] in "._" for part in path.relative_to(ROOT).parts)
 )
 # Modules of public names that are reached through another.
-INNER = ("autoencoders.coders", "data.sprites", "plots.probe_plot", "plots.robustness_plot", "training.schedule")
+INNER = (
+    "autoencoders.coders",
+    "data.sprites",
+    "plots.certificate_plot",
+    "plots.probe_plot",
+    "plots.robustness_plot",
+    "training.schedule",
+)
 
 
 def blocks(language):

@@ -4,7 +4,8 @@
 was found and how far from the image it lies. ``ATTACKS`` makes the attacks by their names; each is an attack of foolbox
 3 that searches for its smallest perturbation, and works on any foolbox model. ``ATTACKS_1_8`` makes those of foolbox
 1.8, the thesis' version, by the same names.
-``perturbation_bound`` says how far a perturbation can move logits at most.
+``perturbation_bound`` says how far a perturbation can move logits at most; ``certify`` and ``certified_radius`` prove
+that no perturbation within a distance changes a class, and ``margin_model`` trains for that.
 ``lea_keras.plots.robustness_plot.heatmap`` draws what several models withstand.
 """
 
@@ -17,16 +18,21 @@ from lea_keras.robustness.attacks.searching import SmallestEpsilon
 from lea_keras.robustness.attacks.single_pixel import SinglePixelAttack
 from lea_keras.robustness.attacks.slsqp import SLSQPAttack
 from lea_keras.robustness.bounds import perturbation_bound
+from lea_keras.robustness.certificates import Certificate, activation_bounds, certified_radius, certify
 from lea_keras.robustness.evaluation import Robustness, evaluate
 from lea_keras.robustness.records import Record, Summary, to_rows
+from lea_keras.robustness.robust_training import Margins, RobustCrossentropy, certified_accuracy, margin_model
 from lea_keras.robustness.victim import Victim
 
 __all__ = [
     "ATTACKS",
     "ATTACKS_1_8",
     "ADefAttack",
+    "Certificate",
     "LocalSearchAttack",
+    "Margins",
     "Record",
+    "RobustCrossentropy",
     "Robustness",
     "SLSQPAttack",
     "SaliencyMapAttack",
@@ -34,8 +40,13 @@ __all__ = [
     "SmallestEpsilon",
     "Summary",
     "Victim",
+    "activation_bounds",
+    "certified_accuracy",
+    "certified_radius",
+    "certify",
     "evaluate",
     "get",
+    "margin_model",
     "perturbation_bound",
     "to_rows",
 ]
