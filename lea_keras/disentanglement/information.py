@@ -32,7 +32,7 @@ def discretise(codes: Any, bins: int = BINS) -> np.ndarray:
     return np.stack(found, axis=1)
 
 
-def information(binned: np.ndarray, labels: np.ndarray, counts: np.ndarray | None = None) -> np.ndarray:
+def mutual_information(binned: np.ndarray, labels: np.ndarray, counts: np.ndarray | None = None) -> np.ndarray:
     """Mutual information of every discrete code with every factor.
 
     Args:
@@ -54,7 +54,7 @@ def information(binned: np.ndarray, labels: np.ndarray, counts: np.ndarray | Non
 
 
 def entropies(labels: np.ndarray, counts: np.ndarray | None = None) -> np.ndarray:
-    """Entropy of every factor, [k] in nats; arguments as of ``information``."""
+    """Entropy of every factor, [k] in nats; arguments as of ``mutual_information``."""
     weights = None if counts is None else np.asarray(counts, np.float64)
     shares = (np.bincount(column, weights) / (len(labels) if counts is None else weights.sum()) for column in labels.T)
     return np.array([-np.sum(share[share > 0] * np.log(share[share > 0])) for share in shares])

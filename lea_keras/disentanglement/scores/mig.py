@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lea_keras.disentanglement.arrays import DEAD, best_and_second, check_pair, is_dead
-from lea_keras.disentanglement.information import BINS, discretise, entropies, information
+from lea_keras.disentanglement.information import BINS, discretise, entropies, mutual_information
 from lea_keras.disentanglement.intervals import RESAMPLES, Interval, interval
 
 
@@ -63,7 +63,7 @@ def mig(
     binned = discretise(samples.codes, bins)
 
     def gaps(counts: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        matrix, entropy = information(binned, samples.factors, counts), entropies(samples.factors, counts)
+        matrix, entropy = mutual_information(binned, samples.factors, counts), entropies(samples.factors, counts)
         best, second = best_and_second(matrix)
         return np.divide(best - second, entropy, out=np.zeros_like(best), where=entropy > 0), matrix, entropy
 

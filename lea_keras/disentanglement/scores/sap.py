@@ -1,4 +1,4 @@
-"""Separated attribute predictability (A. Kumar et al., "Variational Inference of Disentangled Latent Concepts", 2018)."""
+"""Separated attribute predictability (A. Kumar et al., "… Inference of Disentangled Latent Concepts …", 2018)."""
 
 from typing import Any, NamedTuple
 
