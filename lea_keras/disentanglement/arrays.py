@@ -55,26 +55,23 @@ def check_codes(codes: Any, argument: str = "codes", axes: str = "[n, d]") -> np
     return array
 
 
-def check_pair(codes: Any, factors: Any, continuous: bool = False, stacklevel: int = 3) -> Samples:
+def check_pair(codes: Any, factors: Any, continuous: bool = False) -> Samples:
     """Returns codes [n, d] and factors [n, k] as ``Samples``, without factors that have one value.
 
     Args:
         codes: finite numbers.
         factors: whole numbers, or labels of another type that can be sorted; any finite numbers if ``continuous``.
         continuous: whether factors are numbers rather than labels.
-        stacklevel: of the warning about constant factors.
 
     Raises:
         ValueError: for other arrays, or if no factor varies.
     """
     codes = check_codes(codes)
     labels = _check_factors(factors, len(codes), continuous)
-    return _drop_constant(codes, labels, labels, continuous, stacklevel + 1)
+    return _drop_constant(codes, labels, labels, continuous)
 
 
-def check_split(
-    codes: Any, factors: Any, test: Any, held_out: float, seed: int, continuous: bool = False, stacklevel: int = 3
-) -> Split:
+def check_split(codes: Any, factors: Any, test: Any, held_out: float, seed: int, continuous: bool = False) -> Split:
     """Returns what is fitted with and what is tested with; factors that have one value in the former are dropped.
 
     Args:
@@ -84,7 +81,6 @@ def check_split(
         held_out: the share.
         seed: by which it is chosen.
         continuous: as in ``check_pair``.
-        stacklevel: of the warning about constant factors.
 
     Raises:
         ValueError: as ``check_pair``, or for a share or a seed out of range.
@@ -108,7 +104,7 @@ def check_split(
             raise fail("test", f"of {codes.shape[1]} codes and {labels.shape[1]} factors", received)
         size = len(codes)
         codes, labels = np.concatenate([codes, others]), np.concatenate([labels, other_labels])
-    whole = _drop_constant(codes, labels, labels[:size], continuous, stacklevel + 1)
+    whole = _drop_constant(codes, labels, labels[:size], continuous)
     parts = (slice(size), slice(size, None))
     return Split(*(Samples(whole.codes[part], whole.factors[part], whole.columns) for part in parts))
 
@@ -141,7 +137,7 @@ def _check_factors(factors: Any, samples: int, continuous: bool, argument: str =
     return array.astype(np.float64) if continuous else array
 
 
-def _drop_constant(codes: np.ndarray, labels: np.ndarray, seen: np.ndarray, continuous: bool, level: int) -> Samples:
+def _drop_constant(codes: np.ndarray, labels: np.ndarray, seen: np.ndarray, continuous: bool) -> Samples:
     """Samples with those factors that vary in what was ``seen`` of them."""
     varies = [bool(np.any(seen[:, k] != seen[0, k])) for k in range(labels.shape[1])]
     columns = tuple(k for k, some in enumerate(varies) if some)
@@ -149,7 +145,8 @@ def _drop_constant(codes: np.ndarray, labels: np.ndarray, seen: np.ndarray, cont
         raise fail("factors", "at least one factor of two or more values", "constant ones")
     if len(columns) < len(varies):
         constant = [k for k, some in enumerate(varies) if not some]
-        warnings.warn(f"Factors of one value say nothing and are left out: columns {constant}", stacklevel=level + 1)
+        text = f"Factors of one value say nothing and are left out: columns {constant}"
+        warnings.warn(text, stacklevel=4)  # where the score was called
     kept = labels[:, columns]
     if not continuous:
         kept = np.stack([np.unique(column, return_inverse=True)[1] for column in kept.T], axis=1).astype(np.int64)

@@ -49,8 +49,8 @@ def beta_vae(
 
     A point is the mean absolute difference of the codes of some pairs, all of which share one factor, each pair a value
     of its own. The score is near 1 for many codes that other scores find entangled (rotated ones, for example), so that
-    it says little alone. Pairs are drawn with replacement among the samples at hand. Codes are divided by their standard
-    deviations, and points standardised, since codes without a prior have any scale **(chosen)**.
+    it says little alone. Pairs are drawn with replacement among the samples at hand. Codes are divided by their
+    standard deviations, and points standardised, since codes without a prior have any scale **(chosen)**.
 
     Args:
         codes: [n, d].
