@@ -91,24 +91,18 @@ def dci(
     split = check_split(codes, factors, test, held_out, seed)
     train, tested = split
     used = min(train.codes.shape[1], check_positive_int("candidates", candidates))
-    limit = _VALUES // used if limit is None else check_positive_int("limit", limit, 2)
-    chosen = _some(train.factors, limit, seed)
+    chosen = _some(train.factors, _VALUES // used if limit is None else check_positive_int("limit", limit, 2), seed)
     fitted_codes, fitted_factors = train.codes[chosen], train.factors[chosen]
-    if booster is None:
-        options = {"n_estimators": check_positive_int("trees", trees), "max_depth": check_positive_int("depth", depth)}
-        options |= {"learning_rate": check_number("learning_rate", learning_rate)}
-        options |= {"max_features": used if used < train.codes.shape[1] else None}
-        classifier = scikit_learn("ensemble").GradientBoostingClassifier
-
-        def booster(state: np.random.RandomState) -> Any:
-            return classifier(random_state=state, **options)
-
+    options = {"n_estimators": check_positive_int("trees", trees), "max_depth": check_positive_int("depth", depth)}
+    options |= {"learning_rate": check_number("learning_rate", learning_rate)}
+    options |= {"max_features": used if used < train.codes.shape[1] else None}
+    make = booster or (lambda state: scikit_learn("ensemble").GradientBoostingClassifier(random_state=state, **options))
     state = np.random.RandomState(seed)
     matrix = np.empty((train.codes.shape[1], train.factors.shape[1]))
     right_train = np.empty(matrix.shape[1])
     right = np.empty((len(tested.codes), matrix.shape[1]))  # [tested, k]
     for k in range(matrix.shape[1]):
-        fitted = booster(state).fit(fitted_codes, fitted_factors[:, k])
+        fitted = make(state).fit(fitted_codes, fitted_factors[:, k])
         matrix[:, k] = np.abs(fitted.feature_importances_)
         right_train[k] = np.mean(fitted.predict(fitted_codes) == fitted_factors[:, k])
         right[:, k] = fitted.predict(tested.codes) == tested.factors[:, k]
