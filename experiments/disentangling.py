@@ -199,7 +199,7 @@ def _of_lea(run: str, lea: str, maps: np.ndarray, factors: dict[str, np.ndarray]
 
 def _alike(lea: str, codes: Sequence[np.ndarray], runs: Sequence[str]) -> dict[str, Any]:
     found = disentanglement.udr(codes)
-    return {"lea": lea, "runs": list(runs)} | _plain(found)
+    return {"lea": lea, "runs": list(runs)} | plain(found)
 
 
 def _line(alike: dict[str, Any]) -> str:
@@ -240,8 +240,8 @@ def _number(result: Any, field: str) -> str:
 
 def _described(one: Measured) -> dict[str, Any]:
     about = {"run": one.run, "lea": one.lea, "reading": one.reading, "codes": one.codes}
-    maps = {name: _plain(found._replace(results=[])) for name, found in one.maps.items()}
-    return about | {"scores": {name: _plain(score) for name, score in one.scores.items()}, "maps": maps}
+    maps = {name: plain(found._replace(results=[])) for name, found in one.maps.items()}
+    return about | {"scores": {name: plain(score) for name, score in one.scores.items()}, "maps": maps}
 
 
 def _rows(one: Measured) -> Iterator[dict[str, Any]]:
@@ -251,12 +251,12 @@ def _rows(one: Measured) -> Iterator[dict[str, Any]]:
             found = one.scores[score]
             between = found.interval if field == "score" else getattr(found, f"{field}_interval", None)
             low, high = between or (None, None)
-            value = _plain(getattr(found, field))
+            value = plain(getattr(found, field))
             yield about | {"score": score, "field": field, "value": value, "low": low, "high": high}
     for score, found in one.maps.items():
         for (row, column), value in np.ndenumerate(found.matrix):
             place = {"reading": "position", "row": row + 1, "column": column + 1}
-            yield about | place | {"score": score, "field": "score", "value": _plain(value)}
+            yield about | place | {"score": score, "field": "score", "value": plain(value)}
 
 
 def _row_of(alike: dict[str, Any]) -> dict[str, Any]:
@@ -265,14 +265,14 @@ def _row_of(alike: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """For JSON: named tuples as dictionaries, arrays as lists, what is not finite as None."""
     if hasattr(value, "_asdict"):
-        return {name: _plain(part) for name, part in value._asdict().items()}
+        return {name: plain(part) for name, part in value._asdict().items()}
     if isinstance(value, np.ndarray):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, (list, tuple)):
-        return [_plain(part) for part in value]
+        return [plain(part) for part in value]
     if isinstance(value, (float, np.floating)):
         return float(value) if math.isfinite(value) else None
     return int(value) if isinstance(value, np.integer) else value

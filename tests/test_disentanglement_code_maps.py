@@ -60,7 +60,7 @@ def test_whole_codes_of_maps(local):
     assert codes.shape == (4800, 3) and labels.shape == (4800, 2)
     np.testing.assert_array_equal(codes[5], maps[0, 1, 2])
     np.testing.assert_array_equal(labels[6:12], np.repeat(factors[1:2], 6, axis=0))
-  
+
     assert (
         scores.mig(flat, factors, bootstrap=0).score
         > 0.95
