@@ -38,6 +38,7 @@ MEASURES: dict[str, tuple[str, str, str]] = {
 }
 _RISEN = 0.75  # the share of training after which the capacity is what it is to be (chosen)
 _COMPARED = 1000  # images, for UDR
+_BETTER = {"total_correlation": "lower", "wasserstein_correlation": "lower", "dead_codes": "", "nll": "lower"}
 
 
 def name(kind: str) -> str:
@@ -99,8 +100,8 @@ def table(stored: dict[str, Any]) -> tuple[Sequence[str], Sequence[Sequence[str]
     rows = []
     for measure, heading in headings.items():
         of_kinds = [stored["values"][name(kind)][measure] for kind in kinds]
-        rows.append(["all", heading, *map(_cell, of_kinds)])
-    return ["factors", "score", *(KINDS[kind][0] for kind in kinds)], rows
+        rows.append([heading, _BETTER.get(measure, "higher"), *map(_cell, of_kinds)])
+    return ["score", "better", *(KINDS[kind][0] for kind in kinds)], rows
 
 
 def _cell(values: Sequence[float | None]) -> str:
