@@ -48,7 +48,7 @@ def udr(
 
     Args:
         codes: of each of two or more models, [n, d] of the same n images; d may differ.
-        kl: of each model the mean KL of every code, [d], each as Σ of the literature has it, with a ½ inside. None:
+        kl: of each model the mean KL of every code, [d], as the literature counts it, with a ½ inside. None:
             dead codes are those that do not vary.
         kl_threshold: the KL below which a code takes no part.
         relation: of standardised codes of two models: "lasso", the absolute weights with which one model's tell the
