@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from experiments import backends, certify_command, cli, epochs, runs
+from experiments import backends, certify_command, cli, disentanglement_flags, epochs, runs
 from experiments.cli import Flag
 from experiments.config import BACKENDS, DATASETS, RunConfig, checks
 from experiments.results import Results
@@ -21,6 +21,7 @@ usage: python evaluate.py --run_dir=FOLDER [--flag=value ...]
        python evaluate.py --datasets=all [--data_dir=FOLDER] [--output_dir=FOLDER]
        python evaluate.py --run_dir=FOLDER,FOLDER,... --attacks=all [--baseline=FOLDER] [--flag=value ...]
        python evaluate.py --run_dir=FOLDER,FOLDER,... --certify=EPSILON [--flag=value ...]
+       python evaluate.py --run_dir=FOLDER,FOLDER,... --disentanglement [--flag=value ...]
 
 Restores model and data of runs that train.py made and measures log loss, cross-entropy, accuracy and every LEA over
 whole splits, puts runs side by side, or attacks them. Prints a table and writes it as JSON and CSV, with pictures, to a
@@ -108,6 +109,7 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
             f"share of the images that decides when to stop; 0: none, and all epochs {_of_presets('held_out')}",
         ),
     ),
+    "Disentanglement": disentanglement_flags.FLAGS,
     "Attacks": (
         Flag(
             "attacks",
@@ -186,7 +188,7 @@ def run(argv: Sequence[str]) -> str:
     given = cli.parse(argv, GROUPS)
     if sum(name in given for name in ("run_dir", "compare", "datasets")) != 1:
         raise RunError("One of --run_dir, --compare and --datasets must be given; --help says more")
-    plan = _attack if "attacks" in given else _evaluation
+    plan = _attack if "attacks" in given else _disentanglement if given.get("disentanglement") else _evaluation
     plan = _certify if "certify" in given else plan
     plan = _comparison if "compare" in given else _datasets if "datasets" in given else plan
     try:
@@ -212,6 +214,8 @@ def _unusable(error: OSError) -> RunError:
 
 def _evaluation(given: dict[str, Any]) -> Callable[[], str]:
     """Checks everything that can be checked before Keras is imported, of all runs; returns what is to be done."""
+    if needless := [name for name in given if name.startswith("disentanglement_")]:
+        raise RunError(f"Add --disentanglement to --{needless[0]}, which is of no use without it")
     needless = [name for name in given if name in ("baseline", "standardise") or name.startswith("attack_")]
     if needless:
         raise RunError(f"Add --attacks to --{needless[0]}, which is of no use without it")
@@ -341,6 +345,23 @@ def _classifiers(given: dict[str, Any]) -> tuple[list[tuple[pathlib.Path, RunCon
             raise checks.fail("run_dir", "runs of classifiers, as others have no classes to mistake", str(folder))
     own = folders[0] / OUTPUT if len(folders) == 1 else _beside(named, ROBUSTNESS)
     return members, Results(pathlib.Path(given.get("output_dir", own)), folders if len(folders) == 1 else named)
+
+
+def _disentanglement(given: dict[str, Any]) -> Callable[[], str]:
+    """Checks what can be checked before Keras is imported; returns what is to be done."""
+    settings = disentanglement_flags.check(given)
+    named, folders = _split("run_dir", given["run_dir"]), _folders("run_dir", given["run_dir"])
+    members = _configs(folders, given)
+    own = folders[0] / OUTPUT if len(folders) == 1 else _beside(named, disentanglement_flags.NAME)
+    results = Results(pathlib.Path(given.get("output_dir", own)), folders if len(folders) == 1 else named)
+    backends.use(given.get("backend", members[0][1].backend))
+
+    def work() -> str:
+        with contextlib.closing(results):
+            text = quiet_import("experiments.disentangling").measure(members, settings, results)
+        return f"{text}\nResults: {results.folder}"
+
+    return work
 
 
 def _beside(named: Sequence[pathlib.Path], name: str) -> pathlib.Path:

@@ -40,7 +40,9 @@ setup(
             "basedpyright>=1.30",  # pyright with its Node; the package "pyright" downloads that at its first run
             "jax>=0.7",
             "submitit>=1.5,<2",
+            "scikit-learn>=1.5",
         ],
+        "metrics": ["scikit-learn>=1.5"],
         "notebook": ["nbclient>=0.10", "nbformat>=5.10", "jupytext>=1.16", "ipykernel>=6.29", "ipywidgets>=8.0"],
         "docs": ["sphinx>=8.1", "pydata-sphinx-theme>=0.16", "myst-nb>=1.2"],
         "jax": ["jax>=0.7"],

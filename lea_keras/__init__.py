@@ -70,12 +70,13 @@ __all__ = [
 ]
 
 # Loaded with their first use: they bring what only some users need.
-_LATER = ("callbacks", "explorer", "pca", "plots", "probes", "robustness")
+_LATER = ("callbacks", "disentanglement", "explorer", "pca", "plots", "probes", "robustness")
 _FUNCTIONS_LATER = {"explore": "explorer"}
 
 
 if TYPE_CHECKING:
     from lea_keras import callbacks as callbacks
+    from lea_keras import disentanglement as disentanglement
     from lea_keras import explorer as explorer
     from lea_keras import pca as pca
     from lea_keras import plots as plots

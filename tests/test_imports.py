@@ -24,7 +24,7 @@ LEVELS = [
     {"autoencoders"},
     {"layers"},
     {"training"},
-    {"inspection", "export", "pca", "probes", "whole_image"},
+    {"disentanglement", "inspection", "export", "pca", "probes", "whole_image"},
     {"robustness"},
     {"plots"},
     {"callbacks", "explorer"},
@@ -33,7 +33,7 @@ LEVELS = [
 LEVEL = {name: i for i, names in enumerate(LEVELS) for name in names}
 FILES = sorted(PACKAGE.rglob("*.py"))
 FORBIDDEN = {"models", "experiments", "train", "tests", "benchmarks"}
-LAZY = {"matplotlib", "tensorflow_datasets", "foolbox", "tensorboard"}
+LAZY = {"matplotlib", "tensorflow_datasets", "foolbox", "sklearn", "tensorboard"}
 # TensorFlow's own calls live in differentiation, in the training step and in the data pipeline.
 WITHOUT_TENSORFLOW = (
     "checks",

@@ -9,6 +9,7 @@ from experiments import (
     attacking,
     certificates,
     defences,
+    disentangled_networks,
     evaluation,
     letters,
     networks,
@@ -45,4 +46,5 @@ MEASURES: dict[str, Callable[[pathlib.Path, RunConfig, Mapping[str, Any]], None]
     "letters": letters.measure,
     "defences": defences.measure,
     "certificates": certificates.measure,
+    "disentanglement": disentangled_networks.measure,
 }

@@ -11,6 +11,7 @@ from lea_keras.plots.generated import latent_manifold, samples
 from lea_keras.plots.pictures import code_maps, confidence_maps, reconstructions, windows
 from lea_keras.plots.pixels import pixels
 from lea_keras.plots.scatter import codes
+from lea_keras.plots.score_maps import score_maps, score_matrix
 from lea_keras.plots.traversal import latent_traversal
 from lea_keras.plots.views import lea_layers, names, with_decoder
 from lea_keras.plots.weights import filters
@@ -31,6 +32,8 @@ __all__ = [
     "pixels",
     "reconstructions",
     "samples",
+    "score_maps",
+    "score_matrix",
     "windows",
     "with_decoder",
 ]

@@ -1,0 +1,1 @@
+"""Scores of disentanglement, one a file; ``lea_keras.disentanglement`` has them all."""
