@@ -119,7 +119,7 @@ def test_images_are_the_same_on_every_machine():
     assert found == GOLDEN
 
 
-GOLDEN = []
+GOLDEN = ["50318b8960c9fafb", "55dc49f3090daf0d", "2009cb48ee9b80bc", "540d6ad8dc1b9f1f"]
 
 
 def test_every_part_is_seen_whole_and_none_covers_another(labels):
