@@ -22,10 +22,10 @@ _WINDOW, _STRIDE = 8, 4
 _FLAGS = {
     "Baselines": (
         Flag("dataset", "NAME", "parts or parts_colour [parts]"),
-        Flag("limit", "N", "training images [20000]"),
+        Flag("limit", "N", "training images [8000]"),
         Flag("test_limit", "N", "test images [2000]"),
         Flag("image_size", "N", "rows and columns [64]"),
-        Flag("epochs", "N", "of the CNN; of the linear classifiers twice as many [20]"),
+        Flag("epochs", "N", "of the CNN; of the linear classifiers twice as many [15]"),
         Flag("words", "N", "windows that others are compared with in the bag of windows [256]"),
     )
 }
@@ -33,10 +33,10 @@ _FLAGS = {
 
 def measure(
     dataset: str = "parts",
-    limit: int = 20_000,
+    limit: int = 8000,
     test_limit: int = 2000,
     image_size: int = 64,
-    epochs: int = 20,
+    epochs: int = 15,
     words: int = 256,
     seed: int = 0,
 ) -> dict[str, dict[str, float]]:

@@ -10,8 +10,8 @@ from experiments.claims.verdicts import Statement, difference
 from experiments.studies.beyond_parts import LEARNED, STACKED, name
 
 _SEPARATION = (
-    "separation: DCI disentanglement with two factors, the orientation of a part and its offset in the window, from the "
-    "importances of both to each code; of windows that see at least half of a part"
+    "separation: DCI disentanglement with two factors, the orientation of a part and its offset in the window, from "
+    "the importances of both to each code; of windows that see at least half of a part"
 )
 
 

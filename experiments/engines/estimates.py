@@ -102,12 +102,25 @@ def _disentanglement(options: Mapping[str, Any]) -> float:
     return _BOOSTED * options["trees"] * classes * options["boosted"] * 10 + 1e-3 * options["samples"]
 
 
+def _part_codes(options: Mapping[str, Any]) -> float:
+    """LEAs on images of one channel, where they are trained; and boosters, which take as long."""
+    trained, side, values = 0.0, options["image_size"], 1
+    for window, stride in zip(options["windows"], options["strides"], strict=True):
+        side = (side - window) // stride + 1
+        sizes = [window * window * values, *options["units"], options["code_length"]]
+        values = options["code_length"]
+        trained += 2 * side**2 * sum(before * after for before, after in itertools.pairwise(sizes))
+    images = 0 if options["kind"] in ("pca", "random") else options["limit"] * options["epochs"]
+    return 3 * images * trained / _PRODUCTS + options["boosted"] * options["trees"] * 36 * options["code_length"] * _BOOSTED
+
+
 _UNTRAINED: dict[str, Callable[[Mapping[str, Any]], float]] = {
     "network": _network,
     "two_points": _two_points,
     "letters": _letters,
     "defences": _defences,
     "disentanglement": _disentanglement,
+    "part_codes": _part_codes,
 }
 
 

@@ -12,6 +12,7 @@ from experiments import (
     evaluation,
     letters,
     networks,
+    part_codes,
     probing,
     two_points,
     whole_networks,
@@ -45,4 +46,5 @@ MEASURES: dict[str, Callable[[pathlib.Path, RunConfig, Mapping[str, Any]], None]
     "letters": letters.measure,
     "defences": defences.measure,
     "disentanglement": disentangled_networks.measure,
+    "part_codes": part_codes.measure,
 }

@@ -57,13 +57,13 @@ _SMOKE = {
     "kinds": ("standard", "pca"),
     "windows": (8,),
     "image_size": 32,
-    "limit": 16,
-    "test_limit": 16,
+    "limit": 8,
+    "test_limit": 8,
     "code_length": 4,
     "units": (8,),
     "epochs": 1,
     "batch_size": 8,
-    "probed": 100,
+    "probed": 60,
     "probe_epochs": 1,
     "boosted": 30,
     "trees": 1,
@@ -162,11 +162,11 @@ STUDY = Study(
     name="parts",
     title="what codes of windows say of parts",
     document="The question",
-    thesis="The thesis ends with the wish for a data set labelled on every level of its hierarchy, and for a measure of "
-    "disentanglement. Of windows of `parts` that see at least half of a part: do codes of a LEA tell how that is turned "
-    "apart from where it is, by type of autoencoder and window size, against principal components and a random encoder "
-    "(separation: DCI disentanglement of these two)? Probes have one hidden layer for all factors. Of two LEAs, 4×4 "
-    "pixels and 7×7 of their codes, which are 16×16 pixels: does the first know edges, and the second parts?",
+    thesis="The thesis ends with the wish for a data set labelled on every level of its hierarchy, and for a measure "
+    "of disentanglement. Of windows of `parts` that see at least half of a part: do codes of a LEA tell how that is "
+    "turned apart from where it is, by type of autoencoder and window size, against principal components and a random "
+    "encoder (separation: DCI disentanglement of these two)? Probes have one hidden layer for all factors. Of two "
+    "LEAs, 4×4 pixels and 7×7 of their codes, which are 16×16 pixels: does the first know edges, and the second parts?",
     scales={
         "thesis": Scale(3, options=_THESIS),
         "small": Scale(3, options=_THESIS | _SMALL),
