@@ -190,6 +190,9 @@ def _scores(codes: Any, labels: Any, settings: Settings, seed: int) -> dict[str,
         "dead_codes": mig.dead_codes,
         "probe/offset": (accuracies["offset_x"] + accuracies["offset_y"]) / 2,
     }
+    turns = {split: of[:, 0] for split, of in own.items()}
+    found["probe/orientation/key"] = probe(alone[0], {"key": turns}, settings.probe_epochs, seed)["key"]
+    found["chance/orientation/key"] = chance_level(turns["test"])
     found["chance/offset"] = np.mean([chance_level(factors[axis]["test"]) for axis in ("offset_x", "offset_y")])
     for name in FACTORS:
         found |= {f"probe/{name}": accuracies[name], f"chance/{name}": chance_level(factors[name]["test"])}

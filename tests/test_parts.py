@@ -4,7 +4,10 @@ import hashlib
 
 import numpy as np
 import pytest
+from backends import once
 
+import evaluate
+import train
 from experiments import parts_baselines
 from experiments.config import SMALLEST_PARTS, RunConfig
 from lea_keras import data
@@ -316,6 +319,23 @@ def test_mistakes_are_named(call, message, labels):
 def test_sizes_that_the_command_line_knows():
     assert SMALLEST_PARTS == parts.SMALLEST
     assert RunConfig(dataset="parts_colour", image_size=128).image_shape == (128, 128)
+
+
+@once
+def test_runs_train_and_are_evaluated(tmp_path, capsys):
+    flags = [
+        "--dataset=parts_colour",
+        "--image_size=32",
+        "--limit=16",
+        "--test_limit=8",
+        "--batch_size=16",
+        "--epochs=1",
+    ]
+    assert train.main(["train.py", f"--run_dir={tmp_path}", "--model=pool_fc", *flags]) == 0
+    assert evaluate.main(["evaluate.py", f"--run_dir={tmp_path}", "--splits=test"]) == 0
+    assert "accuracy" in capsys.readouterr().out
+    assert evaluate.main(["evaluate.py", f"--run_dir={tmp_path}", "--probes"]) == 1  # which know sprites alone
+    assert "`probes`" in capsys.readouterr().err
 
 
 def test_baselines_are_measured(capsys):

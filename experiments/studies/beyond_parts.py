@@ -126,6 +126,8 @@ def draw(stored: dict[str, Any], finished: "Finished") -> Any:
         "probe/orientation": ("How the part is turned", "accuracy of a probe"),
         "probe/offset": ("Where the part is", "accuracy of a probe"),
         "probe/shape": ("Which shape it has", "accuracy of a probe"),
+        "separation/key": ("Orientation from offset, key alone", "separation"),
+        "probe/orientation/key": ("How the key is turned", "accuracy of a probe"),
     }
     panels = []
     for measure, (title, label) in measures.items():
@@ -148,14 +150,14 @@ def draw(stored: dict[str, Any], finished: "Finished") -> Any:
 def table(stored: dict[str, Any]) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
     """Medians of all kinds, of windows that see at least half of a part."""
     measures = ("separation", "dci", "mig", "completeness", "probe/orientation", "probe/offset", "probe/shape")
-    measures += ("separation/key", "dead_codes", "reconstruction")
+    measures += ("separation/key", "probe/orientation/key", "dead_codes", "reconstruction")
     lines = []
     for one, of in stored["values"].items():
         if "separation" in of:
             numbers = [f"{statistics.median(of[measure]):.3f}" for measure in measures]
             lines.append([one.removeprefix("parts/"), str(statistics.median(of["windows"])), *numbers])
     heads = ["codes", "windows", "separation", "DCI", "MIG", "completeness", "orientation", "offset", "shape"]
-    return [*heads, "separation, key alone", "dead codes", "error"], lines
+    return [*heads, "separation, key alone", "orientation, key alone", "dead codes", "error"], lines
 
 
 STUDY = Study(
