@@ -4,12 +4,8 @@ import hashlib
 
 import numpy as np
 import pytest
-from backends import once
 
-import evaluate
-import train
-from experiments import parts_baselines
-from experiments.config import SMALLEST_PARTS, RunConfig
+from experiments.config import RunConfig
 from lea_keras import data
 from lea_keras.data import parts, sources
 from lea_keras.data.parts.labels import Labels
@@ -209,58 +205,6 @@ def test_edges_run_along_outlines():
         assert np.isnan(edges[image, line, column]) == all(one == shown[image, line, column] for one in around)
 
 
-@pytest.mark.parametrize(
-    ("window", "strides", "padding", "size"),
-    [
-        (8, 4, "same", 64),
-        ((5, 9), (4, 7), "same", 64),
-        (16, None, "valid", 64),
-        (7, 5, "valid", 32),
-        (64, None, "same", 64),
-    ],
-)
-def test_factors_of_windows_are_those_of_a_loop(window, strides, padding, size, labels):
-    from lea_keras.windows import extract_windows
-
-    few = some(labels, slice(5))
-    found = parts.factors_of_windows(few, window, strides, padding, size)
-    shown, where = parts.part_maps(few, size), parts.places(few, size)
-    edges = parts.edge_maps(few, size)
-    lines, columns = np.meshgrid(np.arange(size) + 0.5, np.arange(size) + 0.5, indexing="ij")
-    planes = np.stack(
-        [shown, np.nan_to_num(edges, nan=-1), *(np.broadcast_to(axis, shown.shape) for axis in (columns, lines))], -1
-    )
-    cut = np.asarray(extract_windows(planes.astype(np.float32), window, strides, padding))
-    assert cut.shape[:3] == found.part.shape
-    for place in np.ndindex(found.part.shape):
-        part, edge, x, y = np.moveaxis(cut[place], -1, 0)
-        inside = x > 0  # and not padding
-        counts = [np.sum(part == number) for number in range(1, 6)]
-        of = {name: values[place] for name, values in found._asdict().items()}
-        lying = edge[inside & (edge >= 0)].astype(float)
-        if len(lying):
-            mean = np.mean(np.exp(2j * lying))
-            assert of["agreement"] == pytest.approx(abs(mean), abs=1e-6)
-            assert abs(mean) < 1e-4 or abs(np.exp(2j * of["edge"]) - mean / abs(mean)) < 1e-4
-        else:
-            assert np.isnan(of["edge"]) and np.isnan(of["agreement"])
-        if not any(counts):
-            assert of["part"] == 0 and of["coverage"] == of["visible"] == 0
-            assert of["shape"] == of["size"] == of["colour"] == of["orientation"] == -1
-            assert np.isnan(of["offset_x"]) and np.isnan(of["offset_y"])
-            continue
-        number = int(np.argmax(counts))
-        told = few.parts[place[0], number]
-        assert of["part"] == number + 1
-        assert (of["shape"], of["size"], of["colour"]) == (told[0], told[1], told[3])
-        assert of["orientation"] == (told[2] + few.scenes[place[0], 3]) % 24
-        assert of["coverage"] == pytest.approx(counts[number] / part.size)
-        assert of["visible"] == pytest.approx(counts[number] / np.sum(shown[place[0]] == number + 1))
-        if np.all(inside):
-            assert of["offset_x"] == pytest.approx(where.x[place[0], number] - np.mean(x), abs=1e-4)
-            assert of["offset_y"] == pytest.approx(where.y[place[0], number] - np.mean(y), abs=1e-4)
-
-
 @pytest.mark.parametrize("name", ["parts", "parts_colour"])
 def test_load_gives_the_drawn_images(name, monkeypatch):
     options = dict(batch_size=8, limit=16, shuffle=False, seed=3)
@@ -314,34 +258,3 @@ def test_splits_share_no_image():
 def test_mistakes_are_named(call, message, labels):
     with pytest.raises(ValueError, match=message):
         call(labels)
-
-
-def test_sizes_that_the_command_line_knows():
-    assert SMALLEST_PARTS == parts.SMALLEST
-    assert RunConfig(dataset="parts_colour", image_size=128).image_shape == (128, 128)
-
-
-@once
-def test_runs_train_and_are_evaluated(tmp_path, capsys):
-    flags = [
-        "--dataset=parts_colour",
-        "--image_size=32",
-        "--limit=16",
-        "--test_limit=8",
-        "--batch_size=16",
-        "--epochs=1",
-    ]
-    assert train.main(["train.py", f"--run_dir={tmp_path}", "--model=pool_fc", *flags]) == 0
-    assert evaluate.main(["evaluate.py", f"--run_dir={tmp_path}", "--splits=test"]) == 0
-    assert "accuracy" in capsys.readouterr().out
-    assert evaluate.main(["evaluate.py", f"--run_dir={tmp_path}", "--probes"]) == 1  # which know sprites alone
-    assert "`probes`" in capsys.readouterr().err
-
-
-def test_baselines_are_measured(capsys):
-    flags = ["--limit=64", "--test_limit=32", "--image_size=32", "--epochs=1", "--words=8", "--dataset=parts_colour"]
-    assert parts_baselines.main(["parts_baselines", *flags]) == 0
-    told = capsys.readouterr().out
-    assert told.count("| linear, of ") == 4 and "| CNN " in told
-    assert parts_baselines.main(["parts_baselines", "--dataset=mnist"]) == 1
-    assert "`dataset`" in capsys.readouterr().err
