@@ -14,6 +14,7 @@ from keras import layers, ops
 
 import lea_keras.data
 from experiments import tables
+from experiments.arrays import computed, few_steps
 from experiments.cli import Flag, help_text, parse
 from experiments.runs import RunError
 from lea_keras.data import parts
@@ -88,11 +89,12 @@ def _accuracies(model: keras.Model, inputs: Any, data: Any, epochs: int) -> dict
     steps = epochs * -(-len(inputs["train"]) // 64)
     rate = keras.optimizers.schedules.CosineDecay(1e-3, steps)
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
-    model.compile(keras.optimizers.Adam(rate), loss, metrics=["accuracy"])
+    eagerly = few_steps(inputs["train"], 64, epochs)
+    model.compile(keras.optimizers.Adam(rate), loss, run_eagerly=eagerly)
     model.fit(inputs["train"], data["train"][1], batch_size=64, epochs=epochs, verbose=0)
     accuracies = {}
     for split in inputs:
-        logits = model.predict(inputs[split], batch_size=500, verbose=0)
+        logits = computed(model, inputs[split])
         accuracies[split] = float(np.mean(np.argmax(logits, -1) == np.argmax(data[split][1], -1)))
     return accuracies
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from backends import once
 
-from experiments import part_codes
+from experiments import evaluation, part_codes
 from experiments.claims.registry import CLAIMS
 from experiments.part_codes import FACTORS, Settings
 from experiments.studies import STUDIES
@@ -19,13 +19,35 @@ SMOKE = {one.name: one for one in STUDIES["parts"].plan("smoke")}
 @pytest.fixture(scope="module")
 def settings():
     options = SMOKE["parts/standard_8"].measures["part_codes"]
-    return Settings(**options | {"image_size": 64, "probed": 300, "probe_epochs": 30, "boosted": 200, "trees": 3})
+    return Settings(**options | {"image_size": 64, "probed": 300, "boosted": 200, "trees": 3})
 
 
 @pytest.fixture(scope="module")
 def labels():
     numbers = {"train": np.arange(100), "test": np.arange(60_000, 60_100)}
     return {split: parts.labels_from_indices(of) for split, of in numbers.items()}
+
+
+@pytest.fixture
+def neighbours(monkeypatch):
+    """The label of the nearest training code in place of probes, which take a while to compile."""
+
+    def nearest(vectors, factors, *_):
+        distances = np.sum((vectors["test"][:, None] - vectors["train"]) ** 2, axis=-1)
+        found = np.argmin(distances, axis=1)
+        return {name: np.mean(of["train"][found] == of["test"]) for name, of in factors.items()}
+
+    monkeypatch.setattr(part_codes, "probe", nearest)
+
+
+def test_probes_learn_what_a_line_does_not_tell():
+    vectors = {
+        split: np.random.RandomState(seed).uniform(-1, 1, (256, 2)) for seed, split in enumerate(("train", "test"))
+    }
+    quadrants = {split: (np.prod(of, axis=1) > 0).astype(int) for split, of in vectors.items()}
+    noise = {split: np.random.RandomState(0).randint(0, 3, 256) for split in vectors}
+    found = part_codes.probe(vectors, {"quadrants": quadrants, "noise": noise}, 40, 0)
+    assert found["quadrants"] > 0.85 and found["noise"] < 0.5
 
 
 def codes_of(labels, *names):
@@ -39,10 +61,10 @@ def codes_of(labels, *names):
     return found
 
 
-def test_codes_that_are_the_factors_separate_them(labels, settings):
+def test_codes_that_are_the_factors_separate_them(labels, settings, neighbours):
     apart = codes_of(labels, "orientation", "offset_x", "offset_y")
     found = part_codes._scores(apart, labels, settings, 0)
-    assert found["separation"] > 0.9 and found["separation/key"] > 0.8
+    assert found["separation"] > 0.9 and found["separation/key"] > 0.7
     assert found["probe/offset"] > 0.8 and found["windows"] == 300
     # The tempting mistake: codes that know as much, but mix the two.
     mixed = {split: [of[0] @ np.array([[0.3, 0.3, 0], [1, -1, 0], [0, 0, 1]])] for split, of in apart.items()}
@@ -52,7 +74,7 @@ def test_codes_that_are_the_factors_separate_them(labels, settings):
     assert found["chance/orientation"] < 0.3
 
 
-def test_stacked_codes_are_of_the_same_window(labels, settings):
+def test_stacked_codes_are_of_the_same_window(labels, settings, neighbours):
     """A code that is the edge's own orientation, at every 4×4 window, and a second that is the shape of 16×16."""
     first, second = {}, {}
     for split, of in labels.items():
@@ -74,7 +96,7 @@ def test_every_kind_is_measured(kind, tmp_path):
     one = SMOKE["parts/pca_8" if kind == "pca" else "parts/standard_8"]
     options = one.measures["part_codes"] | {"kind": kind}
     part_codes.measure(tmp_path, one.config, options)
-    found = json.loads((tmp_path / "results" / part_codes.FILE).read_text("utf-8"))
+    found = json.loads((tmp_path / evaluation.FOLDER / part_codes.FILE).read_text("utf-8"))
     assert all(np.isfinite(value) for value in found.values())
     assert 0 <= found["separation"] <= 1 and found["windows"] > 10
     if kind == "pca":

@@ -47,8 +47,8 @@ _SMALL = {
     "limit": 2000,
     "test_limit": 1000,
     "units": (128,),
-    "epochs": 5,
-    "batch_size": 16,
+    "epochs": 8,
+    "batch_size": 8,
     "probed": 4000,
     "boosted": 1500,
     "trees": 30,
@@ -84,8 +84,8 @@ def series(scale: Scale) -> list[Series]:
         for kind in kinds:
             own = {"kind": kind, "windows": [window], "strides": [window // 2], "arguments": LEARNED.get(kind, {})}
             planned[name(kind, window)] = own
-    # Windows of 7×7 codes, two pixels apart, of 4×4 pixels: 16×16 pixels.
-    stacked = {"windows": [4, 7], "strides": [2, 2], "arguments": {}}
+    # Windows of 7×7 codes, two pixels apart, of 4×4 pixels: 16×16 pixels, half over each other.
+    stacked = {"windows": [4, 7], "strides": [2, 4], "arguments": {}}
     planned[STACKED] = {"kind": "standard", **stacked}
     if "random" in kinds:
         planned[STACKED_RANDOM] = {"kind": "random", **stacked}
