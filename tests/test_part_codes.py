@@ -30,7 +30,7 @@ def labels():
 
 @pytest.fixture
 def neighbours(monkeypatch):
-    """The label of the nearest training code in place of probes, which take a while to compile."""
+    """The label of the nearest training code in place of probes, which take longer."""
 
     def nearest(vectors, factors, *_):
         distances = np.sum((vectors["test"][:, None] - vectors["train"]) ** 2, axis=-1)
@@ -65,7 +65,7 @@ def test_codes_that_are_the_factors_separate_them(labels, settings, neighbours):
     apart = codes_of(labels, "orientation", "offset_x", "offset_y")
     found = part_codes._scores(apart, labels, settings, 0)
     assert found["separation"] > 0.9 and found["separation/key"] > 0.7
-    assert found["probe/offset"] > 0.8 and found["windows"] == 300
+    assert found["probe/offset"] > 0.6 and found["windows"] == 300
     # The tempting mistake: codes that know as much, but mix the two.
     mixed = {split: [of[0] @ np.array([[0.3, 0.3, 0], [1, -1, 0], [0, 0, 1]])] for split, of in apart.items()}
     worse = part_codes._scores(mixed, labels, settings, 0)
@@ -93,7 +93,7 @@ def test_stacked_codes_are_of_the_same_window(labels, settings, neighbours):
 
 @pytest.mark.parametrize("kind", ["capacity_vae", "random", "pca"])
 def test_every_kind_is_measured(kind, tmp_path):
-    one = SMOKE["parts/pca_8" if kind == "pca" else "parts/standard_8"]
+    one = SMOKE["parts/standard_8"]
     options = one.measures["part_codes"] | {"kind": kind}
     part_codes.measure(tmp_path, one.config, options)
     found = json.loads((tmp_path / evaluation.FOLDER / part_codes.FILE).read_text("utf-8"))

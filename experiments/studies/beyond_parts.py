@@ -54,7 +54,7 @@ _SMALL = {
     "trees": 30,
 }
 _SMOKE = {
-    "kinds": ("standard", "pca"),
+    "kinds": ("standard",),
     "windows": (8,),
     "image_size": 32,
     "limit": 8,
@@ -167,7 +167,7 @@ STUDY = Study(
     thesis="The thesis ends with the wish for a data set labelled on every level of its hierarchy, and for a measure "
     "of disentanglement. Of windows of `parts` that see at least half of a part: do codes of a LEA tell how that is "
     "turned apart from where it is, by type of autoencoder and window size, against principal components and a random "
-    "encoder (separation: DCI disentanglement of these two)? Probes have one hidden layer for all factors. Of two "
+    "encoder (separation: DCI disentanglement of these two)? Probes have one hidden layer. Of two "
     "LEAs, 4×4 pixels and 7×7 of their codes, which are 16×16 pixels: does the first know edges, and the second parts?",
     scales={
         "thesis": Scale(3, options=_THESIS),
