@@ -134,7 +134,8 @@ def draw(stored: dict[str, Any], finished: "Finished") -> Any:
         chance = [of[f"chance/{measure[6:]}"] for of in values.values() if f"chance/{measure[6:]}" in of]
         level = statistics.median(sum(chance, [])) if chance and measure.startswith("probe/") else None
         panels.append(Dots(title, label, _of(values, measure), level))
-    figures = {"": draw_dots(panels, stored["differences"])}
+    note = "; ".join(filter(None, (stored["differences"], "dotted: a probe that always says what is most frequent")))
+    figures = {"": draw_dots(panels, note)}
     panels = []
     for about, title in (("edge", "Edge in the middle"), ("shape", "Shape of the part")):
         rows = {}
@@ -144,7 +145,7 @@ def draw(stored: dict[str, Any], finished: "Finished") -> Any:
                     rows[f"{which} LEA, {words}"] = values[one][f"{about}/{which}"]
         level = statistics.median(values[STACKED][f"chance/{about}"])
         panels.append(Dots(title, "accuracy of a probe", rows, level))
-    return figures | {"_stacked": draw_dots(panels, stored["differences"])}
+    return figures | {"_stacked": draw_dots(panels, note)}
 
 
 def table(stored: dict[str, Any]) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
