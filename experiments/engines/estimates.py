@@ -111,7 +111,8 @@ def _part_codes(options: Mapping[str, Any]) -> float:
         values = options["code_length"]
         trained += 2 * side**2 * sum(before * after for before, after in itertools.pairwise(sizes))
     images = 0 if options["kind"] in ("pca", "random") else options["limit"] * options["epochs"]
-    return 3 * images * trained / _PRODUCTS + options["boosted"] * options["trees"] * 36 * options["code_length"] * _BOOSTED
+    boosted = _BOOSTED * options["trees"] * 36 * options["boosted"] * options["code_length"]  # 36 values of factors
+    return 3 * images * trained / _PRODUCTS + boosted
 
 
 _UNTRAINED: dict[str, Callable[[Mapping[str, Any]], float]] = {
