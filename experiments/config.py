@@ -35,9 +35,11 @@ IMAGE_SIZES: dict[str, tuple[int, int]] = {
     "mnist": (28, 28),
     "fashion_mnist": (28, 28),
     "cifar10": (32, 32),
+    "parts": (64, 64),
+    "parts_colour": (64, 64),
 }
 # Names and sizes that the library has, too, which cannot be asked without Keras; tests compare them.
-SMALLEST_SPRITES = 16
+SMALLEST_SPRITES, SMALLEST_PARTS = 16, 32
 DATASETS = tuple(IMAGE_SIZES)
 MODELS = ("classic", "cnn_lea", "pool_fc", "lea_fc", "lea_only", "decoder_free", "autoencoder")
 AUTOENCODERS = ("standard", "k_sparse", "vae", "capacity_vae", "info_vae", "joint_vae")
@@ -176,7 +178,7 @@ class RunConfig:
         "Data",
         "sprites",
         _choice(*DATASETS),
-        f"{', '.join(DATASETS)}; sprites is generated, the others come from TFDS",
+        f"{', '.join(DATASETS)}; sprites and parts are generated, the others come from TFDS",
     )
     data_dir: str | None = _hyperparameter(
         "Data", None, _optional(_FOLDER), "where TFDS keeps its data sets", "TFDS' own folder"
@@ -365,6 +367,8 @@ class RunConfig:
             object.__setattr__(self, "capacity_epochs", self.epochs)
         if self.dataset == "sprites" and self.image_size is not None and self.image_size < SMALLEST_SPRITES:
             raise checks.fail("image_size", f"at least {SMALLEST_SPRITES} for sprites", self.image_size)
+        if self.dataset.startswith("parts") and self.image_size is not None and self.image_size < SMALLEST_PARTS:
+            raise checks.fail("image_size", f"at least {SMALLEST_PARTS} for {self.dataset}", self.image_size)
         if self.window_size is None and self.model != "autoencoder":
             raise checks.fail("window_size", "given; the whole image is for the model autoencoder alone", None)
         rows, columns = self.image_shape

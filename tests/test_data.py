@@ -156,8 +156,8 @@ def test_every_factor_can_be_the_label(label):
 
 def test_limit_takes_seeded_nested_samples_of_the_split(monkeypatch):
     drawn = []
-    draw = sources.draw_sprites
-    monkeypatch.setattr(sources, "draw_sprites", lambda indices, size: drawn.append(indices) or draw(indices, size))
+    draw = sources.draw
+    monkeypatch.setattr(sources, "draw", lambda name, chosen, size: drawn.append(chosen) or draw(name, chosen, size))
     for limit, seed in ((20, 0), (50, 0), (20, 1), (20, 0)):
         data.load("sprites", "train", limit=limit, seed=seed)
     twenty, fifty, other, again = drawn
@@ -195,7 +195,7 @@ def test_validation_is_a_part_of_the_training_samples(limit, container, use_nump
         use_numpy()
     monkeypatch.setitem(sources.DATASETS, "sprites", data.info("sprites")._replace(train_size=80, test_size=20))
     stored = sprites.labels_from_indices(data.selection("train")[:80])
-    monkeypatch.setattr(sources, "all_sprites", lambda split, size: pipelines.keep(sprites.draw(stored), stored))
+    monkeypatch.setattr(sources, "draw_all", lambda *_: pipelines.keep(sprites.draw(stored), stored))
     options = dict(batch_size=16, limit=limit, seed=5, validation=0.25)
     count = limit or 80
 
@@ -216,7 +216,7 @@ def test_validation_is_a_part_of_the_training_samples(limit, container, use_nump
     assert sorted(train[0] + validation[0]) == sorted(whole)
     test = {"split": "test", "limit": None}
     tested = pipelines.keep(sprites.draw(stored[:20]), stored[:20])
-    monkeypatch.setattr(sources, "all_sprites", lambda split, size: tested)
+    monkeypatch.setattr(sources, "draw_all", lambda *_: tested)
     check_same_batches(*([*data.batches(data.load(**options | test | {"validation": v}))] for v in (0.0, 0.25)))
 
 
@@ -500,7 +500,7 @@ def test_a_home_folder_is_expanded(tmp_path, monkeypatch):
     ids=repr,
 )
 def test_wrong_arguments_are_named_before_any_work(arguments, match, monkeypatch):
-    monkeypatch.setattr(sources, "all_sprites", lambda *_: pytest.fail("drew sprites first"))
+    monkeypatch.setattr(sources, "draw_all", lambda *_: pytest.fail("drew sprites first"))
     monkeypatch.setattr(sources, "read", lambda *_: pytest.fail("read first"))
     with pytest.raises(ValueError, match=match):
         data.load(**arguments)

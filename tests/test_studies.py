@@ -246,8 +246,7 @@ def smoke(tmp_path_factory):
     generated = [
         "--figure=4.1,4.2,4.4,4.5,4.6,5.1,5.4,5.5,5.6,5.7",
         "--table=3.1,4.1",
-        "--study=letters,defences,certificates",
-        "--study=letters,defences,disentanglement",
+        "--study=letters,defences,joint,disentanglement,parts,certificates",
     ]
     chosen = [] if there else generated
     chosen += [] if there else ["--study=beta,info_vae,k_sparse,latents,objective,two_dimensions"]

@@ -22,7 +22,9 @@ _SECONDS_PER_RUN = 7.0
 _RATES = {"classic": 150, "cnn_lea": 9, "pool_fc": 1500, "lea_fc": 350, "lea_only": 220, "decoder_free": 450}
 _WHOLE_IMAGE = {"fc": 2500, "conv": 110, "sb": 130, "tied": 2500}  # autoencoders, at 28×28, by decoder
 _TRAIN = {"sprites": 59_972, "dsprites": 59_972, "mnist": 60_000, "fashion_mnist": 60_000, "cifar10": 50_000}
+_TRAIN |= {"parts": 60_000, "parts_colour": 60_000}
 _BATCH = {"sprites": 64, "dsprites": 64, "mnist": 256, "fashion_mnist": 128, "cifar10": 128}
+_BATCH |= {"parts": 64, "parts_colour": 64}
 _VALIDATED_PER_TRAINED = 3.5  # how many images are validated in the time of one
 _ATTACKED = {"nearest": 3.0, "foolbox18": 13.0}  # seconds a sample, at 28×28
 _PROBED = 2e-3  # seconds an image, layer and epoch
@@ -110,6 +112,19 @@ def _disentanglement(options: Mapping[str, Any]) -> float:
     return _BOOSTED * options["trees"] * classes * options["boosted"] * 10 + 1e-3 * options["samples"]
 
 
+def _part_codes(options: Mapping[str, Any]) -> float:
+    """LEAs on images of one channel, where they are trained; and boosters, which take as long."""
+    trained, side, values = 0.0, options["image_size"], 1
+    for window, stride in zip(options["windows"], options["strides"], strict=True):
+        side = (side - window) // stride + 1
+        sizes = [window * window * values, *options["units"], options["code_length"]]
+        values = options["code_length"]
+        trained += 2 * side**2 * sum(before * after for before, after in itertools.pairwise(sizes))
+    images = 0 if options["kind"] in ("pca", "random") else options["limit"] * options["epochs"]
+    boosted = _BOOSTED * options["trees"] * 36 * options["boosted"] * options["code_length"]  # 36 values of factors
+    return 3 * images * trained / _PRODUCTS + boosted
+
+
 _UNTRAINED: dict[str, Callable[[Mapping[str, Any]], float]] = {
     "network": _network,
     "two_points": _two_points,
@@ -117,6 +132,7 @@ _UNTRAINED: dict[str, Callable[[Mapping[str, Any]], float]] = {
     "defences": _defences,
     "certificates": _certificates,
     "disentanglement": _disentanglement,
+    "part_codes": _part_codes,
 }
 
 

@@ -13,6 +13,7 @@ from experiments import (
     evaluation,
     letters,
     networks,
+    part_codes,
     probing,
     two_points,
     whole_networks,
@@ -47,4 +48,5 @@ MEASURES: dict[str, Callable[[pathlib.Path, RunConfig, Mapping[str, Any]], None]
     "defences": defences.measure,
     "certificates": certificates.measure,
     "disentanglement": disentangled_networks.measure,
+    "part_codes": part_codes.measure,
 }

@@ -1,7 +1,7 @@
 """Data sets by name, as pipelines of (image, one-hot label): `load("sprites", "train", batch_size=64)`.
 
-`sprites` is generated (see `lea_keras.sprites`) and needs no download; the others come through TensorFlow Datasets,
-which is imported with TensorFlow when the first of them is loaded (see `lea_keras.data.sources`);
+`sprites` and `parts` are generated (see `lea_keras.data.sprites`, `lea_keras.data.parts`) and need no download; the
+others come through TensorFlow Datasets, imported with TensorFlow when the first is loaded (`lea_keras.data.sources`);
 the pipeline (see `lea_keras.data.pipelines`) shuffles their indices and gathers, casts and scales whole batches.
 """
 
@@ -13,8 +13,8 @@ import keras
 import numpy as np
 
 from lea_keras import checks
-from lea_keras.data import orders, pipelines, sources, sprites
-from lea_keras.data.sources import DATASETS, NAMES, WITH_FACTORS, DatasetInfo
+from lea_keras.data import orders, pipelines, sources
+from lea_keras.data.sources import DATASETS, FACTORS, GENERATED, NAMES, DatasetInfo
 from lea_keras.data.splits import SPLITS, choose, weigh
 
 if TYPE_CHECKING:
@@ -24,31 +24,35 @@ if TYPE_CHECKING:
 Dataset: TypeAlias = "tf.data.Dataset | keras.utils.PyDataset"
 
 
-def info(name: str, label: str = "shape", image_size: int | None = None) -> DatasetInfo:
+def info(name: str, label: str | None = None, image_size: int | None = None) -> DatasetInfo:
     """Returns the sizes of a data set, without loading anything.
 
     Args:
-        name: "mnist", "fashion_mnist", "cifar10", "dsprites" or "sprites".
+        name: "mnist", "fashion_mnist", "cifar10", "dsprites", "sprites", "parts" or "parts_colour".
         label: as in `load`; it decides the number of classes.
         image_size: as in `load`; it decides `image_shape`.
 
     Returns:
         `image_shape`, `classes`, `train_size`, `test_size` and the thesis' `batch_size` (256 for MNIST, 128 for
-        Fashion-MNIST and CIFAR-10, 64 for dSprites and sprites).
+        Fashion-MNIST and CIFAR-10, 64 for dSprites and sprites; 64 for parts, too).
 
     Raises:
         ValueError: for an unknown name, a label that the data set does not have, or a size out of range.
     """
     details = DATASETS[checks.check_choice("name", name, NAMES)]
     if image_size is not None:
-        smallest = sprites.SMALLEST if name == "sprites" else 1
-        image_size = checks.check_positive_int("image_size", image_size, smallest)
+        image_size = checks.check_positive_int("image_size", image_size, GENERATED.get(name, 1))
         details = details._replace(image_shape=(image_size, image_size, details.image_shape[2]))
-    if name in WITH_FACTORS:
-        return details._replace(classes=sprites.FACTORS[checks.check_choice("label", label, sprites.FACTORS)])
-    if label != "shape":
+    if name in FACTORS:
+        return details._replace(classes=FACTORS[name][_factor(name, label)])
+    if label not in (None, "shape"):
         raise checks.fail("label", f"left out for {name!r}, whose only label is the class", label)
     return details
+
+
+def _factor(name: str, label: str | None) -> str:
+    """The factor that a label names, the first one without."""
+    return next(iter(FACTORS[name])) if label is None else checks.check_choice("label", label, FACTORS[name])
 
 
 def load(
@@ -56,7 +60,7 @@ def load(
     split: str = "train",
     *,
     batch_size: int | None = None,
-    label: str = "shape",
+    label: str | None = None,
     limit: int | None = None,
     validation: float = 0.0,
     labelled: float = 1.0,
@@ -75,7 +79,8 @@ def load(
 
     Of the 737 280 images of `dsprites` and `sprites`, 69 978 are used: the first 59 972 of a fixed random choice to
     train, the other 10 006 to test. The choice does not depend on `seed` **(chosen)**. For `sprites`, it is a choice
-    from the factor grid; for `dsprites`, from TFDS' own order, so that the two subsets differ.
+    from the factor grid; for `dsprites`, from TFDS' own order, so that the two subsets differ. `parts` has 60 000
+    images to train and 10 000 to test, the same in grey and in colour.
 
     The order of a shuffled epoch depends on `seed` and on the number of the epoch alone: an iteration takes the next
     number when its first element is asked for, starting from `first_epoch`. Training that resumes at epoch k with
@@ -84,12 +89,15 @@ def load(
     `evaluate` look at on other backends does not count. Pass `shuffle=False` to `fit`: the data are shuffled here.
 
     Args:
-        name: "sprites" (generated), "mnist", "fashion_mnist", "cifar10" or "dsprites" (from TensorFlow Datasets).
+        name: "sprites", "parts" or "parts_colour" (generated), "mnist", "fashion_mnist", "cifar10" or "dsprites" (from
+            TensorFlow Datasets).
         split: "train", "test" or, where `validation` sets one apart, "validation".
         batch_size: how many samples make a batch; the last one may be smaller. `None` gives single samples, which can
             be iterated but not trained on.
         label: for `dsprites` and `sprites` the factor to classify: "shape" (3 classes), "scale" (6), "orientation"
-            (40), "x" or "y" (32). The others have only their class.
+            (40), "x" or "y" (32); for `parts` a factor of the object: "class" (7), "count" (3), "scale" (4),
+            "orientation" (24), "x" or "y" (16), or "background" (4). `None` is the first of these. The others have only
+            their class.
         limit: use this many samples of the split (training or test) after a seeded shuffle. The samples of a smaller
             limit are among those of a larger one. `None` uses all.
         validation: the fraction of the training samples, chosen by `seed`, that the split "validation" has and "train"
@@ -98,8 +106,9 @@ def load(
         labelled: the fraction of the samples of "train", chosen by `seed`, whose labels may be learned from. Below 1,
             elements of "train" have a third part, their weight in the main loss: 0 without a label, and n / number of
             labels with one. A LEA, which needs no labels, learns from all of them.
-        image_size: rows and columns of the images, of `sprites` at least 16; `None`: those of the data set. `sprites`
-            are drawn at that size, the others resized as 8-bit images: bilinear, to fewer pixels by averaging, rounded.
+        image_size: rows and columns of the images, of `sprites` at least 16, of `parts` 32; `None`: those of the data
+            set. Generated images are drawn at that size, the others resized as 8-bit images: bilinear, to fewer pixels
+            by averaging, rounded.
         steps_per_epoch: how many batches make an epoch, all of them full: pass follows upon pass over the samples, each
             in its own order, so that small sets repeat and large ones go on where the last epoch ended **(chosen)**: as
             TensorFlow's `repeat().batch()`. Needs a `batch_size`. `None`: an epoch is one pass.
@@ -120,7 +129,7 @@ def load(
         ValueError: for an argument out of range, in one line that names it, or a data set that is damaged.
         FileNotFoundError: if the data set is not in `data_dir` and `download` is off.
         ConnectionError: if it cannot be downloaded, after half a minute at most where nobody answers.
-        ImportError: for any data set but `sprites` where TensorFlow or TensorFlow Datasets is not installed.
+        ImportError: for a data set that is not generated where TensorFlow or TensorFlow Datasets is not installed.
     """
     details = info(name, label, image_size)
     rows = details.image_shape[0]
@@ -146,17 +155,17 @@ def load(
     if split != "train":
         weights = None
 
-    if name == "sprites" and limit is not None:
-        images, labels = sources.draw_sprites(sources.selection(stored)[chosen], rows)  # only what is needed
+    if name in GENERATED and limit is not None:
+        images, labels = sources.draw(name, sources.generated(name, stored)[chosen], rows)  # only what is needed
         weights = None if weights is None else weights[chosen]
         chosen = np.arange(len(chosen))
-    elif name == "sprites":
-        images, labels = sources.all_sprites(stored, rows)
+    elif name in GENERATED:
+        images, labels = sources.draw_all(name, stored, rows)
     else:
         if download:
             sources.prepare(name, data_dir)
         images, labels = sources.read(name, stored, data_dir, rows)
-    column = list(sprites.FACTORS).index(label) if name in WITH_FACTORS else 0
+    column = list(FACTORS[name]).index(_factor(name, label)) if name in FACTORS else 0
     scale = float(sources.largest(name, rows))
     order, size = orders.of_passes(chosen, seed, shuffle), len(chosen)
     if samples is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from lea_keras import checks
-from lea_keras.data import downloads, pipelines, sprites
+from lea_keras.data import downloads, parts, pipelines, sprites
 from lea_keras.utils import permutation
 
 if TYPE_CHECKING:
@@ -37,9 +37,19 @@ DATASETS = {
     "cifar10": DatasetInfo((32, 32, 3), 10, 50_000, 10_000, 128),
     "dsprites": DatasetInfo(sprites.IMAGE_SHAPE, 3, 59_972, 10_006, 64),
     "sprites": DatasetInfo(sprites.IMAGE_SHAPE, 3, 59_972, 10_006, 64),
+    "parts": DatasetInfo(parts.IMAGE_SHAPE, len(parts.CLASSES), parts.TRAIN_SIZE, parts.TEST_SIZE, 64),
+    "parts_colour": DatasetInfo((64, 64, 3), len(parts.CLASSES), parts.TRAIN_SIZE, parts.TEST_SIZE, 64),
 }
 NAMES = tuple(DATASETS)
-WITH_FACTORS = ("dsprites", "sprites")
+#: Of data sets with several labels, how many values each of them has; the first is the default.
+FACTORS = {
+    "dsprites": sprites.FACTORS,
+    "sprites": sprites.FACTORS,
+    "parts": parts.FACTORS,
+    "parts_colour": parts.FACTORS,
+}
+#: Those that are drawn here, with the fewest rows and columns of an image.
+GENERATED = {"sprites": sprites.SMALLEST, "parts": parts.SMALLEST, "parts_colour": parts.SMALLEST}
 
 
 def selection(split: str) -> np.ndarray:
@@ -115,16 +125,27 @@ def resize(images: np.ndarray, image_size: int | None, factor: int = 1) -> np.nd
     return resized
 
 
-def draw_sprites(indices: np.ndarray, image_size: int) -> tuple[Any, Any]:
-    """Returns sprites as uint8 [n, h, w, 1] and their factor labels [n, 5], both as `pipelines.keep` has them."""
-    labels = sprites.labels_from_indices(indices)
-    return pipelines.keep(sprites.draw(labels, image_size), labels)
+def generated(name: str, split: str) -> np.ndarray:
+    """Returns the numbers of the images that a split of a generated data set holds, [n] int64."""
+    return selection(split) if name == "sprites" else parts.indices(split)
+
+
+def draw(name: str, indices: np.ndarray, image_size: int) -> tuple[Any, Any]:
+    """Returns images of a generated data set, uint8 [n, h, w, c], and the labels of their factors [n, k].
+
+    Both are as `pipelines.keep` has them; labels are in the order of `FACTORS`.
+    """
+    if name == "sprites":
+        labels = sprites.labels_from_indices(indices)
+        return pipelines.keep(sprites.draw(labels, image_size), labels)
+    labels = parts.labels_from_indices(indices)
+    return pipelines.keep(parts.draw(labels, image_size, colour=name == "parts_colour"), labels.scenes)
 
 
 @functools.lru_cache(maxsize=2)
-def all_sprites(split: str, image_size: int) -> tuple[Any, Any]:
-    """Returns all images of a split of `sprites`; drawn once per process (at 64x64, 246 MB to train, 41 MB to test)."""
-    return draw_sprites(selection(split), image_size)
+def draw_all(name: str, split: str, image_size: int) -> tuple[Any, Any]:
+    """Returns all images of a split; drawn once per process (at 64x64, grey: 246 MB to train, 41 MB to test)."""
+    return draw(name, generated(name, split), image_size)
 
 
 def _import(library: str, name: str) -> Any:
@@ -194,7 +215,7 @@ def prepare(name: str, data_dir: str | None) -> None:
 
 
 def file_size(name: str, data_dir: Any = None) -> int | None:
-    """Returns how many bytes the records of a data set take on disk; None for `sprites`, which are drawn.
+    """Returns how many bytes the records of a data set take on disk; None for those that are drawn.
 
     Args:
         name: as in `load`.
@@ -205,7 +226,7 @@ def file_size(name: str, data_dir: Any = None) -> int | None:
         FileNotFoundError: if the data set is not there.
         ImportError: if what reads it is not installed.
     """
-    if checks.check_choice("name", name, NAMES) == "sprites":
+    if checks.check_choice("name", name, NAMES) in GENERATED:
         return None
     return int(_prepared(name, folder(data_dir)).info.dataset_size)
 
