@@ -4,6 +4,8 @@
 was found and how far from the image it lies. ``ATTACKS`` makes the attacks by their names; each is an attack of foolbox
 3 that searches for its smallest perturbation, and works on any foolbox model. ``ATTACKS_1_8`` makes those of foolbox
 1.8, the thesis' version, by the same names.
+``evaluate_reconstructions`` attacks the codes of autoencoders with ``LatentAttack`` and has a judge say what becomes of
+their reconstructions; ``judged`` makes a classifier of both, for the thirteen.
 ``perturbation_bound`` says how far a perturbation can move logits at most.
 ``lea_keras.plots.robustness_plot.heatmap`` draws what several models withstand.
 """
@@ -18,24 +20,35 @@ from lea_keras.robustness.attacks.single_pixel import SinglePixelAttack
 from lea_keras.robustness.attacks.slsqp import SLSQPAttack
 from lea_keras.robustness.bounds import perturbation_bound
 from lea_keras.robustness.evaluation import Robustness, evaluate
+from lea_keras.robustness.latent import LatentAttack
+from lea_keras.robustness.reconstructing import Reconstructor, judged
+from lea_keras.robustness.reconstructions import evaluate_reconstructions
 from lea_keras.robustness.records import Record, Summary, to_rows
+from lea_keras.robustness.success import PairRecord, Reconstructions, Success
 from lea_keras.robustness.victim import Victim
 
 __all__ = [
     "ATTACKS",
     "ATTACKS_1_8",
     "ADefAttack",
+    "LatentAttack",
     "LocalSearchAttack",
+    "PairRecord",
+    "Reconstructions",
+    "Reconstructor",
     "Record",
     "Robustness",
     "SLSQPAttack",
     "SaliencyMapAttack",
     "SinglePixelAttack",
     "SmallestEpsilon",
+    "Success",
     "Summary",
     "Victim",
     "evaluate",
+    "evaluate_reconstructions",
     "get",
+    "judged",
     "perturbation_bound",
     "to_rows",
 ]
