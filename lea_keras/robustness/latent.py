@@ -1,8 +1,8 @@
 """Latent attack on autoencoders: an image close to a source whose code is that of a target (Kos, Fischer and Song).
 
 J. Kos, I. Fischer and D. Song, "Adversarial Examples for Generative Models", 2018, as S. Sootla ran it on disentangled
-autoencoders (MSc thesis, UCL, 2018), with a box around the source. Szegedy et al.'s attack on classifiers (his Eq. 2.15,
-L-BFGS within a box) is left out: the attack "slsqp" solves its constrained form.
+autoencoders (MSc thesis, UCL, 2018), with a box around the source. Szegedy et al.'s attack on classifiers (his
+Eq. 2.15, L-BFGS within a box) is left out: the attack "slsqp" solves its constrained form.
 """
 
 from collections.abc import Callable

@@ -128,9 +128,11 @@ def _layer_of(model: Any, image_shape: tuple[int, ...]) -> Any:
         if not model.built:
             raise fail("model", "built: encode an image first", model.name)
         return model
-    if not isinstance(model, keras.Model) or not (leas := find_leas(model)):
-        received = f"a model with the layers {[layer.name for layer in model.layers]}"
-        received = received if isinstance(model, keras.Model) else type(model).__name__
+    leas = find_leas(model) if isinstance(model, keras.Model) else []
+    if not leas:
+        received = type(model).__name__
+        if isinstance(model, keras.Model):
+            received = f"a model with the layers {[layer.name for layer in model.layers]}"
         raise fail("model", "an autoencoder, or a model with a LEA", received)
     _check_input(model, image_shape)
     # Values of which no layer makes the same again, so that a LEA that is given something else shows itself.

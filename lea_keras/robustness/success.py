@@ -121,7 +121,7 @@ class Reconstructions(NamedTuple):
                 if source != target:
                     of_cell = self._replace(records=pairs)
                     rows.append(
-                        {"source": source, "target": target, "pairs": len(pairs)}
+                        {"source_class": source, "target_class": target, "pairs": len(pairs)}
                         | of_cell.mean()._asdict()
                         | {name: of_cell.mean_of(name) for name in ("distance", "l2", "linf", "latent_after")}
                     )
