@@ -615,6 +615,24 @@ def test_the_mean_absolute_error_is_reported_on_request(name, likelihood):
     assert float(report.loss) == float(without.loss) and report.measures.keys() - without.measures.keys() == {"mae"}
 
 
+@types
+def test_the_representation_is_what_codes_are_drawn_or_selected_from(name):
+    """[n, code_length], in the compute dtype, the same whenever it is asked for."""
+    arguments = {"k_sparse": {"k": 1, "a": 1.0}}.get(name, {})
+    arguments |= {"code_maps": "sample"} if "vae" in name else {}
+    autoencoder = TYPES[name](code_length=3, **arguments)
+    autoencoder.build((None, 3, 2, 1))
+    randomise(autoencoder)
+    windows = make_windows(5, 3, 2, 1)
+    representation = np.array(autoencoder.representation(windows))
+    head = autoencoder.mean if "vae" in name else autoencoder.code
+    assert representation.shape == (5, 3) and representation.dtype == autoencoder.compute_dtype
+    np.testing.assert_allclose(representation, head(autoencoder.encoder(windows)), rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(representation, autoencoder.representation(windows))
+    same = np.allclose(representation, autoencoder.encode(windows), atol=1e-3)
+    assert same == (name == "standard")  # the others select two of three away, or add noise
+
+
 # Configurations
 
 

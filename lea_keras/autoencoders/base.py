@@ -282,6 +282,15 @@ class Autoencoder(layers.Layer):
         features, noise = self.features(windows, training), self.draw_noise(ops.shape(windows)[0], training)
         return ops.cast(self.encode_features(features, noise, training)[0], self.compute_dtype)
 
+    def representation(self, windows: Any) -> Any:
+        """What stands for windows without noise, and what an attacker of the code aims at: [n, wh, ww, c] →
+        [n, code_length], outside training, in the compute dtype.
+
+        Its entries are differentiable in the windows wherever the encoder is: the code, and where a type makes that by
+        drawing or selecting, what it draws or selects from.
+        """
+        return self.encode(windows)
+
     def decode(self, codes: Any) -> Any:
         """Windows of codes: [n, code_length] → [n, wh, ww, c]. The autoencoder must be built."""
         if not self.built:

@@ -111,6 +111,10 @@ class KSparseAutoencoder(Autoencoder):
             places = places * ops.cast(are_kept, codes.dtype)[..., None]
         return codes * ops.sum(places, axis=1), {}  # [n, code_length]
 
+    def representation(self, windows: Any) -> Any:
+        """The code before the selection **(chosen)**: [n, wh, ww, c] → [n, code_length]."""
+        return ops.cast(self.code(self.features(windows)), self.compute_dtype)
+
     def advance(self, training: bool, first: bool) -> Any:
         if training and first and self.clock is not None:
             self.clock.next()
@@ -231,6 +235,10 @@ class VariationalAutoencoder(Autoencoder):
         wide_mean, log_std, noise = losses.widen(mean, log_std, noise)  # exp overflows float16 early
         sample = ops.cast(wide_mean + ops.exp(log_std) * noise, mean.dtype)
         return mean if self.code_maps == "mean" else sample, sample if training else mean, measures
+
+    def representation(self, windows: Any) -> Any:
+        """The mean μ, whatever ``code_maps`` is: [n, wh, ww, c] → [n, code_length]."""
+        return ops.cast(self.posterior(self.features(windows))[0], self.compute_dtype)
 
     def loss(self, means: dict[str, Any], step: Any) -> tuple[Any, dict[str, Any]]:
         penalty, measures = self.penalty(means["kl"], step)
