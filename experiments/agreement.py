@@ -15,6 +15,7 @@ _TYPES = {
     "VariationalAutoencoder": "vae",
     "CapacityControlledAutoencoder": "capacity_vae",
     "InfoAutoencoder": "info_vae",
+    "JointAutoencoder": "joint_vae",
 }
 _POOLS = {"MaxPooling2D": "max", "AveragePooling2D": "average", "MinPooling2D": "min"}
 _LOSSES = {"LogLoss": "log_loss", "CategoricalCrossentropy": "crossentropy"}
@@ -38,6 +39,8 @@ _OF_AUTOENCODERS = (
     "alpha",
     "lambda_",
     "bandwidth",
+    "temperature",
+    "discrete_capacity",
     "likelihood",
 )
 
@@ -83,6 +86,8 @@ def _wanted(config: RunConfig) -> dict[str, Any]:
     sizes = {"window_size": config.window_shape, "strides": strides}
     fields |= {name: _pair(size) for name, size in sizes.items()}
     fields |= {"filters": config.filters, "pool": config.pool}
+    if config.categories is not None:  # what stands for None only the model's class knows
+        fields["categories"] = config.categories
     return fields | {name: _joined(getattr(config, name)) for name in _OPTIONAL}
 
 
@@ -137,6 +142,8 @@ def _of_lea(layer: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name in _OF_AUTOENCODERS:
         if name in told:
             yield name, told[name]
+    if "categories" in told:
+        yield "categories", _sizes(told["categories"])
     for name, argument in _RENAMED.items():
         if argument in told:
             yield name, told[argument]
@@ -145,9 +152,14 @@ def _of_lea(layer: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _pair(size: Any) -> tuple[int, int]:
-    if isinstance(size, Mapping):  # how Keras writes tuples inside of what it serialises
-        size = size["config"]["value"] if "config" in size else size["items"]
-    return tuple(size) if isinstance(size, (list, tuple)) else (size, size)
+    sizes = _sizes(size)
+    return sizes if isinstance(sizes, tuple) else (sizes, sizes)
+
+
+def _sizes(sizes: Any) -> Any:
+    if isinstance(sizes, Mapping):  # how Keras writes tuples inside of what it serialises
+        sizes = sizes["config"]["value"] if "config" in sizes else sizes["items"]
+    return tuple(sizes) if isinstance(sizes, (list, tuple)) else sizes
 
 
 def _joined(sizes: Any) -> str | None:

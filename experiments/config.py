@@ -40,7 +40,7 @@ IMAGE_SIZES: dict[str, tuple[int, int]] = {
 SMALLEST_SPRITES = 16
 DATASETS = tuple(IMAGE_SIZES)
 MODELS = ("classic", "cnn_lea", "pool_fc", "lea_fc", "lea_only", "decoder_free", "autoencoder")
-AUTOENCODERS = ("standard", "k_sparse", "vae", "capacity_vae", "info_vae")
+AUTOENCODERS = ("standard", "k_sparse", "vae", "capacity_vae", "info_vae", "joint_vae")
 CODE_MAPS = ("mean", "sample", "sample_in_training")
 ENCODERS = ("fc", "conv")
 DECODERS = ("fc", "conv", "sb", "tied")
@@ -111,6 +111,12 @@ def _layer_sizes(name: str, value: Any) -> tuple[int, ...]:
     return tuple(checks.check_positive_int(name, size) for size in value)
 
 
+def _categories(name: str, value: Any) -> tuple[int, ...]:
+    if not isinstance(value, (tuple, list)) or not value:
+        raise checks.fail(name, "a tuple of integers of at least 2, one per variable", value)
+    return tuple(checks.check_positive_int(name, size, minimum=2) for size in value)
+
+
 def _coder_filters(name: str, value: Any) -> tuple[int, ...]:
     sizes = _layer_sizes(name, value)
     if not sizes:
@@ -143,6 +149,7 @@ _ABOVE_ZERO = _Kind("X", _above_zero)
 _SIZE = _Kind("N or N,N", _size)
 _FILTERS = _Kind("N,N", _filters)
 _UNITS = _Kind("N,N,… or linear", _layer_sizes)
+_CATEGORIES = _Kind("N,N,…", _categories)
 _CODER_FILTERS = _Kind("N,N,…", _coder_filters)
 _FOLDER = _Kind("FOLDER", _folder, urls=True)
 _SEED = _Kind("N", lambda name, value: checks.check_seed(value, name))
@@ -268,15 +275,20 @@ class RunConfig:
         "Autoencoder",
         "mean",
         _choice(*CODE_MAPS),
-        f"vae, capacity_vae, info_vae: what is handed on, {', '.join(CODE_MAPS)}",
+        f"vae, capacity_vae, info_vae, joint_vae: what is handed on, {', '.join(CODE_MAPS)}",
     )
     beta: float = _hyperparameter("Autoencoder", 0.5, _number(), "vae: weight of the KL divergence")
     warmup_epochs: int = _hyperparameter("Autoencoder", 0, _int(0), "vae: epochs over which beta rises from 0")
-    gamma: float = _hyperparameter("Autoencoder", 10.0, _number(), "capacity_vae: weight of the capacity penalty")
+    gamma: float = _hyperparameter(
+        "Autoencoder", 10.0, _number(), "capacity_vae, joint_vae: weight of the capacity penalty"
+    )
     # In nats as Eq. 2.24 counts them; with 0 epochs it is there from the start.
-    capacity: float = _hyperparameter("Autoencoder", 25.0, _number(), "capacity_vae: capacity at the end")
+    capacity: float = _hyperparameter("Autoencoder", 25.0, _number(), "capacity_vae, joint_vae: capacity at the end")
     capacity_epochs: int = _hyperparameter(
-        "Autoencoder", 25, _CAPACITY_EPOCHS, "capacity_vae: epochs over which it rises from 0; all: the whole training"
+        "Autoencoder",
+        25,
+        _CAPACITY_EPOCHS,
+        "capacity_vae, joint_vae: epochs over which it rises from 0; all: the whole training",
     )
     alpha: float = _hyperparameter(
         "Autoencoder", 0.0, _number(-math.inf, 1.0), "info_vae: the KL divergence has the weight (1 - alpha) / 2"
@@ -286,6 +298,20 @@ class RunConfig:
     )
     bandwidth: float | None = _hyperparameter(
         "Autoencoder", None, _optional(_ABOVE_ZERO), "info_vae: of the kernel of MMD", "the code length"
+    )
+    categories: tuple[int, ...] | None = _hyperparameter(
+        "Autoencoder",
+        None,
+        _optional(_CATEGORIES),
+        "joint_vae: classes of the categorical variable at the end of the code, or of several",
+        "one that has half of it",
+    )
+    temperature: float = _hyperparameter(
+        "Autoencoder", 0.1, _ABOVE_ZERO, "joint_vae: of the categorical variables while training"
+    )
+    # In the units of ``capacity``; of a variable of K classes no more than 2·log K is reached.
+    discrete_capacity: float = _hyperparameter(
+        "Autoencoder", 10.0, _number(), "joint_vae: capacity of the categorical variables at the end"
     )
     codes: str = _hyperparameter(
         "Training",
@@ -374,6 +400,9 @@ class RunConfig:
         if self.autoencoder == "info_vae" and isinstance(self.chunk_windows, int):
             allowed = "auto or left out with info_vae, whose objective is not a mean over windows"
             raise checks.fail("chunk_windows", allowed, self.chunk_windows)
+        if self.autoencoder == "joint_vae" and sum(self.categories or ()) >= self.code_length:
+            allowed = f"below the code length, {self.code_length}, in total"
+            raise checks.fail("categories", allowed, self.categories)
         if self.model == "autoencoder" and self.lea_weight == 0:
             raise checks.fail("lea_weight", "above 0 for autoencoder, which has no other objective", self.lea_weight)
         if self.codes != "learned" and self.model != "lea_fc":
@@ -473,6 +502,9 @@ _ADDED_LATER = {
     "alpha": 0.0,
     "lambda_": 1000.0,
     "bandwidth": None,
+    "categories": None,
+    "temperature": 0.1,
+    "discrete_capacity": 10.0,
     "units": None,
     "coder_filters": None,
     "likelihood": "gaussian",

@@ -27,6 +27,7 @@ _OF_AUTOENCODERS = {
     "vae": ("beta", "code_maps"),
     "capacity_vae": ("gamma", "capacity", "code_maps"),
     "info_vae": ("alpha", "lambda_", "bandwidth", "code_maps"),
+    "joint_vae": ("categories", "temperature", "gamma", "capacity", "discrete_capacity", "code_maps"),
 }
 _OF_ALL_AUTOENCODERS = ("code_length", "encoder", "decoder", "kernels", "kernel_size", "units", "coder_filters")
 _OF_ALL_AUTOENCODERS += ("likelihood",)
@@ -63,7 +64,7 @@ def build(config: RunConfig, image_shape: tuple[int, int, int], classes: int, st
 def _lea_options(config: RunConfig, steps_per_epoch: int) -> dict[str, Any]:
     names = (*_OF_ALL_AUTOENCODERS, *_OF_AUTOENCODERS[config.autoencoder])
     options = {name: getattr(config, name) for name in names}
-    if config.autoencoder == "capacity_vae":
+    if config.autoencoder in ("capacity_vae", "joint_vae"):
         options["capacity_steps"] = config.capacity_epochs * steps_per_epoch
     if config.autoencoder == "k_sparse":
         options["select"] = config.k_select

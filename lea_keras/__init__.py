@@ -8,11 +8,24 @@ from lea_keras.environment import import_matplotlib
 import_matplotlib()  # before Keras does
 
 # ruff: noqa: E402
-from lea_keras import autoencoders, constraints, data, inspection, layers, losses, metrics, moved, training, windows
+from lea_keras import (
+    autoencoders,
+    constraints,
+    data,
+    inspection,
+    layers,
+    losses,
+    metrics,
+    moved,
+    optimizers,
+    training,
+    windows,
+)
 from lea_keras.autoencoders import (
     Autoencoder,
     CapacityControlledAutoencoder,
     InfoAutoencoder,
+    JointAutoencoder,
     KSparseAutoencoder,
     StandardAutoencoder,
     VariationalAutoencoder,
@@ -31,6 +44,7 @@ __all__ = [
     "Autoencoder",
     "CapacityControlledAutoencoder",
     "InfoAutoencoder",
+    "JointAutoencoder",
     "KSparseAutoencoder",
     "LEAModel",
     "LocallyEmbeddedAutoencoder",
@@ -49,6 +63,7 @@ __all__ = [
     "losses",
     "metrics",
     "optimize_codes",
+    "optimizers",
     "sprites",
     "training",
     "windows",

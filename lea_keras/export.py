@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from lea_keras.autoencoders import KSparseAutoencoder, VariationalAutoencoder
+from lea_keras.autoencoders import JointAutoencoder, KSparseAutoencoder, VariationalAutoencoder
 from lea_keras.autoencoders.base import Autoencoder
 from lea_keras.autoencoders.coders import ConvolutionalEncoder, FullyConnectedEncoder
 from lea_keras.autoencoders.quantization import quantized_parts
@@ -46,8 +46,9 @@ def export_encoder(model: keras.Model) -> keras.Model:
     """Returns a plain Keras model that computes what ``model.predict`` computes, without decoders.
 
     Every LEA becomes a nested ``keras.Model`` of the LEA's name and shapes that encodes as the LEA does outside
-    training: the mean μ for the VAEs, the ⌊a·k⌋ largest values for k-sparse. What it consists of depends on the
-    encoder, N = wh·ww·c being the values of a window and C the code length:
+    training: the mean μ for the VAEs, with the one-hot classes of the JointVAE, through which nothing flows back here;
+    the ⌊a·k⌋ largest values for k-sparse. What it consists of depends on the encoder, N = wh·ww·c being the values of a
+    window and C the code length:
 
     - "fc": convolution of the window's size and strides with 2N filters → 1×1 convolution with C filters; with other
       ``units`` a convolution for each of them, the first one of the window's size, and for the code.
@@ -161,7 +162,7 @@ class _Copier:
         inputs = images = keras.Input(shape, dtype=lea.compute_dtype, name="images")
         if first:
             images = ops.transpose(images, (0, 2, 3, 1))  # [b, c, h, w] -> [b, h, w, c]
-        code_maps = _keep_largest(encode(lea, images), autoencoder)
+        code_maps = _selected(encode(lea, images), autoencoder)
         if autoencoder.compute_dtype != lea.compute_dtype:
             code_maps = ops.cast(code_maps, lea.compute_dtype)
         if first:
@@ -225,12 +226,31 @@ def _is_elementwise(activation: Any) -> bool:
 
 
 def _head(autoencoder: Autoencoder) -> layers.Dense:
-    """The dense layer from features to what a code is outside training."""
+    """The dense layer from features to what a code is made of outside training."""
+    if isinstance(autoencoder, JointAutoencoder) and autoencoder.categories:
+        return _side_by_side(autoencoder.mean, autoencoder.logits)
     return autoencoder.mean if isinstance(autoencoder, VariationalAutoencoder) else autoencoder.code
 
 
-def _keep_largest(codes: Any, autoencoder: Autoencoder) -> Any:
-    """k-sparse: zeros all but the ⌊a·k⌋ selected values on the last axis, as ``KSparseAutoencoder`` does."""
+def _side_by_side(*heads: layers.Dense) -> layers.Dense:
+    """One linear layer with the units of several, trainable where all are."""
+    trainable = all(head.trainable for head in heads)
+    units = sum(head.units for head in heads)
+    dense = layers.Dense(units, dtype=heads[0].dtype_policy, trainable=trainable, name="code")
+    dense.build((None, heads[0].kernel.shape[0]))
+    weights = zip(*(head.get_weights() for head in heads), strict=True)
+    dense.set_weights([np.concatenate(parts, axis=-1) for parts in weights])
+    return dense
+
+
+def _selected(codes: Any, autoencoder: Autoencoder) -> Any:
+    """What a code becomes on the last axis: k-sparse zeros all but the ⌊a·k⌋ selected values, as
+    ``KSparseAutoencoder`` does, and the JointVAE has its likeliest classes one-hot."""
+    if isinstance(autoencoder, JointAutoencoder):
+        ends = np.cumsum([autoencoder.gaussians, *autoencoder.categories])[:-1].tolist()
+        parts = ops.split(codes, ends, axis=-1) if ends else [codes]
+        classes = [ops.one_hot(ops.argmax(part, axis=-1), part.shape[-1], dtype=codes.dtype) for part in parts[1:]]
+        return ops.concatenate([parts[0], *classes], axis=-1) if classes else codes
     if not isinstance(autoencoder, KSparseAutoencoder) or autoencoder.inference_k == autoencoder.code_length:
         return codes
     indices = ops.top_k(autoencoder.strengths(codes), autoencoder.inference_k)[1]  # [b, rows, columns, kept]

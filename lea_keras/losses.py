@@ -115,7 +115,7 @@ def window_divergences(mean: Any, log_std: Any) -> Any:
     Returns:
         [n], each at least 0, float32 or wider: Σ μ² + σ² − log σ² − 1 over the code's variables. Their mean is KL.
     """
-    return ops.sum(_divergences(mean, log_std), axis=1)
+    return ops.sum(code_divergences(mean, log_std), axis=1)
 
 
 def kl_divergence(mean: Any, log_std: Any) -> Any:
@@ -128,10 +128,12 @@ def kl_divergence(mean: Any, log_std: Any) -> Any:
     Returns:
         [code_length], each at least 0, float32 or wider: mean over windows of μ² + σ² − log σ² − 1. Their sum is KL.
     """
-    return window_mean(_divergences(mean, log_std))
+    return window_mean(code_divergences(mean, log_std))
 
 
-def _divergences(mean: Any, log_std: Any) -> Any:
+def code_divergences(mean: Any, log_std: Any) -> Any:
+    """KL of each code variable of each window, the summands of ``window_divergences``: two of [n, code_length] → the
+    same shape, float32 or wider."""
     mean, log_std = widen(mean, log_std)
     return ops.square(mean) + ops.exp(2.0 * log_std) - 2.0 * log_std - 1.0
 

@@ -28,8 +28,8 @@ def image_autoencoder(
         reconstructions = model.get_layer("lea").autoencoder.decode(codes)
 
     Args:
-        autoencoder: a name ("standard", "k_sparse", "vae", "capacity_vae", "info_vae"), an autoencoder, or the config
-            of one.
+        autoencoder: a name ("standard", "k_sparse", "vae", "capacity_vae", "info_vae", "joint_vae"), an autoencoder, or
+            the config of one.
         image_shape: (rows, columns, channels), whatever Keras' data format.
         name: of the model.
         **arguments: of the autoencoder, where that is a name.

@@ -90,8 +90,8 @@ def cnn_lea(
     Args:
         image_shape: (rows, columns, channels).
         classes: number of outputs.
-        autoencoder: "standard", "k_sparse", "vae", "capacity_vae", "info_vae", or an autoencoder, of which each LEA
-            gets a new one.
+        autoencoder: "standard", "k_sparse", "vae", "capacity_vae", "info_vae", "joint_vae", or an autoencoder, of
+            which each LEA gets a new one.
         window_size: of the LEAs, in pixels: int or (rows, columns).
         strides: pixels from window to window; None: the window size.
         filters: of the two convolutions.

@@ -28,7 +28,7 @@ def make_autoencoder(kind="standard", **arguments):
     """A small autoencoder; the VAEs get a seed of their own."""
     if "vae" in kind:
         arguments = {"seed": 7} | arguments
-    if kind == "capacity_vae":
+    if kind in ("capacity_vae", "joint_vae"):
         arguments = {"capacity_steps": 10} | arguments
     if kind == "info_vae":
         arguments = {"lambda_": 3.0} | arguments

@@ -35,6 +35,8 @@ SMALL = {"dataset": "mnist", "code_length": 3, "k": 2, "encoder": "conv", "decod
 VARIANTS = [
     *({"model": name} for name in CONFIGS),
     *({"autoencoder": name} for name in ("standard", "k_sparse", "vae", "capacity_vae", "info_vae")),
+    {"autoencoder": "joint_vae", "code_length": 8},
+    {"autoencoder": "joint_vae", "code_length": 8, "categories": (2, 3), "temperature": 0.5},
     {"decoder": "conv", "units": (5, 4), "coder_filters": (2, 3)},
     {"decoder": "conv", "units": (5, 5), "coder_filters": (2,), "model": "cnn_lea"},
     {"encoder": "fc", "decoder": "fc", "units": (), "likelihood": "bernoulli"},

@@ -72,7 +72,10 @@ COUNTS = {  # thesis Table 3.1: code length 10, K = 32, k = 3
     ("vae", "conv", "conv"): (25_776_516, 301_716),
     ("standard", "conv", "conv"): (25_776_186, 301_386),
 }
-SAME_COUNT = {"standard": ("standard", "k_sparse"), "vae": ("vae", "capacity_vae", "info_vae")}
+SAME_COUNT = {
+    "standard": ("standard", "k_sparse"),
+    "vae": ("vae", "capacity_vae", "info_vae"),
+}  # "joint_vae" has other heads
 TABLE = [
     (name, encoder, decoder, window, counts[i])
     for (counted, encoder, decoder), counts in COUNTS.items()
@@ -625,9 +628,11 @@ def test_the_representation_is_what_codes_are_drawn_or_selected_from(name):
     randomise(autoencoder)
     windows = make_windows(5, 3, 2, 1)
     representation = np.array(autoencoder.representation(windows))
-    head = autoencoder.mean if "vae" in name else autoencoder.code
+    heads = {"joint_vae": ("mean", "logits"), "standard": ("code",), "k_sparse": ("code",)}.get(name, ("mean",))
+    features = autoencoder.encoder(windows)
+    expected = np.concatenate([getattr(autoencoder, head)(features) for head in heads], axis=-1)
     assert representation.shape == (5, 3) and representation.dtype == autoencoder.compute_dtype
-    np.testing.assert_allclose(representation, head(autoencoder.encoder(windows)), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(representation, expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(representation, autoencoder.representation(windows))
     same = np.allclose(representation, autoencoder.encode(windows), atol=1e-3)
     assert same == (name == "standard")  # the others select two of three away, or add noise
@@ -642,6 +647,7 @@ ARGUMENTS = {
     "vae": {"beta": 2.0, "warmup_steps": 7, "seed": 3},
     "capacity_vae": {"gamma": 5.0, "capacity": 12.0, "capacity_steps": 70, "seed": 3},
     "info_vae": {"alpha": -0.5, "lambda_": 3.0, "bandwidth": 2.0, "seed": 3},
+    "joint_vae": {"categories": (2,), "temperature": 0.5, "gamma": 5.0, "discrete_capacity": 1.0, "seed": 3},
 }
 SHARED = {
     "code_length": 3,
@@ -764,6 +770,10 @@ ERRORS = {
     "alpha_infinite": ("info_vae", "alpha", float("-inf"), "a finite number of at most 1"),
     "lambda": ("info_vae", "lambda_", 0.9, "a finite number of at least 1"),
     "bandwidth": ("info_vae", "bandwidth", 0, "a finite number above 0"),
+    "categories": ("joint_vae", "categories", (3, 1), "an integer of at least 2, or several of them"),
+    "categories_too_many": ("joint_vae", "categories", (10, 10), "below the code length, 20, in total"),
+    "temperature": ("joint_vae", "temperature", 0, "a finite number above 0"),
+    "discrete_capacity": ("joint_vae", "discrete_capacity", -1, NUMBER),
     "beta_of_info": ("info_vae", "beta", 0.5, "left out: the weight of KL is (1 - alpha) / 2"),
 }
 
@@ -787,7 +797,7 @@ def test_unknown_types(identifier, hint):
         autoencoders.get(identifier)
     message = str(error.value)
     assert message.startswith(
-        "Argument `autoencoder` must be one of ('standard', 'k_sparse', 'vae', 'capacity_vae', 'info_vae')"
+        "Argument `autoencoder` must be one of ('standard', 'k_sparse', 'vae', 'capacity_vae', 'info_vae', 'joint_vae')"
     )
     assert hint in message and ("Did you mean" in message) == bool(hint)
     assert message.endswith(f"Received: autoencoder={identifier!r}")

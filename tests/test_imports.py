@@ -164,6 +164,7 @@ def test_public_names():
         "VariationalAutoencoder",
         "CapacityControlledAutoencoder",
         "InfoAutoencoder",
+        "JointAutoencoder",
         "LocallyEmbeddedAutoencoder",
         "LEAModel",
         "export_encoder",

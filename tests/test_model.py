@@ -22,6 +22,7 @@ MEASURES = {
     "vae": {"loss", "rl", "rln", "kl"},
     "capacity_vae": {"loss", "rl", "rln", "kl", "capacity"},
     "info_vae": {"loss", "rl", "rln", "kl", "mmd"},
+    "joint_vae": {"loss", "rl", "rln", "kl", "discrete_kl", "capacity", "discrete_capacity"},
 }
 
 

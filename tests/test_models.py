@@ -313,13 +313,14 @@ def test_thesis_windows():
     }
 
 
-@pytest.mark.parametrize("autoencoder", ["standard", "k_sparse", "vae", "capacity_vae", "info_vae"])
+@pytest.mark.parametrize("autoencoder", ["standard", "k_sparse", "vae", "capacity_vae", "info_vae", "joint_vae"])
 def test_every_hyperparameter_reaches_the_layer(autoencoder):
     changes = {
         "window_size": (4, 6), "strides": (2, 3), "code_length": 6, "encoder": "conv", "decoder": "sb", "kernels": 3,
         "kernel_size": 2, "k": 4, "a": 1.5, "beta": 2.0, "warmup_epochs": 3, "gamma": 3.0, "capacity": 4.0,
         "capacity_epochs": 5, "optimization": "independent", "lea_weight": 0.25, "chunk_windows": 64,
-        "code_maps": "sample", "alpha": 0.5, "lambda_": 7.0, "bandwidth": 3.0,
+        "code_maps": "sample", "alpha": 0.5, "lambda_": 7.0, "bandwidth": 3.0, "categories": (3, 2),
+        "temperature": 0.5, "discrete_capacity": 2.0,
     }  # fmt: skip
     if autoencoder == "info_vae":
         changes["chunk_windows"] = "auto"
@@ -333,6 +334,15 @@ def test_every_hyperparameter_reaches_the_layer(autoencoder):
         "vae": {"beta": 2.0, "warmup_steps": 3 * STEPS, "code_maps": "sample"},
         "capacity_vae": {"code_maps": "sample", "gamma": 3.0, "capacity": 4.0, "capacity_steps": 5 * STEPS},
         "info_vae": {"code_maps": "sample", "alpha": 0.5, "lambda_": 7.0, "bandwidth": 3.0},
+        "joint_vae": {
+            "code_maps": "sample",
+            "gamma": 3.0,
+            "capacity": 4.0,
+            "capacity_steps": 5 * STEPS,
+            "categories": (3, 2),
+            "temperature": 0.5,
+            "discrete_capacity": 2.0,
+        },
     }[autoencoder]
     assert {name: config[name] for name in expected} == expected
     assert (layer.window_size, layer.strides, layer.loss_weight) == ((4, 6), (2, 3), 0.25)

@@ -566,6 +566,8 @@ def test_values_that_are_missing_or_not_finite_are_left_out():
         ("lea_1_rln", "lea_1 RLN"),
         ("lea_kl", "lea KL"),
         ("lea_nll", "lea NLL"),
+        ("lea_1_discrete_kl", "lea_1 discrete KL"),
+        ("lea_discrete_capacity", "lea discrete capacity"),
         ("main_loss", "main loss"),
         ("accuracy", "accuracy"),
     ],

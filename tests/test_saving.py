@@ -51,6 +51,7 @@ for path in sys.argv[2:]:
 CASES = [
     *zip((*OPTIMIZATIONS, "alternate"), ("standard", "vae", "k_sparse", "capacity_vae"), strict=True),
     ("joint", "info_vae"),
+    ("independent", "joint_vae"),
 ]
 assert {kind for _, kind in CASES} == set(TYPES)
 LEAS = few(2, 1)  # under JAX every LEA makes a step longer to compile

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import step_cases
 from backends import few, once
-from layer_checks import OPTIMIZATIONS, TYPES, make_data
-from step_cases import CASES, GOLDEN
+from layer_checks import OPTIMIZATIONS, make_data
+from step_cases import CASES, GOLDEN, TYPES
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,8 @@
 """Autoencoders of windows: what happens in one window (thesis sections 2.4, 3.3.1 and 3.3.2).
 
 ``base`` is what all types share, ``coders`` are the encoders and decoders that any type can have, ``types`` the four
-types of the thesis, ``info`` the InfoVAE. ``get`` makes one from its name; ``optimize_codes`` looks for codes by way of
-the decoder alone.
+types of the thesis, ``info`` the InfoVAE, ``joint`` the JointVAE, with the ``categorical`` codes of its. ``get`` makes
+one from its name; ``optimize_codes`` looks for codes by way of the decoder alone.
 """
 
 from typing import Any
@@ -12,6 +12,7 @@ import keras
 from lea_keras.autoencoders.base import Autoencoder
 from lea_keras.autoencoders.code_search import optimize_codes
 from lea_keras.autoencoders.info import InfoAutoencoder
+from lea_keras.autoencoders.joint import JointAutoencoder
 from lea_keras.autoencoders.types import (
     CODE_MAPS,
     CapacityControlledAutoencoder,
@@ -27,6 +28,7 @@ __all__ = [
     "Autoencoder",
     "CapacityControlledAutoencoder",
     "InfoAutoencoder",
+    "JointAutoencoder",
     "KSparseAutoencoder",
     "StandardAutoencoder",
     "VariationalAutoencoder",
@@ -40,6 +42,7 @@ AUTOENCODERS = {
     "vae": VariationalAutoencoder,
     "capacity_vae": CapacityControlledAutoencoder,
     "info_vae": InfoAutoencoder,
+    "joint_vae": JointAutoencoder,
 }
 
 
@@ -47,8 +50,8 @@ def get(identifier: Any, **arguments: Any) -> Autoencoder:
     """Returns an autoencoder from a name, an autoencoder or its config.
 
     Args:
-        identifier: "standard", "k_sparse", "vae", "capacity_vae", "info_vae", an object, or what ``keras.saving`` made
-            of one.
+        identifier: "standard", "k_sparse", "vae", "capacity_vae", "info_vae", "joint_vae", an object, or what
+            ``keras.saving`` made of one.
         **arguments: for the constructor, where a name is given.
 
     Raises:

@@ -16,7 +16,7 @@ from lea_keras.autoencoders.stacks import check_depth, check_sizes
 from lea_keras.checks import check_choice, check_positive_int, fail
 from lea_keras.windows import extremes
 
-_PARTS = ("encoder", "code", "mean", "log_std", "decoder")  # that may be frozen by themselves
+_PARTS = ("encoder", "code", "mean", "log_std", "logits", "decoder")  # that may be frozen by themselves
 
 
 class Report(NamedTuple):

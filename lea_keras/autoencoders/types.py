@@ -4,6 +4,7 @@ A type is what happens between encoder and decoder: how features become a code, 
 """
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -184,39 +185,57 @@ class VariationalAutoencoder(Autoencoder):
         self.clock = keras.random.SeedGenerator(0)
 
     @property
+    def gaussians(self) -> int:
+        """How many variables of a code are Gaussian: all."""
+        return self.code_length
+
+    @property
     def step(self) -> Any:
         """Optimisation steps done so far, an integer scalar tensor."""
         return self.clock.state[1]
 
     def build_code(self, features_shape: tuple[Any, ...]) -> None:
-        self.mean = layers.Dense(self.code_length, dtype=self.dtype_policy, name="mean")
-        self.log_std = layers.Dense(self.code_length, dtype=self.dtype_policy, name="log_std")
+        self.mean = layers.Dense(self.gaussians, dtype=self.dtype_policy, name="mean")
+        self.log_std = layers.Dense(self.gaussians, dtype=self.dtype_policy, name="log_std")
         self.mean.build(features_shape)
         self.log_std.build(features_shape)
 
     def posterior(self, features: Any) -> tuple[Any, Any]:
         """Mean μ and logarithmic standard deviation of the code: [n, features] → two of [n, code_length]."""
-        if self.mean.quantization_mode or self.log_std.quantization_mode:  # features are not multiplied by the kernels
-            return self.mean(features), self.log_std(features)
-        # One matrix product for both heads: their gradients, as large as the features, then need not be added up.
-        features = ops.cast(features, self.mean.compute_dtype)
-        kernel, bias = (
-            ops.concatenate([ops.cast(weight, features.dtype) for weight in weights], axis=-1)
-            for weights in ((self.mean.kernel, self.log_std.kernel), (self.mean.bias, self.log_std.bias))
-        )
-        halves = ops.split(ops.matmul(features, kernel) + bias, 2, axis=-1)  # of [n, 2·code_length]
+        halves = ops.split(self.outputs(features, (self.mean, self.log_std)), 2, axis=-1)  # of [n, 2·code_length]
         return halves[0], halves[1]
 
+    def outputs(self, features: Any, heads: Sequence[layers.Dense]) -> Any:
+        """What linear heads make of features, side by side: [n, features] → [n, all units]."""
+        if any(head.quantization_mode for head in heads):  # features are not multiplied by the kernels
+            return ops.concatenate([head(features) for head in heads], axis=-1)
+        # One matrix product for all heads: their gradients, as large as the features, then need not be added up.
+        features = ops.cast(features, heads[0].compute_dtype)
+        kernel, bias = (
+            ops.concatenate([ops.cast(weight, features.dtype) for weight in weights], axis=-1)
+            for weights in ([head.kernel for head in heads], [head.bias for head in heads])
+        )
+        return ops.matmul(features, kernel) + bias
+
+    def statistics(self, features: Any) -> tuple[Any, Any, Any]:
+        """What is to be known of each code variable, [n, code_length] each, float32 or wider: the code without noise,
+        its variance in units of the prior's, near 1 where it says nothing, and its KL (Eq. 2.24) from the prior."""
+        mean, log_std = losses.widen(*self.posterior(features))
+        return mean, ops.exp(2.0 * log_std), losses.code_divergences(mean, log_std)
+
     def sample(self, count: int = 1, seed: int = 0) -> Any:
-        """Decoded codes z ~ N(0, I), the same on every backend: [count, wh, ww, c]. It must be built."""
-        shape = check_positive_int("count", count), self.code_length
-        codes = np.random.default_rng(check_seed(seed)).standard_normal(shape, np.float32)
+        """Decoded codes of the prior, the same on every backend: [count, wh, ww, c]. It must be built."""
+        codes = self.draw_prior(np.random.default_rng(check_seed(seed)), check_positive_int("count", count))
         return self.decode(ops.convert_to_tensor(codes))
+
+    def draw_prior(self, random: np.random.Generator, count: int) -> np.ndarray:
+        """Draws codes of the prior, N(0, I): [count, code_length], float32."""
+        return random.standard_normal((count, self.gaussians), np.float32)
 
     def draw_noise(self, count: Any, training: bool) -> Any:
         if not training and self.code_maps != "sample":
             return None
-        return keras.random.normal((count, self.code_length), dtype="float32", seed=self.noise)
+        return keras.random.normal((count, self.gaussians), dtype="float32", seed=self.noise)
 
     def encode_features(self, features: Any, noise: Any, training: bool) -> tuple[Any, dict[str, Any]]:
         codes, _, measures = self._codes(features, noise, training)

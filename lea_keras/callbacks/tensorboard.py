@@ -13,12 +13,12 @@ import numpy as np
 from keras import ops
 
 from lea_keras import plots
-from lea_keras.autoencoders import CapacityControlledAutoencoder, VariationalAutoencoder
+from lea_keras.autoencoders import CapacityControlledAutoencoder, JointAutoencoder, VariationalAutoencoder
 from lea_keras.callbacks.events import EventFile
 from lea_keras.checks import check_path, check_positive_int
 from lea_keras.data.batch import first_batch
 from lea_keras.inspection import Inspection, inspect
-from lea_keras.losses import kl_divergence
+from lea_keras.losses import window_mean
 from lea_keras.utils import write_atomically
 from lea_keras.windows import extract_windows
 
@@ -178,7 +178,8 @@ class LEAPictures(_OnFixedBatch):
 class CapacityReadout(_OnFixedBatch):
     """Writes after every epoch what the codes of variational LEAs may hold and do hold, as TensorBoard scalars.
 
-    ``<lea>/capacity`` is C of a capacity-controlled LEA (Eq. 2.27) for the next optimisation step, ``<lea>/kl/code_01``
+    ``<lea>/capacity`` is C of a capacity-controlled LEA (Eq. 2.27) for the next optimisation step, for the JointVAE
+    with ``<lea>/discrete_capacity`` beside it, ``<lea>/kl/code_01``
     and so on the KL of each code variable (one summand of Eq. 2.24) over all windows of a fixed batch: near 0, a
     variable encodes nothing. The step is the epoch, from 0 as in Keras' ``TensorBoard`` callback.
 
@@ -201,6 +202,9 @@ class CapacityReadout(_OnFixedBatch):
             autoencoder = view.layer.autoencoder
             if isinstance(autoencoder, CapacityControlledAutoencoder):
                 self.events.scalar(f"{name}/capacity", float(autoencoder.current_capacity), epoch)
+            if isinstance(autoencoder, JointAutoencoder):
+                capacity = float(autoencoder.current_discrete_capacity)
+                self.events.scalar(f"{name}/discrete_capacity", capacity, epoch)
             if isinstance(autoencoder, VariationalAutoencoder):
                 for i, kl in enumerate(_kl_per_code(view)):
                     self.events.scalar(f"{name}/kl/code_{i + 1:02}", kl, epoch)
@@ -220,5 +224,5 @@ def _kl_per_code(view: Inspection) -> np.ndarray:
     layer = view.layer
     windows = extract_windows(view.inputs, layer.window_size, layer.strides, layer.padding, "channels_last")
     features = layer.autoencoder.features(ops.reshape(windows, (-1, *windows.shape[3:])))
-    mean, log_std = layer.autoencoder.posterior(features)
-    return np.asarray(ops.convert_to_numpy(kl_divergence(mean, log_std)))
+    _, _, divergences = layer.autoencoder.statistics(features)
+    return np.asarray(ops.convert_to_numpy(window_mean(divergences)))

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from keras import ops
 
-from lea_keras import losses
 from lea_keras.autoencoders import VariationalAutoencoder
 from lea_keras.autoencoders.base import Autoencoder
 from lea_keras.checks import check_range, fail, is_integer
@@ -25,7 +24,7 @@ class Codes(NamedTuple):
     """The codes of one LEA over a batch.
 
     Attributes:
-        maps: [b, rows, columns, code_length], float32: μ for the variational types, else what the LEA hands on.
+        maps: [b, rows, columns, code_length], float32: noise-free for variational types, else what the LEA hands on.
         measure: what variables are ordered by: "KL", in nats as Eq. 2.24 counts them, without a ½, or "variance".
         measures: [code_length], its means over all windows.
         order: the numbers of the variables from 0, those that say most first.
@@ -50,17 +49,17 @@ def codes_of(view: Inspection) -> Codes:
 
 
 def _posterior(view: Inspection, autoencoder: VariationalAutoencoder) -> tuple[np.ndarray, np.ndarray]:
-    """μ [b, rows, columns, code_length], and KL of every variable, its mean over windows."""
+    """Codes without noise [b, rows, columns, code_length], and KL of every variable, its mean over windows."""
     layer, grid = view.layer, view.code_maps.shape[:3]
     inputs = ops.convert_to_tensor(view.inputs)
     windows = extract_windows(inputs, layer.window_size, layer.strides, layer.padding, "channels_last")
     windows = ops.reshape(windows, (-1, *layer.window_size, view.inputs.shape[-1]))
-    pairs = [
-        [to_numpy(part) for part in autoencoder.posterior(autoencoder.features(windows[i : i + BATCH]))]
+    batches = [
+        [to_numpy(part) for part in autoencoder.statistics(autoencoder.features(windows[i : i + BATCH]))]
         for i in range(0, math.prod(grid), BATCH)
     ]
-    mean, log_std = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
-    return mean.reshape(*grid, -1), to_numpy(losses.kl_divergence(mean, log_std))
+    codes, _, divergences = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    return codes.reshape(*grid, -1), np.mean(divergences, axis=0)
 
 
 def rounded(maps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -33,9 +33,9 @@ class LocallyEmbeddedAutoencoder(layers.Layer):
 
     Args:
         window_size: int or pair (rows, columns), in pixels.
-        autoencoder: an autoencoder, a name ("standard", "k_sparse", "vae", "capacity_vae", "info_vae"; with default
-            arguments) or the config of one. By name it takes the layer's dtype policy, otherwise it computes in its
-            own; code maps are cast to the layer's **(chosen)**.
+        autoencoder: an autoencoder, a name ("standard", "k_sparse", "vae", "capacity_vae", "info_vae", "joint_vae";
+            with default arguments) or the config of one. By name it takes the layer's dtype policy, otherwise it
+            computes in its own; code maps are cast to the layer's **(chosen)**.
         strides: int or pair (rows, columns), in pixels. None: the window size, as in Keras' pooling layers.
         padding: "same" (zero padding, the thesis' choice) or "valid".
         loss_weight: λ of Eq. 5.3, at least 0. It weighs this LEA's objective in every optimisation **(chosen)**; with

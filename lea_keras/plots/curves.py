@@ -136,6 +136,8 @@ def metric_curves(
 def metric_label(name: str) -> str:
     """ "lea_1_rln" → "lea_1 RLN": abbreviations are capitals, as in the thesis."""
     layer, _, measure = name.rpartition("_")
+    if layer.endswith("_discrete"):  # of what a joint type measures twice
+        layer = f"{layer.removesuffix('_discrete')} discrete"
     return f"{layer} {measure.upper() if measure in _ABBREVIATIONS else measure}".strip()
 
 

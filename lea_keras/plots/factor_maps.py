@@ -63,8 +63,10 @@ def factor_activations(
 
     One column per code variable, those with the smallest learnt variance σ² first **(chosen)**; above it stands its
     mean over all images, near 1 where a variable says nothing. First row: mean μ at every place x, y of the sprite, red
-    above 0, blue below, averaged over all else. Second and third row: mean μ against scale and orientation, one curve
-    for each shape, averaged over all else. All columns have one scale, so that what carries nothing is white and flat.
+    above 0, blue below, averaged over all else; of an entry of a categorical code, the share of images of that class,
+    whose σ² is the variance of the posterior in units of the prior's. Second and third row: mean μ against scale and
+    orientation, one curve for each shape, averaged over all else. All columns have one scale, so that what carries
+    nothing is white and flat.
     The remaining rows of the source's figure are ``latent_traversal(…, around=image)``.
 
     Means are over the images given: many, from the whole grid of factors, such as ``probes.sprites_data`` returns;
@@ -105,9 +107,9 @@ def activations(autoencoder: VariationalAutoencoder, images: Any, labels: Mappin
     means, variances = [], []
     for part in slices(len(images), _BATCH):
         batch = ops.convert_to_tensor(np.asarray(images[part], "float32"))
-        mean, log_std = autoencoder.posterior(autoencoder.features(batch))
-        means.append(to_numpy(mean))
-        variances.append(np.exp(2.0 * to_numpy(log_std).astype(np.float64)))
+        mean, variance, _ = map(to_numpy, autoencoder.statistics(autoencoder.features(batch)))
+        means.append(mean)
+        variances.append(variance.astype(np.float64))
     mean, variance = np.concatenate(means), np.mean(np.concatenate(variances), axis=0)
     return Activations(
         [int(i) for i in np.argsort(variance, kind="stable")],

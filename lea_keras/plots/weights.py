@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 import keras
 import numpy as np
 
-from lea_keras.autoencoders import VariationalAutoencoder
 from lea_keras.autoencoders.base import Autoencoder
 from lea_keras.checks import check_positive_int, fail
 from lea_keras.plots.decoded import to_numpy
@@ -23,7 +22,8 @@ def filters(model: keras.Model | Autoencoder, max_filters: int = 100, name: str 
     """Draws the weights with which a linear encoder makes each code variable, as pictures of its windows.
 
     One picture for each code variable, a row of Wᵀ in z = Wᵀx + b (A. Makhzani and B. Frey, "k-Sparse
-    Autoencoders", 2014, Fig. 1); for the variational types of the mean. All are on one scale around 0: red weights are
+    Autoencoders", 2014, Fig. 1); for the variational types of the mean, and of logits. All
+    are on one scale around 0: red weights are
     above, blue ones below. Of windows with more than one channel, the mean over the channels is drawn.
 
     Args:
@@ -45,8 +45,8 @@ def filters(model: keras.Model | Autoencoder, max_filters: int = 100, name: str 
         allowed = 'one whose encoder is linear: encoder="fc" with units=(), or keras.layers.Flatten()'
         received = f"{autoencoder.name} with {type(autoencoder.encoder).__name__} of {autoencoder.features_length}"
         raise fail("model", allowed, f"{received} features")
-    head = autoencoder.mean if isinstance(autoencoder, VariationalAutoencoder) else autoencoder.code
-    kernel = to_numpy(head.kernel)[:, :max_filters]  # [wh·ww·c, filters]
+    heads = [getattr(autoencoder, name) for name in ("code", "mean", "logits") if hasattr(autoencoder, name)]
+    kernel = np.concatenate([to_numpy(head.kernel) for head in heads], axis=-1)[:, :max_filters]  # [wh·ww·c, filters]
     pictures = np.mean(kernel.T.reshape(-1, *shape), axis=-1)  # [filters, wh, ww]
     largest = float(np.max(np.abs(pictures))) or 1.0
     cells = [Cell(picture, (-largest, largest), colours=DIVERGING) for picture in pictures]
