@@ -187,9 +187,9 @@ def judged(
         victim = robustness.judged(model, judge, images.shape[1:])
         robustness.evaluate(victim, images, labels, attacks="deep_fool")
 
-    Gradients go through judge, decoder and encoder. A categorical code has none, since the decoder is given the
-    likeliest category alone: there gradient-based attacks see the Gaussian part, and ``evaluate`` says so if nothing
-    is left.
+    Gradients go through judge, decoder and encoder; those of a categorical code are as ``JointAutoencoder`` has them.
+    Clipping takes them from pixels whose reconstruction is outside the bounds, which it never is with a Bernoulli
+    likelihood.
 
     Args:
         model: an autoencoder of images, as ``Reconstructor`` takes it.
