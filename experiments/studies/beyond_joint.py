@@ -1,4 +1,4 @@
-"""Are disentangled autoencoders easier to fool? Latent attacks on five, and what their scale of codes and box decide."""
+"""Latent attacks on five autoencoders: are disentangled ones easier to fool, and what do scale and box decide?"""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -185,13 +185,13 @@ STUDY = Study(
     name="joint",
     title="whether disentangled autoencoders are easier to fool",
     document="S. Sootla's report",
-    thesis="A JointVAE, a VAE and a VAE with weight decay on MNIST at 32×32; adversarials within ε = 0.1 whose code "
-    "is close to that of an image of another class; a classifier judges their reconstructions. Means of all pairs of "
-    "classes, another class than the source's (the target's): JointVAE 36.6 % (12.5 %), VAE 29.7 % (9.2 %), with weight "
-    "decay 27.0 % (8.0 %); one run each. Here also a β-VAE and a capacity-controlled VAE without categories, codes "
-    "in units of their standard deviation, and no box. The judge of a seed is the same for all models, and so is the "
-    "number of training steps, with capacities rising over all of them. AS: medians over runs, with the interval of "
-    "its sources where there is one run; variants are those of one seed.",
+    thesis="A JointVAE, a VAE and a VAE with weight decay on MNIST at 32×32; adversarials within ε = 0.1 whose code is "
+    "close to that of an image of another class; a classifier judges their reconstructions. Means of all pairs of "
+    "classes, another class than the source's (the target's): JointVAE 36.6 % (12.5 %), VAE 29.7 % (9.2 %), with "
+    "weight decay 27.0 % (8.0 %); one run each. Here also a β-VAE and a capacity-controlled VAE without "
+    "categories, codes in units of their standard deviation, and no box. The judge of a seed is the same for all "
+    "models, and so is the number of training steps, with capacities rising over all of them. AS: medians over "
+    "runs, with the interval of its sources where there is one run; variants are those of one seed.",
     scales={
         "thesis": Scale(3, options=_THESIS),
         "small": Scale(3, options=_THESIS | _SMALL),

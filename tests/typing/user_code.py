@@ -46,13 +46,7 @@ capacity = lea_keras.CapacityControlledAutoencoder(
 )
 tied = lea_keras.KSparseAutoencoder(100, k=10, select="magnitude", units=(), decoder="tied", mae=True)
 info = lea_keras.InfoAutoencoder(code_length=4, alpha=0.0, lambda_=1000, bandwidth=None, seed=1)
-<<<<<<< HEAD
-joint = lea_keras.JointAutoencoder(
-    code_length=20, categories=(10, 5), temperature=0.1, gamma=15, discrete_capacity=10.0
-)
-=======
 joint = lea_keras.JointAutoencoder(code_length=20, categories=(10, 5), temperature=0.1, discrete_capacity=10.0)
->>>>>>> joint
 coupled = lea_keras.optimizers.CoupledAdam(1e-4, l2=0.5)
 layer = lea_keras.LocallyEmbeddedAutoencoder(
     window_size=4, autoencoder=capacity, strides=2, padding="same", loss_weight=1, chunk_windows="auto", name="lea"
