@@ -185,11 +185,11 @@ def test_changed_options_make_a_unit_anew(tmp_path):
     assert units.read_outcome(unit._replace(measures=changed)) is None
 
 
-@pytest.mark.parametrize("name", ["letters", "defences"])
+@pytest.mark.parametrize("name", ["letters", "defences", "joint"])
 def test_plans_of_what_is_trained_in_place_of_a_run(name, capsys, tmp_path):
     assert main(f"--study={name}", "--scale=small", "--only_print", f"--run_dir={tmp_path}") == 0
     lines = capsys.readouterr().out.splitlines()
-    count = {"letters": 3, "defences": 30}[name]
+    count = {"letters": 3, "defences": 30, "joint": 15}[name]
     assert lines[-1] == f"{count} runs" and sum(f": {name}, {{" in line for line in lines) == count
     assert main(f"--study={name}", "--list", f"--run_dir={tmp_path}") == 0
     assert f"{name:12} {count:>5}     0 " in capsys.readouterr().out
@@ -245,7 +245,11 @@ def smoke(tmp_path_factory):
     """All studies at smoke scale, or those on generated images where the others are missing."""
     folder = tmp_path_factory.mktemp("study")
     there = all((pathlib.Path(DATA) / name).is_dir() for name in ("mnist", "fashion_mnist", "cifar10"))
-    generated = ["--figure=4.1,4.2,4.4,4.5,4.6,5.1,5.4,5.5,5.6,5.7", "--table=3.1,4.1", "--study=letters,defences"]
+    generated = [
+        "--figure=4.1,4.2,4.4,4.5,4.6,5.1,5.4,5.5,5.6,5.7",
+        "--table=3.1,4.1",
+        "--study=letters,defences,joint",
+    ]
     chosen = [] if there else generated
     chosen += [] if there else ["--study=beta,info_vae,k_sparse,latents,objective,two_dimensions"]
     flags = ["--scale=smoke", "--parallel=0", f"--run_dir={folder}", f"--data_dir={DATA}", *chosen]

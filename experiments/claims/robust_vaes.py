@@ -22,7 +22,7 @@ def _fooled(values: Values, first: str, second: str, variant: str = RAW, **limit
     """Success rates of one model less those of another, of both kinds."""
     found = []
     for kind, words in _KINDS.items():
-        samples = [values[name(model)].get(f"{variant}/{kind}") for model in (first, second)]
+        samples = [values.get(name(model), {}).get(f"{variant}/{kind}") for model in (first, second)]
         if all(samples):
             how = "" if variant == RAW else f" ({variant.replace('_', ', ')})"
             gap = difference(*(sample or () for sample in samples))
