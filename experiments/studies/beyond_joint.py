@@ -52,13 +52,13 @@ _THESIS = {
 # The attack's steps are longer as they are fewer, so that it reaches as far.
 _SMALL = {
     "limit": 20_000,
-    "epochs": 10,
+    "epochs": 8,
     "learning_rate": 1e-3,
-    "judge_epochs": 5,
+    "judge_epochs": 3,
     "judge_learning_rate": 0.05,
     "samples": 100,
-    "attack_steps": 400,
-    "attack_learning_rate": 2.5e-3,
+    "attack_steps": 300,
+    "attack_learning_rate": 3e-3,
 }
 _SMOKE = {
     "dataset": "sprites",
