@@ -221,13 +221,16 @@ def nearest(images: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 
 def examples(model: Any, test: Images, result: robustness.Reconstructions) -> dict[str, np.ndarray]:
-    """Pairs spread over all: sources, adversarials and targets, their reconstructions, and what the judge says."""
+    """Pairs spread over all: sources, adversarials and targets, their reconstructions, and what the judge says.
+
+    Without a pair there is the "first" test image alone.
+    """
     places = np.linspace(0, max(len(result.records) - 1, 0), min(SHOWN, len(result.records))).astype(int)
     records = [result.records[i] for i in places]
     reconstructor = robustness.Reconstructor(model, test.images.shape[1:])
     of_rows = {end: test.images[[getattr(r, end) for r in records]] for end in ("source", "target")} if records else {}
     of_rows |= {"adversarial": result.adversarials[places]} if records else {}
-    shown = {}
+    shown = {"first": test.images[:1]}
     for name, images in of_rows.items():
         shown |= {name: images, f"{name}_reconstructed": reconstructor.reconstructions(images)}
     said: Sequence[tuple[int, int, int]] = [(r.source_class, r.target_class, r.predicted_after) for r in records]

@@ -145,7 +145,7 @@ def draw(stored: dict[str, Any], finished: "Finished") -> dict[str, Any]:
     figures = {"_ignore_target": _matrices(stored, "ignore_target"), "_target": _matrices(stored, "target")}
     figures["_pairs"] = _pairs(stored, finished)
     for model, ending in (("JointVAE", "_traversal"), ("VAE", "_traversal_vae")):
-        first = finished.arrays(name(model), "joint.npz")["source"][0]
+        first = finished.arrays(name(model), "joint.npz")["first"][0]
         with finished.network(name(model)) as network:
             figures[ending] = plots.latent_traversal(network, steps=10, around=first, name=model)
     return figures
@@ -174,7 +174,7 @@ def _pairs(stored: dict[str, Any], finished: "Finished") -> Any:
     blocks = []
     for model in ("JointVAE", "VAE", "VAE-L2"):
         shown, rows, labels = finished.arrays(name(model), "joint.npz"), [], []
-        for row in ("source", "adversarial", "target"):
+        for row in ("source", "adversarial", "target") if "source" in shown else ():
             for ending, label in (("", row), ("_reconstructed", "reconstruction")):
                 pictures = shown[f"{row}{ending}"][..., 0]
                 cells = [Cell(picture, (0.0, 1.0)) for picture in pictures]
@@ -185,6 +185,8 @@ def _pairs(stored: dict[str, Any], finished: "Finished") -> Any:
                         cells[i] = cells[i]._replace(caption=f"judged {after}")
                 rows.append(cells)
                 labels.append(label)
+        if not rows:  # the judge got no source right
+            rows, labels = [[Cell(shown["first"][0, ..., 0], (0.0, 1.0))]], ["no pair was attacked"]
         note = stored["differences"] if not blocks else ""
         blocks.append(Block(f"{model}, raw codes, ε = 0.1", rows, labels, side=0.7, gap=0.06, note=note))
     return draw_blocks(blocks)
