@@ -64,7 +64,9 @@ def check(model: pathlib.Path, config: RunConfig, path: pathlib.Path) -> None:
     wrong = [
         f"{name} is {_shown(wanted)}, and {_shown(found[name])} in the model"
         for name, wanted in _wanted(config).items()
-        if name in found and not _equal(found[name], wanted)
+        if name in found
+        and not _equal(found[name], wanted)
+        and (name, wanted) != ("categories", None)  # what stands for this one only the model's class knows
     ]
     if wrong:
         raise ValueError(f"The configuration {path} is not that of the model {model}: {'; '.join(wrong)}")
@@ -85,9 +87,7 @@ def _wanted(config: RunConfig) -> dict[str, Any]:
     strides = config.window_shape if config.strides is None else config.strides
     sizes = {"window_size": config.window_shape, "strides": strides}
     fields |= {name: _pair(size) for name, size in sizes.items()}
-    fields |= {"filters": config.filters, "pool": config.pool}
-    if config.categories is not None:  # what stands for None only the model's class knows
-        fields["categories"] = config.categories
+    fields |= {"filters": config.filters, "pool": config.pool, "categories": config.categories}
     return fields | {name: _joined(getattr(config, name)) for name in _OPTIONAL}
 
 

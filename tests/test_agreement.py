@@ -64,6 +64,7 @@ def models(tmp_path_factory):
         "lea_fc": CONFIGS["lea_fc"].replace(dataset="mnist", autoencoder="capacity_vae"),
         "cnn_lea": CONFIGS["cnn_lea"].replace(dataset="mnist", filters=(3, 4), autoencoder="k_sparse", units=()),
         "pool_fc": CONFIGS["pool_fc"].replace(dataset="mnist"),
+        "joint": CONFIGS["lea_fc"].replace(dataset="mnist", autoencoder="joint_vae", code_length=6, categories=(2,)),
     }
     return {name: (config, stored(folder, config)) for name, config in configs.items()}
 
@@ -90,6 +91,7 @@ def models(tmp_path_factory):
             {"encoder": "conv", "coder_filters": (7, 7)},
             "coder_filters is 7,7, and None in the model",
         ),
+        ("joint", {"categories": (2, 3)}, "categories is 2,3, and 2 in the model"),
         ("lea_fc", {"gamma": 9.0, "capacity": 9.0}, "gamma is 9, and 10 in the model; capacity is 9"),
         ("lea_fc", {"optimization": "joint"}, "optimization is joint, and alternate in the model"),
         ("lea_fc", {"lea_weight": 0.5}, "lea_weight is 0.5, and 1 in the model"),

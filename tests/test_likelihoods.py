@@ -50,7 +50,7 @@ def test_the_loss_is_the_cross_entropy_of_logits_and_rl_the_error_of_probabiliti
     assert measures["nll"] == pytest.approx(cross_entropy(WINDOWS, logits), rel=1e-5)
     assert measures["rl"] == pytest.approx(np.sum((WINDOWS - sigmoid(logits)) ** 2) / 6, rel=1e-5)
     assert measures["rl"] != pytest.approx(np.sum((WINDOWS - logits) ** 2) / 6, rel=0.1)  # of logits, which is wrong
-    expected = measures["nll"] + 0.5 * measures.get("kl", 0.0)  # with β = ½, −ELBO
+    expected = measures["nll"] + 0.5 * (measures.get("kl", 0.0) + measures.get("discrete_kl", 0.0))  # with β = ½, −ELBO
     if kind == "info_vae":
         expected += (autoencoder.alpha + autoencoder.lambda_ - 1) * measures["mmd"]
     assert float(report.loss) == pytest.approx(expected, rel=1e-5)
