@@ -130,7 +130,7 @@ def _trained(
     paths = [folder / name for name in (whole_networks.MODEL_FILE, JUDGE_FILE)]
     note = folder / TRAINED_FILE
     if note.is_file() and note.read_text(encoding="utf-8") == told:
-        model, judge = (keras.models.load_model(path, compile=False) for path in paths)
+        model, judge = (_loaded(path) for path in paths)
         return model, judge, steps
     judge = trained_judge(config.seed, settings, training)
     keras.utils.set_random_seed(config.seed)
@@ -150,10 +150,14 @@ def _trained(
     return model, judge, steps
 
 
+def _loaded(path: pathlib.Path) -> Any:
+    return keras.models.load_model(path, compile=False)
+
+
 def trained_judge(seed: int, settings: Settings, training: Images) -> keras.Model:
     """The classifier of reconstructions, trained on real images."""
     keras.utils.set_random_seed(seed)
-    judge = models.reconstruction_judge(training.images.shape[1:], int(training.labels.max()) + 1)
+    judge: Any = models.reconstruction_judge(training.images.shape[1:], int(training.labels.max()) + 1)
     judge.compile(
         keras.optimizers.SGD(settings.judge_learning_rate, momentum=0.5),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -185,7 +189,7 @@ def attacked(result: robustness.Reconstructions) -> dict[str, Any]:
         cells = result.matrix(kind)
         found[kind] = getattr(result.mean(), kind)
         found[f"{kind}/interval"] = result.interval(kind)
-        found[f"{kind}/matrix"] = np.where(np.isfinite(cells), cells, None).tolist()
+        found[f"{kind}/matrix"] = [[value if np.isfinite(value) else None for value in row] for row in cells.tolist()]
     return found | {name: result.mean_of(name) for name in ("l2", "linf", "latent_before", "latent_after")}
 
 

@@ -167,7 +167,8 @@ def _row(
     group: Group, attacked: Mapping[pathlib.Path, robustness.Reconstructions], matrices: Mapping[str, np.ndarray]
 ) -> Row:
     of_runs = [attacked[run.path] for run in group.runs]
-    distances = {name: [one.mean_of(name) for one in of_runs if one.records] for name in ("l2", "linf")}
+    means = {name: [one.mean_of(name) for one in of_runs] for name in ("l2", "linf")}
+    distances = {name: [value for value in values if value is not None] for name, values in means.items()}
     return Row(
         group.name,
         len(of_runs),
@@ -269,7 +270,14 @@ def _described(
 
 def _json(values: np.ndarray) -> list[Any]:
     """As lists, with None for NaN."""
-    return np.where(np.isfinite(values), values, None).tolist()
+    return _with_none(values.tolist())
+
+
+def _with_none(values: Any) -> Any:
+    """Nested lists with None in place of what is not finite."""
+    if isinstance(values, list):
+        return [_with_none(value) for value in values]
+    return values if np.isfinite(values) else None
 
 
 def _cells(

@@ -176,7 +176,7 @@ def adversarials(
     records = result.records
     if result.adversarials is None or not records:
         raise fail("result", "one with adversarials (keep_images=True)", f"one without, of {len(records)} pairs")
-    if is_integer(shown):
+    if isinstance(shown, int):
         count = min(check_positive_int("shown", shown), len(records))
         places = np.linspace(0, len(records) - 1, count).astype(int).tolist()
     else:

@@ -145,8 +145,8 @@ class LatentAttack:
             least, most = ops.maximum(least, low), ops.minimum(most, high)
 
         def losses(images: Any) -> tuple[Any, Any]:
-            pixels = _norms((images - sources) / unit)
-            codes = _norms((reconstructor.representation(images) - targets) * factors)
+            pixels: Any = _norms((images - sources) / unit)
+            codes: Any = _norms((reconstructor.representation(images) - targets) * factors)
             return ops.sum(self.weight * pixels + codes), ()
 
         def step(i: Any, carry: tuple[Any, Any, Any]) -> tuple[tuple[Any, Any, Any], list[Any]]:
@@ -155,7 +155,7 @@ class LatentAttack:
             count = ops.cast(i, "float32") + 1.0
             gradients = gradients * unit
             first = _BETA_1 * first + (1 - _BETA_1) * gradients
-            second = _BETA_2 * second + (1 - _BETA_2) * ops.square(gradients)
+            second = _BETA_2 * second + (1 - _BETA_2) * gradients * gradients
             rate = self.learning_rate * unit / (1 - _BETA_1**count)
             moved = images - rate * first / (ops.sqrt(second / (1 - _BETA_2**count)) + _EPSILON)
             return (ops.clip(moved, least, most), first, second), []

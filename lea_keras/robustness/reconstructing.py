@@ -46,7 +46,7 @@ class Reconstructor:
             raise fail("images", f"of the shape that the autoencoder takes, {self.layer.windows_shape}", image_shape)
         if not whole and not self.layer.built:
             self.layer.build((None, *image_shape))
-        self._size = rows_columns_channels[:2]
+        self._size: tuple[int, int] = (rows_columns_channels[0], rows_columns_channels[1])
         self._window, self._strides, self._padding = (
             (self._size, self._size, "valid")
             if whole
