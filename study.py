@@ -14,7 +14,7 @@ from experiments.engines.units import Unit
 from experiments.runs import RunError
 from experiments.startup import quiet_import
 from experiments.studies import STUDIES, base
-from experiments.studies.base import SCALES, SMALL, Study
+from experiments.studies.base import SCALES, SMALL, SMOKE, Study
 
 INTRODUCTION = """\
 usage: python study.py --list
@@ -132,6 +132,7 @@ def _run(given: dict[str, Any], argv: Sequence[str]) -> str:
     about = {"backend": backend}
     for study in studies:
         left = [unit for unit in todo[study.name] if units.read_outcome(unit) is None]
+        left = [unit._replace(eager=scale == SMOKE) for unit in left]
         if left:
             print(f"{study.label}: {len(left)} of {len(todo[study.name])} runs are to be made", flush=True)
             of_study = report.work(study, left, parallel, folder / "logs", start)

@@ -43,6 +43,12 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
             "train N runs with the seeds --seed, --seed + 1, … in folders of --run_dir [runs/<model>_<dataset>] that "
             "are numbered by seed; the same command goes on after an interruption and skips what is finished",
         ),
+        Flag(
+            "pictures",
+            "",
+            "draw what LEAs make of a few test images, about five times for TensorBoard and as codes.png; "
+            "--nopictures: do not, which saves seconds in every run [--pictures]",
+        ),
     ),
 }
 
@@ -86,12 +92,12 @@ def run(argv: Sequence[str]) -> str:
         RunError: one line, for everything that a user can get wrong.
     """
     given = parse(argv)
-    resume = given.pop("resume", False)
+    resume, pictured = given.pop("resume", False), given.pop("pictures", True)
     run_dir = given.pop("run_dir", None)
     count = given.pop("runs", None)
     devices = {name: given.pop(name) for name in jobs.FLAGS if name in given}
     if count is not None:
-        return _run_series(argv, given, devices, run_dir, count, resume)
+        return _run_series(argv, given, devices, run_dir, count, resume, pictured)
     try:
         if not resume:
             given = _with_backend(given)
@@ -105,9 +111,9 @@ def run(argv: Sequence[str]) -> str:
         raise RunError(str(error)) from None
     except OSError as error:
         raise _unusable(run_dir, error) from None
-    again = [f"--run_dir={run_dir}", "--resume"]
+    again = [f"--run_dir={run_dir}", "--resume", *([] if pictured else ["--nopictures"])]
     if job is None:
-        return _train(config, run_dir, resume, None, again)
+        return _train(config, run_dir, resume, None, again, pictured)
     # Looking for devices would come too early for JAX.
     distribution = quiet_import("experiments.distribution", look_for_devices=False)
     again += [f"--{name}={value}" for name, value in devices.items()]
@@ -116,7 +122,7 @@ def run(argv: Sequence[str]) -> str:
     if watch is None:
         return _train(config, run_dir, resume, job, again)
     try:
-        text = _train(config, run_dir, resume, job, again)
+        text = _train(config, run_dir, resume, job, again, pictured)
     except RunError:
         raise
     except Exception:
@@ -133,6 +139,7 @@ def _run_series(
     run_dir: str | None,
     count: int,
     resume: bool,
+    pictured: bool,
 ) -> str:
     """Trains runs that differ in their seeds alone and returns the table of their medians and ranges."""
     if devices:
@@ -151,7 +158,7 @@ def _run_series(
         raise _unusable(pathlib.Path(run_dir), error) from None
     print(f"Folder of the runs: {folder}", flush=True)
     try:
-        return quiet_import("experiments.series").train(members)
+        return quiet_import("experiments.series").train(members, pictured)
     except OSError as error:
         raise _unusable(folder, error) from error
     except KeyboardInterrupt:
@@ -163,7 +170,9 @@ def _with_backend(given: dict[str, Any]) -> dict[str, Any]:
     return given if "backend" in given else given | {"backend": backends.default()}
 
 
-def _train(config: RunConfig, run_dir: pathlib.Path, resume: bool, job: jobs.Job | None, again: list[str]) -> str:
+def _train(
+    config: RunConfig, run_dir: pathlib.Path, resume: bool, job: jobs.Job | None, again: list[str], pictured: bool
+) -> str:
     writes = job is None or job.process == 0
     try:
         with runs.owned(run_dir) if writes else contextlib.nullcontext():
@@ -171,7 +180,7 @@ def _train(config: RunConfig, run_dir: pathlib.Path, resume: bool, job: jobs.Job
                 _begin(config, run_dir, resume)
                 print(f"Run folder: {run_dir}", flush=True)
             training = quiet_import("experiments.training")  # only now, since importing Keras takes seconds
-            return training.train(config, run_dir, resume, job)
+            return training.train(config, run_dir, resume, job, pictured)
     except OSError as error:
         raise _unusable(run_dir, error) from error
     except KeyboardInterrupt:

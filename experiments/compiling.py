@@ -1,6 +1,7 @@
 """Compilation of a function of a batch on each backend, and release of what is kept of compiled functions."""
 
 import contextlib
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -71,3 +72,21 @@ def graphs_let_go() -> Iterator[None]:
         for name in set(registered) - before:
             if name.startswith("CustomGradient-"):
                 del registered[name]
+
+
+@contextlib.contextmanager
+def eager() -> Iterator[None]:
+    """Inside, TensorFlow traces no function but those of data sets; JAX cannot do without."""
+    if not pipelines.on_tensorflow():
+        yield
+        return
+    import tensorflow as tf
+
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Even though the `tf.config.experimental_run_functions_eagerly`")
+            yield
+    finally:
+        tf.config.run_functions_eagerly(before)

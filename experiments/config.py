@@ -85,13 +85,6 @@ def _bool(name: str, value: Any) -> bool:
     return value
 
 
-def _above_zero(name: str, value: Any) -> float:
-    number = checks.check_number(name, value)
-    if number == 0:
-        raise checks.fail(name, "a finite number above 0", value)
-    return number
-
-
 def _size(name: str, value: Any) -> int | tuple[int, int]:
     """An int, or a pair of two different ones: equal sizes have one form, whichever was typed."""
     rows, columns = checks.check_pair(name, value)
@@ -145,7 +138,7 @@ def _capacity_epochs(name: str, value: Any) -> int | str:
 _BOOL = _Kind("", _bool)
 _FRACTION = _Kind("X", checks.check_fraction)
 _SHARE = _Kind("X", checks.check_share)
-_ABOVE_ZERO = _Kind("X", _above_zero)
+_ABOVE_ZERO = _Kind("X", checks.check_above_zero)
 _SIZE = _Kind("N or N,N", _size)
 _FILTERS = _Kind("N,N", _filters)
 _UNITS = _Kind("N,N,… or linear", _layer_sizes)

@@ -16,7 +16,7 @@ from lea_keras import callbacks
 Member = tuple[pathlib.Path, RunConfig]
 
 
-def train(members: Sequence[Member]) -> str:
+def train(members: Sequence[Member], pictured: bool = True) -> str:
     """Trains those runs that are not finished, each as if it were alone.
 
     A run whose loss becomes NaN does not keep the others from being trained; anything else that goes wrong would go
@@ -24,6 +24,7 @@ def train(members: Sequence[Member]) -> str:
 
     Args:
         members: folder and configuration of every run, from ``runs.series``.
+        pictured: as in ``training.train``.
 
     Returns:
         The table of medians and ranges over all runs.
@@ -38,7 +39,7 @@ def train(members: Sequence[Member]) -> str:
             continue
         print(f"Run {i + 1} of {len(members)}, seed {config.seed}: {run_dir}{_time_left(members)}", flush=True)
         try:
-            train_one(run_dir, config)
+            train_one(run_dir, config, pictured)
         except DivergedError as error:
             print(error, flush=True)
             diverged.append(str(run_dir))
@@ -52,8 +53,13 @@ def train(members: Sequence[Member]) -> str:
     return text
 
 
-def train_one(run_dir: pathlib.Path, config: RunConfig) -> None:
+def train_one(run_dir: pathlib.Path, config: RunConfig, pictured: bool = True) -> None:
     """Trains a run, or goes on with it, as if it were alone.
+
+    Args:
+        run_dir: of the run.
+        config: of the run.
+        pictured: as in ``training.train``.
 
     Raises:
         RunError: one line, as from ``training.train``, or if the folder holds a run of another configuration.
@@ -67,7 +73,7 @@ def train_one(run_dir: pathlib.Path, config: RunConfig) -> None:
                     runs.check_resumable(run_dir, config)
                 else:
                     runs.claim(run_dir, config)
-                training.train(config, run_dir, resume)
+                training.train(config, run_dir, resume, pictured=pictured)
         except ValueError as error:
             raise RunError(str(error)) from None
 

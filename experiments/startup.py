@@ -1,6 +1,7 @@
 """Keras' backend without the notices that are of no use to who trains or evaluates a run."""
 
 import contextlib
+import gc
 import importlib
 import logging
 import os
@@ -17,6 +18,9 @@ _environment = load_alone("environment")
 def quiet_import(name: str, look_for_devices: bool = True) -> ModuleType:
     """Imports what imports Keras; what goes to the standard error meanwhile is shown only if the import fails.
 
+    Libraries are taken out of the garbage collector's way: looking through them took most of a second every time that
+    Keras' ``clear_session`` asks for it, twice for every run of a series.
+
     ``TF_CPP_MIN_LOG_LEVEL`` alone is not enough: some notices come before TensorFlow looks at it.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -26,7 +30,10 @@ def quiet_import(name: str, look_for_devices: bool = True) -> ModuleType:
         os.dup2(notices.fileno(), 2)
         try:
             _environment.import_matplotlib()  # or else Keras could not be imported in any environment
+            new = name not in sys.modules
             module = importlib.import_module(name)
+            if new:
+                gc.freeze()
             if look_for_devices:
                 _look_for_devices(sys.modules["keras"].backend.backend())
             return module

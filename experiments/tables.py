@@ -86,7 +86,7 @@ def label(name: str) -> str:
 
 def _parts(name: str) -> tuple[str, str]:
     """ "lea_1_confidence_25" → "lea_1", "confidence_25"."""
-    for measure in OF_LEAS:
+    for measure in sorted(OF_LEAS, key=len, reverse=True):  # "discrete_kl" ends in "kl"
         if name.endswith(f"_{measure}"):
             return name.removesuffix(f"_{measure}"), measure
     return "", name

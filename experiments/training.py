@@ -28,7 +28,9 @@ VALIDATED_ON = {
 }
 
 
-def train(config: RunConfig, run_dir: pathlib.Path, resume: bool = False, job: Job | None = None) -> str:
+def train(
+    config: RunConfig, run_dir: pathlib.Path, resume: bool = False, job: Job | None = None, pictured: bool = True
+) -> str:
     """Trains a run to its last epoch and stores its results.
 
     Args:
@@ -37,6 +39,7 @@ def train(config: RunConfig, run_dir: pathlib.Path, resume: bool = False, job: J
             writes, one that it owns (``runs.owned``).
         resume: whether to continue after the last finished epoch.
         job: what this process has to do with it; None: everything, on one device.
+        pictured: whether what LEAs make is drawn, for TensorBoard and as ``codes.png``: some seconds for every run.
 
     Returns:
         The table of results; of a process that writes none, who it is.
@@ -63,7 +66,7 @@ def train(config: RunConfig, run_dir: pathlib.Path, resume: bool = False, job: J
             _confirm(config, run_dir, resume)
             _say_what_is_damaged(run_dir, finished)
             if finished < config.epochs:
-                writers = _writers(model, shown, splits["test"], config, run_dir)
+                writers = _writers(model, shown, splits["test"], config, run_dir, pictured)
                 _fit(model, splits, config, finished, writers, callbacks.TimeLeft())
             else:
                 callbacks.publish_model(run_dir)
@@ -71,7 +74,8 @@ def train(config: RunConfig, run_dir: pathlib.Path, resume: bool = False, job: J
             with distribution.alone():
                 if shown is not model:
                     shown.set_weights(model.get_weights())
-                _draw(shown, splits["test"], run_dir)
+                if pictured:
+                    _draw(shown, splits["test"], run_dir)
                 test = _test(shown, splits["test"], config) if config.validation else None
             row = callbacks.read_metrics(run_dir)[-1]
             named = config.splits[1:] if config.main_loss else ()
@@ -187,7 +191,7 @@ def _validated(config: RunConfig) -> list[int]:
 
 
 def _writers(
-    model: keras.Model, shown: keras.Model, data: Dataset, config: RunConfig, run_dir: pathlib.Path
+    model: keras.Model, shown: keras.Model, data: Dataset, config: RunConfig, run_dir: pathlib.Path, pictured: bool
 ) -> list[keras.callbacks.Callback]:
     """What writes during training: what ``RunCheckpoint`` says, and for TensorBoard the metrics of every epoch and,
     about five times in a run, what the LEAs make of a few test images.
@@ -198,17 +202,19 @@ def _writers(
         data: of the images.
         config: of the run.
         run_dir: where to.
+        pictured: whether anything is written of images.
     """
     logs, images = run_dir / LOG_FOLDER, lea_keras.data.take(data, PICTURE_IMAGES)[0]
-    pictured = [
+    of_images = [
         callbacks.LEAPictures(images, logs, every=max(1, config.epochs // PICTURED_EPOCHS)),
         callbacks.CapacityReadout(images, logs),
     ]
+    of_images = of_images if pictured else []
     scalars = EpochScalars(logs, VALIDATED_ON[config.validates_on])
     checkpoints = callbacks.RunCheckpoint(run_dir, lock=False)
     if shown is model:
-        return [scalars, *pictured, checkpoints]
-    return [distribution.OnlyHere([scalars, checkpoints], pictured, shown)]
+        return [scalars, *of_images, checkpoints]
+    return [distribution.OnlyHere([scalars, checkpoints], of_images, shown)]
 
 
 def _draw(model: keras.Model, data: Dataset, run_dir: pathlib.Path) -> None:

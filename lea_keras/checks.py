@@ -98,6 +98,23 @@ def check_number(argument: str, value: Any, minimum: float = 0.0, maximum: float
     return number
 
 
+def check_above_zero(argument: str, value: Any, otherwise: str = "") -> float:
+    """Returns ``value`` as a ``float`` if it is a finite number above 0.
+
+    Args:
+        argument: its public name.
+        value: what came.
+        otherwise: what else is allowed, for the message, such as "None".
+    """
+    try:
+        number = check_number(argument, value)
+    except ValueError:
+        number = 0.0
+    if number == 0:
+        raise fail(argument, "a finite number above 0" + (f", or {otherwise}" if otherwise else ""), value)
+    return number
+
+
 def check_range(
     argument: str, value: Any, allowed: str = "a pair of finite numbers (low, high) with low < high"
 ) -> tuple[float, float]:
@@ -113,9 +130,12 @@ def check_range(
 
 def check_share(argument: str, value: Any) -> float:
     """Returns ``value`` as a ``float`` if it is a part of a whole that is something: a number above 0, at most 1."""
-    number = check_number(argument, value)
-    if not 0 < number <= 1:
-        raise fail(argument, "above 0 and at most 1", value)
+    try:
+        number = check_number(argument, value, maximum=1.0)
+    except ValueError:
+        number = 0.0
+    if number == 0:
+        raise fail(argument, "a number above 0 and at most 1", value)
     return number
 
 

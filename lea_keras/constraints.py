@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from lea_keras.checks import check_number, fail
+from lea_keras.checks import check_above_zero
 from lea_keras.version import PACKAGE
 
 
@@ -32,9 +32,7 @@ class L1Ball(keras.constraints.Constraint):
     """
 
     def __init__(self, radius: float) -> None:
-        self.radius = check_number("radius", radius)
-        if not self.radius:
-            raise fail("radius", "a finite number above 0", radius)
+        self.radius = check_above_zero("radius", radius)
 
     def __call__(self, w: Any) -> Any:
         w = ops.convert_to_tensor(w)

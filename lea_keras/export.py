@@ -249,12 +249,17 @@ def _selected(codes: Any, autoencoder: Autoencoder) -> Any:
     if isinstance(autoencoder, JointAutoencoder):
         ends = np.cumsum([autoencoder.gaussians, *autoencoder.categories])[:-1].tolist()
         parts = ops.split(codes, ends, axis=-1) if ends else [codes]
-        classes = [ops.one_hot(ops.argmax(part, axis=-1), part.shape[-1], dtype=codes.dtype) for part in parts[1:]]
+        classes = [_largest(part, 1) for part in parts[1:]]
         return ops.concatenate([parts[0], *classes], axis=-1) if classes else codes
     if not isinstance(autoencoder, KSparseAutoencoder) or autoencoder.inference_k == autoencoder.code_length:
         return codes
-    indices = ops.top_k(autoencoder.strengths(codes), autoencoder.inference_k)[1]  # [b, rows, columns, kept]
-    return codes * ops.sum(ops.one_hot(indices, autoencoder.code_length, dtype=codes.dtype), axis=-2)
+    return codes * _largest(autoencoder.strengths(codes), autoencoder.inference_k)
+
+
+def _largest(values: Any, count: int) -> Any:
+    """1 for the ``count`` largest values on the last axis, 0 for the others, in the same shape."""
+    indices = ops.top_k(values, count)[1]  # [b, rows, columns, count]
+    return ops.sum(ops.one_hot(indices, values.shape[-1], dtype=values.dtype), axis=-2)
 
 
 def _convolve(lea: LocallyEmbeddedAutoencoder, images: Any) -> Any:

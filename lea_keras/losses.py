@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from lea_keras.checks import check_number, fail
+from lea_keras.checks import check_above_zero, fail
 from lea_keras.version import PACKAGE
 
 _TF1_EPSILON = 1e-7  # of ``tf.losses.log_loss``, where probabilities are given
@@ -170,14 +170,6 @@ def capacity_penalty(kl: Any, capacity: Any, gamma: float) -> Any:
     return ops.abs(kl - capacity) * gamma
 
 
-def check_bandwidth(bandwidth: Any) -> float:
-    """Returns the bandwidth of a kernel as a ``float`` if it is a finite number above 0."""
-    number = check_number("bandwidth", bandwidth)
-    if number == 0:
-        raise fail("bandwidth", "a finite number above 0", bandwidth)
-    return number
-
-
 def maximum_mean_discrepancy(codes: Any, bandwidth: float | None = None) -> Any:
     """MMD² of the law of codes, q, from the standard Gaussian, p, estimated without bias.
 
@@ -248,7 +240,7 @@ def prior_similarity(code_length: int, bandwidth: float | None = None) -> float:
 
 
 def _squared(bandwidth: float | None, code_length: int) -> float:
-    return (code_length if bandwidth is None else check_bandwidth(bandwidth)) ** 2.0
+    return (code_length if bandwidth is None else check_above_zero("bandwidth", bandwidth)) ** 2.0
 
 
 def _some(codes: Any) -> Any:

@@ -9,9 +9,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from lea_keras.checks import check_positive_int
+from lea_keras.checks import check_above_zero, check_positive_int
 from lea_keras.losses import (
-    check_bandwidth,
     kl_divergence,
     maximum_mean_discrepancy,
     pair_similarity,
@@ -235,7 +234,7 @@ class AggregatedMMD(_Accumulated):
     def __init__(self, code_length: int, bandwidth: float | None = None, name: str = "mmd", **kwargs: Any) -> None:
         super().__init__(name=name, **kwargs)
         self.code_length = check_positive_int("code_length", code_length)
-        self.bandwidth = None if bandwidth is None else check_bandwidth(bandwidth)
+        self.bandwidth = None if bandwidth is None else check_above_zero("bandwidth", bandwidth, "None")
         self.of_pairs, self.pairs = self._add("of_pairs"), self._add("pairs")
         self.of_prior, self.count = self._add("of_prior"), self._add("count")
 

@@ -39,7 +39,8 @@ class CoupledAdam(keras.optimizers.Adam):
         """Takes Adam's step with the gradient of loss and penalty."""
         if self.l2:
             gradient = ops.convert_to_tensor(gradient)  # an embedding's may be of some rows only
-            gradient = gradient + self.l2 * ops.cast(variable, gradient.dtype)
+            value: Any = ops.cast(variable, gradient.dtype)
+            gradient = gradient + self.l2 * value
         super().update_step(gradient, variable, learning_rate)
 
     def get_config(self) -> dict[str, Any]:

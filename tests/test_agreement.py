@@ -64,7 +64,7 @@ def models(tmp_path_factory):
         "lea_fc": CONFIGS["lea_fc"].replace(dataset="mnist", autoencoder="capacity_vae"),
         "cnn_lea": CONFIGS["cnn_lea"].replace(dataset="mnist", filters=(3, 4), autoencoder="k_sparse", units=()),
         "pool_fc": CONFIGS["pool_fc"].replace(dataset="mnist"),
-        "joint": CONFIGS["lea_fc"].replace(dataset="mnist", autoencoder="joint_vae", code_length=6, categories=(2,)),
+        "joint": CONFIGS["lea_only"].replace(dataset="mnist", autoencoder="joint_vae", code_length=6, categories=(2,)),
     }
     return {name: (config, stored(folder, config)) for name, config in configs.items()}
 

@@ -202,3 +202,14 @@ def test_a_share_is_above_zero_and_at_most_one(value):
     assert [checks.check_share("labelled", share) for share in (1, 0.01)] == [1.0, 0.01]
     with pytest.raises(ValueError, match="`labelled` must be"):
         checks.check_share("labelled", value)
+    with pytest.raises(ValueError, match="must be a number above 0 and at most 1"):
+        checks.check_share("labelled", value)
+
+
+@pytest.mark.parametrize("value", [0, -1, math.nan, math.inf, "1", None, True])
+def test_a_number_above_zero_says_so_whatever_came(value):
+    assert checks.check_above_zero("radius", 3) == 3.0
+    with pytest.raises(ValueError, match="Argument `radius` must be a finite number above 0. Received: radius="):
+        checks.check_above_zero("radius", value)
+    with pytest.raises(ValueError, match="a finite number above 0, or None. Received"):
+        checks.check_above_zero("radius", value, "None")

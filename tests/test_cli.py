@@ -282,7 +282,7 @@ WRONG = [
     (["--dataset=fashionmnist"], "Did you mean 'fashion_mnist'? Received: dataset='fashionmnist'"),
     (["--model=lea-fc"], "Did you mean 'lea_fc'"),
     (["--autoencoder=k_sparse", "--code_length=4"], "Argument `k` must be at most the code length, 4. Received: k=5"),
-    (["--learning_rate=-1"], "Argument `learning_rate` must be a finite number of at least 0"),
+    (["--learning_rate=-1"], "Argument `learning_rate` must be a finite number above 0"),
     (["--lea_weight=-1"], "Argument `lea_weight` must be a finite number of at least 0"),
     (["--dataset=mnist", "--window_size=29"], "at most the 28x28 pixels of mnist. Received: window_size=29"),
     (["--limit=60000"], "Argument `limit` must be at most 59972"),

@@ -7,11 +7,12 @@ import threading
 import time
 
 import pytest
+import tensorflow as tf
 from backends import once
 from test_processes import metrics
 
 from experiments.config import RunConfig
-from experiments.engines import local, units
+from experiments.engines import local, units, worker
 from experiments.engines.units import Outcome, Unit
 from experiments.studies import STUDIES, base
 
@@ -49,6 +50,21 @@ def test_a_unit_is_done_when_nothing_is_left_to_do(tmp_path):
     assert units.read_outcome(unit) is None
     (unit.folder / units.DONE_FILE).write_text("{")
     assert units.read_outcome(unit) is None
+
+
+def test_nothing_is_traced_for_a_unit_that_is_eager(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(worker, "_work", lambda unit: seen.append(tf.config.functions_run_eagerly()))
+    for eager in (True, False):
+        worker.work(Unit(tmp_path, TINY, eager=eager))
+    assert seen == [True, False] and not tf.config.functions_run_eagerly()
+
+
+def test_runs_of_studies_are_drawn_only_where_a_picture_needs_it(tmp_path):
+    pictured = {
+        name: {unit.pictured for unit in base.units(STUDIES[name].plan("smoke"), tmp_path)} for name in ("4.3", "5.5")
+    }
+    assert pictured == {"4.3": {True}, "5.5": {False}}
 
 
 def test_a_diverged_run_is_done(tmp_path):

@@ -104,11 +104,11 @@ WRONG = {
     "type": (lambda: draw(lea_keras.image_autoencoder("standard", (16, 16, 1))), "of a variational type"),
     "behind": (lambda: draw(behind_a_convolution()), "whose LEA is right at its input"),
     "size": (lambda: draw(planar()), r"`images` must be of shape \(n, 3, 4, 1\)"),
-    "count": (lambda: draw(images=np.zeros((3, 16, 16, 1))), "`images` must be integers from 0, one for each of 3"),
+    "count": (lambda: draw(images=np.zeros((3, 16, 16, 1))), "`labels` must be integers from 0, one for each of 3"),
     "label": (lambda: draw(scale=np.full(20, 6)), "`labels` must be below 6 for 'scale'. Received: labels=6"),
     "no labels": (
         lambda: plots.factor_activations(make_factor_model(), make_sprites(2)[0], [1, 2]),
-        "`images` must be",
+        "`labels` must be a dictionary of those of shape, scale, orientation, x, y. Received: labels='list'",
     ),
 }
 

@@ -24,12 +24,16 @@ class Unit(NamedTuple):
         measures: what is measured once it is trained, as ``engines.measures`` takes it.
         trained: whether there is a run at all; without, measures make all they need, from seed, backend and folder of
             the data in ``config`` and from their options.
+        pictured: whether what LEAs make is drawn while the run is trained, as ``training.train`` does it.
+        eager: whether all is done without tracing, which takes longer than a few steps do, where the backend can.
     """
 
     folder: pathlib.Path
     config: RunConfig
     measures: Mapping[str, Mapping[str, Any]] = {}
     trained: bool = True
+    pictured: bool = False
+    eager: bool = False
 
 
 class Outcome(NamedTuple):

@@ -4,6 +4,7 @@ The file has the units as ``units.to_json`` writes them. A unit that is done is 
 after its last finished epoch. The process ends at once when the one that started it does, whose pipe is its input.
 """
 
+import contextlib
 import os
 import pathlib
 import sys
@@ -29,13 +30,19 @@ def work(unit: Unit) -> None:
     """
     if units.read_outcome(unit):
         return
+    compiling = quiet_import("experiments.compiling")
+    with compiling.eager() if unit.eager else contextlib.nullcontext():
+        _work(unit)
+
+
+def _work(unit: Unit) -> None:
     series = quiet_import("experiments.series")
     measures = quiet_import("experiments.engines.measures")
     began = time.monotonic()
     try:
         unit.folder.mkdir(parents=True, exist_ok=True)
         if unit.trained and not series.is_finished(unit.folder, unit.config):
-            series.train_one(unit.folder, unit.config)
+            series.train_one(unit.folder, unit.config, unit.pictured)
     except DivergedError as error:
         units.write_outcome(unit, Outcome(str(error), time.monotonic() - began))
         return

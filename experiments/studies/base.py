@@ -44,6 +44,7 @@ class Series(NamedTuple):
         seeds: how many there are.
         measures: what is measured of every run once it is trained, as ``engines.measures`` takes it.
         trained: whether ``train.py`` trains them, as the configuration says; without, measures do all.
+        pictured: whether what LEAs make is drawn while they are trained, for TensorBoard: seconds for every run.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Series(NamedTuple):
     seeds: int
     measures: Mapping[str, Mapping[str, Any]] = {}
     trained: bool = True
+    pictured: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -178,7 +180,8 @@ def units(series: Sequence[Series], folder: pathlib.Path) -> list[Unit]:
                 unit = planned[path]
                 if unit.config != config:
                     raise ValueError(f"Two studies call different runs {one.name}")
-                planned[path] = unit._replace(measures={**unit.measures, **one.measures})
+                measures, pictured = {**unit.measures, **one.measures}, unit.pictured or one.pictured
+                planned[path] = unit._replace(measures=measures, pictured=pictured)
                 continue
             if one.trained and runs.exists(path):
                 try:
@@ -186,5 +189,5 @@ def units(series: Sequence[Series], folder: pathlib.Path) -> list[Unit]:
                 except ValueError as error:
                     hint = "Move it away, or choose another --run_dir."
                     raise ValueError(f"{path} holds a run of another configuration. {error} {hint}") from None
-            planned[path] = Unit(path, config, dict(one.measures), one.trained)
+            planned[path] = Unit(path, config, dict(one.measures), one.trained, one.pictured)
     return list(planned.values())

@@ -19,7 +19,7 @@ def series(scale: Scale) -> list[Series]:
         rise = {"gamma": 10.0, "capacity": 25.0, "capacity_epochs": scale.changes.get("epochs", 100)}
         fields = {"dataset": dataset, "autoencoder": kind, "code_length": 10, "epochs": 100}
         config = configuration("cnn_lea", scale, **fields, **(rise if kind == "capacity_vae" else {}))
-        planned.append(Series(f"confidence/{dataset}", config, scale.seeds))
+        planned.append(Series(f"confidence/{dataset}", config, scale.seeds, pictured=True))
     return planned
 
 

@@ -52,12 +52,12 @@ def one_hot(logits: Any, sizes: Sequence[int]) -> Any:
         hard = ops.one_hot(ops.argmax(part, axis=-1), part.shape[-1], dtype=part.dtype)
         return hard + (soft - ops.stop_gradient(soft))
 
-    return _of_each(of_one, *widen(logits), sizes)
+    return _of_each(of_one, widen(logits)[0], sizes)
 
 
 def probabilities(logits: Any, sizes: Sequence[int]) -> Any:
     """softmax of each choice, [n, K] → [n, K]."""
-    return _of_each(lambda part: ops.softmax(part, axis=-1), *widen(logits), sizes)
+    return _of_each(lambda part: ops.softmax(part, axis=-1), widen(logits)[0], sizes)
 
 
 def divergences(logits: Any, sizes: Sequence[int]) -> Any:
@@ -74,10 +74,11 @@ def divergences(logits: Any, sizes: Sequence[int]) -> Any:
     """
 
     def of_one(part: Any) -> Any:
-        log_q = ops.log_softmax(part, axis=-1)
-        return 2.0 * ops.sum(ops.exp(log_q) * (log_q + math.log(part.shape[-1])), axis=-1, keepdims=True)
+        log_q: Any = ops.log_softmax(part, axis=-1)
+        kl: Any = ops.sum(ops.exp(log_q) * (log_q + math.log(part.shape[-1])), axis=-1, keepdims=True)
+        return 2.0 * kl
 
-    return _of_each(of_one, *widen(logits), sizes)
+    return _of_each(of_one, widen(logits)[0], sizes)
 
 
 def largest_divergence(sizes: Sequence[int]) -> float:
@@ -89,5 +90,7 @@ def _of_each(function: Callable[[Any], Any], values: Any, sizes: Sequence[int]) 
     """What a function makes of the part of each choice, side by side; values [n, 0] as they are without any."""
     if not sizes:
         return values
-    parts = ops.split(values, list(itertools.accumulate(sizes))[:-1], axis=-1) if len(sizes) > 1 else [values]
+    parts: Any = [values]
+    if len(sizes) > 1:
+        parts = ops.split(values, list(itertools.accumulate(sizes))[:-1], axis=-1)
     return ops.concatenate([function(part) for part in parts], axis=-1)

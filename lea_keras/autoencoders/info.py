@@ -11,7 +11,7 @@ import keras
 
 from lea_keras import losses
 from lea_keras.autoencoders.types import VariationalAutoencoder
-from lea_keras.checks import check_number, fail
+from lea_keras.checks import check_above_zero, check_number, fail
 from lea_keras.version import PACKAGE
 
 
@@ -61,7 +61,7 @@ class InfoAutoencoder(VariationalAutoencoder):
                 raise fail(name, "left out: the weight of KL is (1 - alpha) / 2", kwargs[name])
         self.alpha = check_number("alpha", alpha, minimum=-math.inf, maximum=1.0)
         self.lambda_ = check_number("lambda_", lambda_, minimum=1.0 - self.alpha)
-        self.bandwidth = None if bandwidth is None else losses.check_bandwidth(bandwidth)
+        self.bandwidth = None if bandwidth is None else check_above_zero("bandwidth", bandwidth, "None")
         super().__init__(code_length, (1.0 - self.alpha) / 2, code_maps=code_maps, seed=seed, **kwargs)
 
     def batch_measures(self, codes: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from keras import layers, ops
 from lea_keras import losses
 from lea_keras.autoencoders import categorical
 from lea_keras.autoencoders.types import CapacityControlledAutoencoder
-from lea_keras.checks import check_number, check_positive_int, fail, is_integer
+from lea_keras.checks import check_above_zero, check_number, check_positive_int, fail, is_integer
 from lea_keras.version import PACKAGE
 
 
@@ -77,7 +77,7 @@ class JointAutoencoder(CapacityControlledAutoencoder):
     ) -> None:
         super().__init__(code_length, gamma, capacity, capacity_steps, code_maps, seed, **kwargs)
         self.categories = check_categories(categories, self.code_length)
-        self.temperature = _check_temperature(temperature)
+        self.temperature = check_above_zero("temperature", temperature)
         self.discrete_capacity = check_number("discrete_capacity", discrete_capacity)
 
     @property
@@ -100,8 +100,8 @@ class JointAutoencoder(CapacityControlledAutoencoder):
         """Mean μ and logarithmic standard deviation of z, [n, gaussians] each, and logits of c, [n, Σ K]."""
         heads = (self.mean, self.log_std, self.logits) if self.categories else (self.mean, self.log_std)
         outputs = self.outputs(features, heads)  # [n, 2·gaussians + Σ K]
-        mean, log_std, logits = ops.split(outputs, [self.gaussians, 2 * self.gaussians], axis=-1)
-        return mean, log_std, logits
+        parts: Any = ops.split(outputs, [self.gaussians, 2 * self.gaussians], axis=-1)
+        return parts[0], parts[1], parts[2]
 
     def posterior(self, features: Any) -> tuple[Any, Any]:
         """Mean μ and logarithmic standard deviation of z: [n, features] → two of [n, gaussians]."""
@@ -150,7 +150,7 @@ class JointAutoencoder(CapacityControlledAutoencoder):
         certain = ops.concatenate([mean, likeliest], axis=-1)
         if noise is None:
             return certain, certain, measures
-        of_z, of_c = ops.split(noise, [self.gaussians], axis=-1)
+        of_z, of_c = noise[:, : self.gaussians], noise[:, self.gaussians :]
         wide_mean, log_std, of_z = losses.widen(mean, log_std, of_z)  # exp overflows float16 early
         z = wide_mean + ops.exp(log_std) * of_z
         c = categorical.concrete(logits, of_c, self.categories, self.temperature)
@@ -187,10 +187,3 @@ def check_categories(categories: Any, code_length: int) -> tuple[int, ...]:
     if sum(sizes) >= code_length:
         raise fail("categories", f"below the code length, {code_length}, in total", categories)
     return tuple(check_positive_int("categories", size, minimum=2) for size in sizes)
-
-
-def _check_temperature(temperature: Any) -> float:
-    number = check_number("temperature", temperature)
-    if number == 0:
-        raise fail("temperature", "a finite number above 0", temperature)
-    return number

@@ -19,7 +19,7 @@ from lea_keras.plots.grid import DIVERGING
 from lea_keras.plots.panels import LABEL_SIZE, LEGEND
 from lea_keras.plots.pixels import DPI, text_width
 from lea_keras.plots.views import autoencoder_of
-from lea_keras.probes.factors import FACTORS, check_data
+from lea_keras.probes.factors import FACTORS, check_labels
 from lea_keras.utils import slices
 
 if TYPE_CHECKING:
@@ -98,9 +98,13 @@ def factor_activations(
 
 def activations(autoencoder: VariationalAutoencoder, images: Any, labels: Mapping[str, Any]) -> Activations:
     """What ``factor_activations`` draws, of a built autoencoder; arguments and errors are those of it."""
-    images, labels = check_data("images", (images, labels), FACTORS)
-    if images.shape[1:] != autoencoder.windows_shape[1:]:
-        raise fail("images", f"of shape (n, {str(autoencoder.windows_shape[1:])[1:]}", images.shape)
+    images = np.asarray(images)
+    if images.shape[1:] != autoencoder.windows_shape[1:] or not len(images):
+        raise fail("images", f"of shape (n, {str(autoencoder.windows_shape[1:])[1:]}, at least one", images.shape)
+    if not isinstance(labels, Mapping) or not set(FACTORS) <= set(labels):
+        received = sorted(map(str, labels)) if isinstance(labels, Mapping) else type(labels).__name__
+        raise fail("labels", f"a dictionary of those of {', '.join(FACTORS)}", received)
+    labels = {factor: check_labels("labels", factor, labels[factor], len(images)) for factor in FACTORS}
     for factor, size in sprites.FACTORS.items():
         if np.max(labels[factor]) >= size:
             raise fail("labels", f"below {size} for {factor!r}", int(np.max(labels[factor])))
@@ -168,7 +172,8 @@ def _draw(found: Activations, order: list[int], title: str) -> "Figure":
     for row, text in zip(rows[:, 0], ("y, down", "mean μ", "mean μ"), strict=True):
         row.set_ylabel(text, fontsize=LABEL_SIZE)
     for row, text in zip(rows, ("x", "scale", "orientation in degrees"), strict=True):
-        row[columns // 2].set_xlabel(text, fontsize=LABEL_SIZE)
+        middle = row[(columns - 1) // 2]  # with an even number of columns the middle is this one's right edge
+        middle.set_xlabel(text, fontsize=LABEL_SIZE, x=0.5 if columns % 2 else 1.0, horizontalalignment="center")
     figure.suptitle(title, fontsize=_TITLE_SIZE, fontweight="bold", parse_math=False)
     figure.legend(rows[1, 0].lines[: len(sprites.SHAPES)], sprites.SHAPES, ncols=len(sprites.SHAPES), **LEGEND)
     return figure

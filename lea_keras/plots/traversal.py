@@ -100,6 +100,8 @@ def _base(autoencoder: Autoencoder, around: Any, base: Any) -> np.ndarray:
     argument, values = ("base", base) if around is None else ("around", around)
     shape = (autoencoder.code_length,) if around is None else autoencoder.windows_shape[1:]
     array = np.asarray(values)
+    if array.dtype.name == "bfloat16":  # of a model in half precision; NumPy counts it as no kind of number
+        array = array.astype("float32")
     if array.shape != shape or array.dtype.kind not in "iufb" or not np.all(np.isfinite(array)):
         raise fail(argument, f"finite numbers of shape {shape}", f"{array.dtype} array of shape {array.shape}")
     array = array.astype("float32")

@@ -82,9 +82,14 @@ def check_data(argument: str, pair: Any, factors: tuple[str, ...]) -> tuple[np.n
         raise fail(argument, "at least one image, [n, …], and its labels", f"images of shape {images.shape}")
     for factor in factors:
         check_choice("factors", factor, pair[1])
-        array = np.asarray(pair[1][factor])
-        if not np.issubdtype(array.dtype, np.integer) or array.shape != (len(images),) or np.any(array < 0):
-            allowed = f"integers from 0, one for each of {len(images)} images, as labels of {factor!r}"
-            raise fail(argument, allowed, f"{array.dtype} of shape {array.shape}")
-        labels[factor] = array.astype(np.int64)
+        labels[factor] = check_labels(argument, factor, pair[1][factor], len(images))
     return images, labels
+
+
+def check_labels(argument: str, factor: str, labels: Any, count: int) -> np.ndarray:
+    """Returns the labels [count] of a factor as int64 if they are whole numbers from 0."""
+    array = np.asarray(labels)
+    if not np.issubdtype(array.dtype, np.integer) or array.shape != (count,) or np.any(array < 0):
+        allowed = f"integers from 0, one for each of {count} images, as labels of {factor!r}"
+        raise fail(argument, allowed, f"{array.dtype} of shape {array.shape}")
+    return array.astype(np.int64)

@@ -8,7 +8,7 @@ from foolbox.attacks import L2AdditiveGaussianNoiseAttack, L2ContrastReductionAt
 from foolbox.devutils import flatten
 from scipy.ndimage import gaussian_filter
 
-from lea_keras.checks import check_number, check_seed, fail
+from lea_keras.checks import check_above_zero, check_number, check_seed, fail
 from lea_keras.robustness.attacks.base import MAX_IMAGES, Batch
 from lea_keras.robustness.attacks.search import Path, PathSearch, make_few_lengths
 
@@ -132,9 +132,7 @@ class GaussianBlurSearch(PathSearch):
         max_images: int = MAX_IMAGES,
     ) -> None:
         super().__init__(steps=steps, every=every, max_images=max_images)
-        self.max_sigma = None if max_sigma is None else check_number("max_sigma", max_sigma)
-        if self.max_sigma == 0:
-            raise fail("max_sigma", "above 0, or None", max_sigma)
+        self.max_sigma = None if max_sigma is None else check_above_zero("max_sigma", max_sigma, "None")
         self.channel_axis = channel_axis
 
     def make_path(self, batch: Batch, indices: np.ndarray) -> Path:

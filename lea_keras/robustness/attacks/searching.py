@@ -8,7 +8,7 @@ from foolbox.attacks import LinfFastGradientAttack, LinfProjectedGradientDescent
 from foolbox.attacks.base import FixedEpsilonAttack
 from foolbox.distances import Distance, linf
 
-from lea_keras.checks import check_number, check_positive_int, fail
+from lea_keras.checks import check_number, check_positive_int, check_share, fail
 from lea_keras.robustness.attacks.base import MAX_IMAGES, Batch, BatchAttack, check_flag, refuse_targets
 from lea_keras.robustness.attacks.search import Attempt, Path, PathSearch, bisect, climb, make_few_lengths, scan
 
@@ -122,9 +122,7 @@ class SmallestEpsilon(BatchAttack):
         if not isinstance(attack, FixedEpsilonAttack):
             raise fail("attack", "a FixedEpsilonAttack of foolbox", attack)
         self.attack = attack
-        self.start, self.growth = check_number("start", start), check_number("growth", growth, 1.0)
-        if not 0 < self.start <= 1:
-            raise fail("start", "above 0 and at most 1", start)
+        self.start, self.growth = check_share("start", start), check_number("growth", growth, 1.0)
         if self.growth == 1:
             raise fail("growth", "above 1", growth)
         self.rounds = check_positive_int("rounds", rounds, minimum=0)
