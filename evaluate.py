@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from experiments import backends, certify_command, cli, disentanglement_flags, epochs, runs
+from experiments import backends, certify_command, cli, disentanglement_flags, epochs, latent_command, runs
 from experiments.cli import Flag
 from experiments.config import BACKENDS, DATASETS, RunConfig, checks
 from experiments.results import Results
@@ -22,6 +22,7 @@ usage: python evaluate.py --run_dir=FOLDER [--flag=value ...]
        python evaluate.py --run_dir=FOLDER,FOLDER,... --attacks=all [--baseline=FOLDER] [--flag=value ...]
        python evaluate.py --run_dir=FOLDER,FOLDER,... --certify=EPSILON [--flag=value ...]
        python evaluate.py --run_dir=FOLDER,FOLDER,... --disentanglement [--flag=value ...]
+       python evaluate.py --run_dir=FOLDER,FOLDER,... --attacks=latent --judge=FOLDER [--baseline=FOLDER]
 
 Restores model and data of runs that train.py made and measures log loss, cross-entropy, accuracy and every LEA over
 whole splits, puts runs side by side, or attacks them. Prints a table and writes it as JSON and CSV, with pictures, to a
@@ -149,6 +150,7 @@ GROUPS: dict[str, tuple[Flag, ...]] = {
             "foolbox 1.8 as the thesis ran them; results of the two never share a file, a table or a picture "
             f"[{ATTACK_SEMANTICS[0]}]",
         ),
+        *latent_command.FLAGS,
     ),
     "Certificates": certify_command.FLAGS,
     "Results": (
@@ -216,6 +218,7 @@ def _evaluation(given: dict[str, Any]) -> Callable[[], str]:
     """Checks everything that can be checked before Keras is imported, of all runs; returns what is to be done."""
     if needless := [name for name in given if name.startswith("disentanglement_")]:
         raise RunError(f"Add --disentanglement to --{needless[0]}, which is of no use without it")
+    latent_command.refuse_elsewhere(given)
     needless = [name for name in given if name in ("baseline", "standardise") or name.startswith("attack_")]
     if needless:
         raise RunError(f"Add --attacks to --{needless[0]}, which is of no use without it")
@@ -299,6 +302,9 @@ def _check_epochs(evaluation: Any, tasks: list[tuple[pathlib.Path, RunConfig, Re
 
 def _attack(given: dict[str, Any]) -> Callable[[], str]:
     """Checks what can be checked before Keras is imported; returns what is to be done."""
+    if given["attacks"] == latent_command.NAME:
+        return _latent_attack(given)
+    latent_command.refuse_elsewhere(given)
     known = {flag.name for flag in GROUPS["Attacks"]} | {"run_dir", "backend", "data_dir", "download", "output_dir"}
     for name in given:
         if name not in known:
@@ -359,6 +365,30 @@ def _disentanglement(given: dict[str, Any]) -> Callable[[], str]:
     def work() -> str:
         with contextlib.closing(results):
             text = quiet_import("experiments.disentangling").measure(members, settings, results)
+        return f"{text}\nResults: {results.folder}"
+
+    return work
+
+
+def _latent_attack(given: dict[str, Any]) -> Callable[[], str]:
+    """Checks what can be checked before Keras is imported; returns what is to be done."""
+    settings = latent_command.settings(given, ATTACK_SAMPLES)
+    named, folders = _split("run_dir", given["run_dir"]), _folders("run_dir", given["run_dir"])
+    judges = _configs(_folders("judge", given["judge"]), given)
+    members = _configs(folders, given)
+    latent_command.check_members(members, judges, given)
+    members = [member for member in members if member[0].resolve() != judges[0][0].resolve()]
+    if not members:
+        raise checks.fail("run_dir", "at least one run beside the judge", given["run_dir"])
+    own = members[0][0] / OUTPUT if len(members) == 1 else _beside(named, ROBUSTNESS)
+    sources = [members[0][0]] if len(members) == 1 else named
+    results = Results(pathlib.Path(given.get("output_dir", own)), sources)
+    backends.use(given.get("backend", members[0][1].backend))
+
+    def work() -> str:
+        latent = quiet_import("experiments.latent_attacks")
+        with contextlib.closing(results):
+            text = latent.attack(members, judges[0], settings, results)
         return f"{text}\nResults: {results.folder}"
 
     return work

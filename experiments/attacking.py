@@ -73,9 +73,9 @@ def attack(members: Sequence[Member], settings: Settings, results: Results) -> s
     """
     try:
         names = cli.chosen_names("attacks", settings.attacks, robustness.ATTACKS)
-        found = [_read(*member) for member in members]
+        found = [read(*member) for member in members]
         groups = comparison.group_runs(found)
-        baseline = _baseline(groups, settings.baseline)
+        baseline = find_baseline(groups, settings.baseline)
         first = baseline.config if baseline else found[0].config
         batch_size = first.batch_size or lea_keras.data.info(first.dataset).batch_size
         whole = first.replace(test_limit=None)  # runs of any limit are attacked on the same samples
@@ -116,12 +116,12 @@ def attack(members: Sequence[Member], settings: Settings, results: Results) -> s
     return "\n".join([attack_tables.table(rows), *notes])
 
 
-def _read(path: pathlib.Path, config: RunConfig) -> Run:
+def read(path: pathlib.Path, config: RunConfig) -> Run:
     rows = evaluation.read_rows(path)
     return Run(path, config, rows, None, len(rows))
 
 
-def _baseline(groups: Sequence[Group], name: str | None) -> Group | None:
+def find_baseline(groups: Sequence[Group], name: str | None) -> Group | None:
     """The group that is meant by the folder of a run or of several, by a name in the table, or by a model's name."""
     if name is None:
         return None

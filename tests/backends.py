@@ -65,6 +65,7 @@ ON_JAX = (
     "test_robustness_certificates.py",
     "test_robustness_foolbox18_registry.py",
     "test_robustness_gradients.py",
+    "test_robustness_latent.py",
     "test_robustness_polytope.py",
     "test_robustness_spatial.py",
     "test_robustness_victim.py",

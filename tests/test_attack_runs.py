@@ -210,13 +210,13 @@ def test_an_interrupted_command_goes_on(trained, tmp_path, monkeypatch, capsys):
 
 def test_baseline(trained):
     found = [
-        attacking._read(trained / name, RunConfig.from_json((trained / name / "config.json").read_text()))
+        attacking.read(trained / name, RunConfig.from_json((trained / name / "config.json").read_text()))
         for name in RUNS
     ]
     groups = attacking.comparison.group_runs(found)
     for name in (trained / "lea", trained / "lea/001", "lea", "lea_fc"):
-        assert attacking._baseline(groups, str(name)).name == "lea"
-    assert attacking._baseline(groups, None) is None
+        assert attacking.find_baseline(groups, str(name)).name == "lea"
+    assert attacking.find_baseline(groups, None) is None
 
 
 def test_masked_gradients_are_noted(trained, tmp_path, capsys):

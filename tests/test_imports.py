@@ -18,7 +18,7 @@ PACKAGE = ROOT / "lea_keras"
 LEVELS = [
     {"version", "environment", "moved", "hooks"},
     {"checks", "locks"},
-    {"constraints", "utils", "saving", "windows"},
+    {"constraints", "optimizers", "utils", "saving", "windows"},
     {"losses", "data"},
     {"metrics"},
     {"autoencoders"},

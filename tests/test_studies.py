@@ -183,11 +183,11 @@ def test_changed_options_make_a_unit_anew(tmp_path):
     assert units.read_outcome(unit._replace(measures=changed)) is None
 
 
-@pytest.mark.parametrize("name", ["letters", "defences"])
+@pytest.mark.parametrize("name", ["letters", "defences", "joint"])
 def test_plans_of_what_is_trained_in_place_of_a_run(name, capsys, tmp_path):
     assert main(f"--study={name}", "--scale=small", "--only_print", f"--run_dir={tmp_path}") == 0
     lines = capsys.readouterr().out.splitlines()
-    count = {"letters": 3, "defences": 30}[name]
+    count = {"letters": 3, "defences": 30, "joint": 15}[name]
     assert lines[-1] == f"{count} runs" and sum(f": {name}, {{" in line for line in lines) == count
     assert main(f"--study={name}", "--list", f"--run_dir={tmp_path}") == 0
     assert f"{name:12} {count:>5}     0 " in capsys.readouterr().out

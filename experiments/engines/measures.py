@@ -11,6 +11,7 @@ from experiments import (
     defences,
     disentangled_networks,
     evaluation,
+    joint,
     letters,
     networks,
     part_codes,
@@ -49,4 +50,5 @@ MEASURES: dict[str, Callable[[pathlib.Path, RunConfig, Mapping[str, Any]], None]
     "certificates": certificates.measure,
     "disentanglement": disentangled_networks.measure,
     "part_codes": part_codes.measure,
+    "joint": joint.measure,
 }

@@ -8,6 +8,7 @@ from lea_keras.plots.curves import metric_curves, metric_label
 from lea_keras.plots.distributions import histograms
 from lea_keras.plots.factor_maps import factor_activations
 from lea_keras.plots.generated import latent_manifold, samples
+from lea_keras.plots.pairs import adversarials, pairs
 from lea_keras.plots.pictures import code_maps, confidence_maps, reconstructions, windows
 from lea_keras.plots.pixels import pixels
 from lea_keras.plots.scatter import codes
@@ -17,6 +18,7 @@ from lea_keras.plots.views import lea_layers, names, with_decoder
 from lea_keras.plots.weights import filters
 
 __all__ = [
+    "adversarials",
     "code_maps",
     "codes",
     "confidence_maps",
@@ -29,6 +31,7 @@ __all__ = [
     "metric_curves",
     "metric_label",
     "names",
+    "pairs",
     "pixels",
     "reconstructions",
     "samples",

@@ -6,6 +6,8 @@ was found and how far from the image it lies. ``ATTACKS`` makes the attacks by t
 1.8, the thesis' version, by the same names.
 ``perturbation_bound`` says how far a perturbation can move logits at most; ``certify`` and ``certified_radius`` prove
 that no perturbation within a distance changes a class, and ``margin_model`` trains for that.
+``evaluate_reconstructions`` attacks the codes of autoencoders with ``LatentAttack`` and has a judge say what becomes of
+their reconstructions; ``judged`` makes a classifier of both, for the thirteen.
 ``lea_keras.plots.robustness_plot.heatmap`` draws what several models withstand.
 """
 
@@ -20,8 +22,12 @@ from lea_keras.robustness.attacks.slsqp import SLSQPAttack
 from lea_keras.robustness.bounds import perturbation_bound
 from lea_keras.robustness.certificates import Certificate, activation_bounds, certified_radius, certify
 from lea_keras.robustness.evaluation import Robustness, evaluate
+from lea_keras.robustness.latent import LatentAttack
+from lea_keras.robustness.reconstructing import Reconstructor, judged
+from lea_keras.robustness.reconstructions import evaluate_reconstructions
 from lea_keras.robustness.records import Record, Summary, to_rows
 from lea_keras.robustness.robust_training import Margins, RobustCrossentropy, certified_accuracy, margin_model
+from lea_keras.robustness.success import PairRecord, Reconstructions, Success
 from lea_keras.robustness.victim import Victim
 
 __all__ = [
@@ -29,8 +35,12 @@ __all__ = [
     "ATTACKS_1_8",
     "ADefAttack",
     "Certificate",
+    "LatentAttack",
     "LocalSearchAttack",
     "Margins",
+    "PairRecord",
+    "Reconstructions",
+    "Reconstructor",
     "Record",
     "RobustCrossentropy",
     "Robustness",
@@ -38,6 +48,7 @@ __all__ = [
     "SaliencyMapAttack",
     "SinglePixelAttack",
     "SmallestEpsilon",
+    "Success",
     "Summary",
     "Victim",
     "activation_bounds",
@@ -45,7 +56,9 @@ __all__ = [
     "certified_radius",
     "certify",
     "evaluate",
+    "evaluate_reconstructions",
     "get",
+    "judged",
     "margin_model",
     "perturbation_bound",
     "to_rows",

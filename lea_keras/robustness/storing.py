@@ -25,11 +25,11 @@ class AttackResults(NamedTuple):
     """What one attack found.
 
     Attributes:
-        records: one per attacked sample.
+        records: one per attacked sample or, of targeted attacks, per pair.
         images: what the attack made of them, [samples, …], or None if they were not kept.
     """
 
-    records: list[Record]
+    records: list[Any]
     images: np.ndarray | None
 
 
@@ -55,8 +55,14 @@ class Store:
         if self.folder.exists() and not self.folder.is_dir():
             raise fail("output_dir", "a folder", str(folder))
 
-    def load(self, name: str, options: str, with_images: bool) -> AttackResults | None:
+    def load(self, name: str, options: str, with_images: bool, record: type = Record) -> AttackResults | None:
         """What an attack found when it ran to its end before; None if it has not, or if its images were not kept.
+
+        Args:
+            name: of the attack, or of a part of it.
+            options: of the attack.
+            with_images: whether its images are wanted.
+            record: what its rows are.
 
         Raises:
             ValueError: one line, if its file is damaged or of something else.
@@ -69,7 +75,8 @@ class Store:
             stored = json.loads(path.read_text(encoding="utf-8"))
             # Files from before there were two kinds do not say which they hold.
             identity, digest = {"semantics": NEAREST, **stored["identity"]}, stored["images"]
-            records = [Record(**{**row, "attack": name, "semantics": self.semantics}) for row in stored["records"]]
+            shared = {"attack": name, "semantics": self.semantics} if record is Record else {}
+            records = [record(**{**row, **shared}) for row in stored["records"]]
         except (ValueError, KeyError, TypeError):
             raise ValueError(f"{path} is damaged or no result of attacks; remove it or choose another folder") from None
         expected = self._identity(options)
