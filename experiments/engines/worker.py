@@ -18,7 +18,7 @@ from experiments.runs import DivergedError, RunError
 from experiments.startup import quiet_import
 
 #: What a unit fails with, in one line.
-FAILURES = (RunError, ValueError, OSError)
+FAILURES = (RunError, ValueError, OSError, ImportError)
 
 
 def work(unit: Unit) -> None:
