@@ -171,7 +171,12 @@ def _with_backend(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _train(
-    config: RunConfig, run_dir: pathlib.Path, resume: bool, job: jobs.Job | None, again: list[str], pictured: bool
+    config: RunConfig,
+    run_dir: pathlib.Path,
+    resume: bool,
+    job: jobs.Job | None,
+    again: list[str],
+    pictured: bool = True,
 ) -> str:
     writes = job is None or job.process == 0
     try:

@@ -32,16 +32,17 @@ FLAGS = (
     Flag(
         NAME,
         "",
-        "measure how far codes stand for the factors of sprites or dsprites, of every LEA, instead of losses: all "
-        "scores of codes of whole images, of code maps pooled and flattened, and at every position; of runs that "
+        "measure how far codes stand for the factors of sprites, dsprites or parts, of every LEA, instead of losses: "
+        "all scores of codes of whole images, of code maps pooled and flattened, and at every position; of runs that "
         "differ in their seeds alone how alike their codes are (UDR), too; about a CPU minute for each LEA and run. On "
         "other data only what needs no labels",
     ),
     Flag("disentanglement_samples", "N", f"on N test images at most [{SAMPLES}]"),
     Flag(
         "disentanglement_values",
-        "N or all",
-        f"put neighbouring values of a factor together to N at most, since boosted trees take time for each [{VALUES}]",
+        "N",
+        f"put neighbouring values of a factor together to N at most, since boosted trees take time for each; all: "
+        f"leave them as they are [{VALUES}]",
     ),
     Flag(
         "disentanglement_maps",

@@ -247,7 +247,7 @@ def test_a_home_folder_is_one_everywhere(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(train, "_train", lambda config, run_dir, *_: seen.append((config.data_dir, run_dir)) or "")
     assert main("--run_dir=~/run", "--data_dir=~/data") == main("--run_dir=~/run", "--data_dir=gs://bucket/data") == 0
-    monkeypatch.setattr(series, "train", lambda members: seen.append(members[0][0]) or "")
+    monkeypatch.setattr(series, "train", lambda members, _: seen.append(members[0][0]) or "")
     assert main("--run_dir=~/runs", "--runs=1") == 0
     data, run = str(tmp_path / "data"), tmp_path / "run"
     assert seen == [(data, run), ("gs://bucket/data", run), tmp_path / "runs/000"]
@@ -404,7 +404,7 @@ def test_nan_keeps_the_last_good_epoch(finished, tmp_path, monkeypatch, capsys):
 def test_help_shows_every_flag_once_and_fits_the_screen(capsys):
     assert main("--help") == 0
     text = capsys.readouterr().out
-    names = [*RunConfig.__dataclass_fields__, *jobs.FLAGS, "run_dir", "resume", "runs"]
+    names = [*RunConfig.__dataclass_fields__, *jobs.FLAGS, "run_dir", "resume", "runs", "pictures"]
     shown = [line.split()[0].partition("=")[0] for line in text.splitlines() if line.startswith("  --")]
     assert sorted(shown) == sorted(f"--{name}" for name in names)
     assert set(names) == {flag.name for group in train.GROUPS.values() for flag in group}

@@ -15,7 +15,7 @@ import evaluate
 import lea_keras.data
 import train
 from experiments import disentangling
-from experiments.config import RunConfig
+from experiments.config import CONFIGS, RunConfig
 from experiments.disentanglement_flags import Settings
 from lea_keras import disentanglement, inspect, probes
 
@@ -92,8 +92,20 @@ def test_csv_table_and_pictures(output, folder, capsys):
         assert (output / name).stat().st_size > 1000
 
 
+@pytest.mark.parametrize("colour", [False, True])
+def test_factors_of_parts_are_those_of_its_images(colour):
+    name = "parts_colour" if colour else "parts"
+    config = CONFIGS["autoencoder"].replace(dataset=name, image_size=32)
+    images, factors = disentangling.load(config, Settings(samples=5, values=None))
+    assert images.shape == (5, 32, 32, 3 if colour else 1) and 0 <= images.min() < images.max() <= 1
+    data = lea_keras.data.load(name, "test", batch_size=5, limit=5, image_size=32, shuffle=False, label="orientation")
+    expected, labels = lea_keras.data.take(data, 5)
+    np.testing.assert_allclose(images, expected, atol=1e-6)
+    np.testing.assert_array_equal(factors["orientation"], np.argmax(labels, axis=1))
+
+
 def test_data_without_factors(folder, monkeypatch, capsys, tmp_path):
-    monkeypatch.setattr(lea_keras.data.sources, "WITH_FACTORS", ())
+    monkeypatch.setattr(lea_keras.data.sources, "FACTORS", {})
     out = f"--output_dir={tmp_path / 'out'}"
     assert main(f"--run_dir={folder / '000'}", "--disentanglement", "--disentanglement_samples=40", out) == 0
     text = capsys.readouterr().out

@@ -229,7 +229,7 @@ def test_a_code_map_of_classes_in_pictures_and_in_the_explorer():
     assert shown.measures.shape == (4,) and shown.measures[2] == pytest.approx(shown.measures[3])
     autoencoder = model.lea_layers[0].autoencoder
     base = np.array(autoencoder.encode(make_data(1)[0][:, :4, :4]))[0]
-    assert "code 4" in texts(plots.latent_traversal(autoencoder, base=base))
+    assert "category" in texts(plots.latent_traversal(autoencoder, base=base))
     whole = lea_keras.image_autoencoder("joint_vae", (16, 16, 1), code_length=4, units=())
     activations = factor_maps.activations(
         whole.get_layer("lea").autoencoder, *probes.sprites_data("test", 20, 0, image_size=16)

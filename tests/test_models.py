@@ -151,6 +151,9 @@ BAD_FIELDS = [
     ("alpha", 1.1, "number of at most 1"),
     ("lambda_", float("nan"), "a finite number"),
     ("bandwidth", 0, "number above 0"),
+    ("categories", (1,), "at least 2"),
+    ("temperature", 0, "number above 0"),
+    ("discrete_capacity", -1, "number of at least 0"),
     ("beta", -0.1, "number of at least 0"),
     ("gamma", float("nan"), "number of at least 0"),
     ("capacity", float("inf"), "number of at least 0"),
@@ -168,7 +171,7 @@ BAD_FIELDS = [
     ("labelled", 1.5, "above 0 and at most 1"),
     ("codes", "pcs", "Did you mean 'pca'"),
     ("learning_rate", 0, "number above 0"),
-    ("learning_rate", "fast", "number of at least 0"),
+    ("learning_rate", "fast", "number above 0"),
     ("seed", -1, "integer from 0 to"),
     ("seed", 2**32, "integer from 0 to"),
     ("chunk_windows", 0, "integer of at least 1"),
@@ -186,6 +189,8 @@ def test_runs_of_earlier_versions_are_read():
     for name in ("labelled", "codes", "image_size", "steps_per_epoch", "test_limit", "validate_every", "warmup_epochs"):
         del values[name]
     for name in ("units", "coder_filters", "likelihood", "k_select", "alpha", "lambda_", "bandwidth"):
+        del values[name]
+    for name in ("categories", "temperature", "discrete_capacity"):
         del values[name]
     before = {"loss": "crossentropy", "adam_epsilon": 1e-7, "code_maps": "sample_in_training"}
     assert RunConfig.from_json(json.dumps(values)) == RunConfig(**before)

@@ -12,13 +12,18 @@ if TYPE_CHECKING:
     from experiments.studies.finished import Finished
 
 #: By name: what tables call them, and arguments. β of the literature is twice ``beta``, its C half of ``capacity``.
+_CAPACITY = {"gamma": 10.0, "capacity": 25.0}
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "standard": ("standard", {"autoencoder": "standard"}),
     "vae": ("VAE", {"autoencoder": "vae", "beta": 0.5}),
     "beta_vae": ("β-VAE, β = 4", {"autoencoder": "vae", "beta": 2.0}),
-    "capacity_vae": ("VAE, capacity 25", {"autoencoder": "capacity_vae", "gamma": 10.0, "capacity": 25.0}),
+    "capacity_vae": ("VAE, capacity 25", {"autoencoder": "capacity_vae", **_CAPACITY}),
     "info_vae": ("InfoVAE, λ = 1000", {"autoencoder": "info_vae", "alpha": 0.0, "lambda_": 1000.0}),
-    # "joint_vae": ("JointVAE", {"autoencoder": "joint_vae", …}), as soon as there is that type
+    # Beside ten Gaussian variables three classes, as there are shapes, with the same capacity (chosen).
+    "joint_vae": (
+        "JointVAE",
+        {"autoencoder": "joint_vae", "code_length": 13, "categories": [3], **_CAPACITY, "discrete_capacity": 25.0},
+    ),
 }
 #: By what is stored: the score, its field, and its heading.
 MEASURES: dict[str, tuple[str, str, str]] = {
@@ -54,7 +59,7 @@ def series(scale: Scale) -> list[Series]:
     planned = []
     for kind in options["kinds"]:
         arguments = {"code_length": 10} | KINDS[kind][1]
-        if kind == "capacity_vae":
+        if kind in ("capacity_vae", "joint_vae"):
             arguments["capacity_steps"] = max(round(_RISEN * steps), 1)
         one = networks.series(name(kind), scale, "slides_vae", arguments, **options["training"])
         planned.append(one._replace(measures={**one.measures, "disentanglement": scored}))

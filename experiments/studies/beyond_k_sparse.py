@@ -66,7 +66,7 @@ def draw(stored: dict[str, Any], finished: "Finished") -> dict[str, Any]:
         with finished.network(one) as model:
             figures[f"_filters_{k}"] = plots.filters(model, max_filters=64)
     rows[f"{RAW} (slides: {RAW_PRINTED:.2f} %)"] = _per_cent(stored["values"][RAW]["error"])
-    panel = Dots("softmax regression on frozen features", "test error, %", rows)
+    panel = Dots("softmax on the features", "test error, %", rows)
     return {"": draw_dots([panel], stored["differences"]), **figures}
 
 

@@ -6,10 +6,11 @@ factor the layer preserves; ``lea_keras.plots.probe_plot.equivariance`` draws th
 """
 
 from lea_keras.probes.caching import INPUT, PASSING, activations
-from lea_keras.probes.factors import FACTORS, chance_level, sprites_data
+from lea_keras.probes.factors import DATASETS, FACTORS, chance_level, sprites_data
 from lea_keras.probes.measuring import Probe, measure, to_rows
 
 __all__ = [
+    "DATASETS",
     "FACTORS",
     "INPUT",
     "PASSING",

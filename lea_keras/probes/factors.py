@@ -10,6 +10,8 @@ from lea_keras.checks import check_choice, check_positive_int, check_seed, fail,
 from lea_keras.data import sources, splits, sprites
 
 FACTORS = tuple(sprites.FACTORS)
+#: Data sets that are probed.
+DATASETS = ("sprites", "dsprites")
 
 
 def sprites_data(
@@ -41,7 +43,7 @@ def sprites_data(
         ValueError: for a data set without known factors, or an argument out of range.
         FileNotFoundError: if "dsprites" is not in ``data_dir``.
     """
-    if name not in ("sprites", "dsprites"):
+    if name not in DATASETS:
         needed = "a data set with known factors: 'sprites' or 'dsprites'"
         raise ValueError(f"Probes need {needed}. Received: name={show(name)}")
     stored = "test" if check_choice("split", split, splits.SPLITS) == "test" else "train"
