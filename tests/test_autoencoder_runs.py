@@ -137,6 +137,6 @@ def test_a_limited_set_is_the_same_whatever_the_seed():
 
 def test_series_have_one_order_of_the_data(monkeypatch, tmp_path):
     members = []
-    monkeypatch.setattr("experiments.series.train", lambda found: members.extend(found) or "")
+    monkeypatch.setattr("experiments.series.train", lambda found, _: members.extend(found) or "")
     assert run_training(f"--run_dir={tmp_path}", "--runs=3", "--seed=5") == 0
     assert [(config.seed, config.data_seed) for _, config in members] == [(5, 0), (6, 0), (7, 0)]

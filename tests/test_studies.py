@@ -238,10 +238,12 @@ def test_a_run_of_another_configuration_is_no_run_of_a_study(capsys, tmp_path):
     assert contents(tmp_path) == before
 
 
-@pytest.fixture(scope="module")
-def smoke(tmp_path_factory):
-    """All studies at smoke scale, or those on generated images where the others are missing."""
-    folder = tmp_path_factory.mktemp("study")
+def test_smoke(tmp_path, capsys):
+    """All studies at smoke scale, or those on generated images where the others are missing.
+
+    In one test: in several, each of pytest's processes would make them for itself.
+    """
+    folder = tmp_path
     there = all((pathlib.Path(DATA) / name).is_dir() for name in ("mnist", "fashion_mnist", "cifar10"))
     generated = [
         "--figure=4.1,4.2,4.4,4.5,4.6,5.1,5.4,5.5,5.6,5.7",
@@ -252,11 +254,12 @@ def smoke(tmp_path_factory):
     chosen += [] if there else ["--study=beta,info_vae,k_sparse,latents,objective,two_dimensions"]
     flags = ["--scale=smoke", "--parallel=0", f"--run_dir={folder}", f"--data_dir={DATA}", *chosen]
     assert main(*flags) == 0
-    return folder, flags, there
+    check_what_is_stored(folder, there)
+    check_that_what_was_deleted_alone_is_made_again(folder, flags, capsys)
+    check_that_pages_are_made_from_what_is_stored_alone(folder)
 
 
-def test_smoke(smoke):
-    folder, _, there = smoke
+def check_what_is_stored(folder, there):
     results = folder / "results" / "smoke"
     for one in STUDIES.values():
         if (results / f"{one.stem}.json").is_file():
@@ -275,8 +278,7 @@ def test_smoke(smoke):
         assert "not run" not in board
 
 
-def test_what_was_deleted_alone_is_made_again(smoke, capsys):
-    folder, flags, _ = smoke
+def check_that_what_was_deleted_alone_is_made_again(folder, flags, capsys):
     mine = [flag for flag in flags if not flag.startswith(("--figure", "--table", "--study"))] + ["--figure=5.6"]
     gone, kept = (folder / "smoke" / "samples" / f"{model}_10" / "000" for model in ("classic", "cnn_lea"))
     before = contents(kept)
@@ -292,8 +294,7 @@ def test_what_was_deleted_alone_is_made_again(smoke, capsys):
     assert "to be made" not in capsys.readouterr().out
 
 
-def test_pages_are_made_from_what_is_stored_alone(smoke):
-    folder, _, _ = smoke
+def check_that_pages_are_made_from_what_is_stored_alone(folder):
     for name in ("README.md", "SCOREBOARD.md"):
         path = folder / "results" / name
         text = path.read_text(encoding="utf-8")
