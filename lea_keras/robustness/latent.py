@@ -25,7 +25,7 @@ _CONSTANT = 1e-6  # of the largest standard deviation, below which an entry of h
 class LatentAttack:
     """Targeted attack on an autoencoder's encoder; neither decoder nor judge is asked.
 
-    For a source x_s and a target x_t it looks for
+    For a source x_s and a target x_t it looks for::
 
         x = argmin λ·‖x − x_s‖₂ + ‖h(x) − h(x_t)‖₂,    x within the bounds, |x − x_s| ≤ ε in every pixel,
 
