@@ -133,9 +133,9 @@ def certify(
     """Proves of images that no perturbation with ‖δ‖∞ ≤ ε changes what a classifier takes them for, where it can.
 
     An image is certified if the least margin between the logit of its class and that of every other one, over the
-    convex outer adversarial polytope, is above 0 by more than float32 rounds: ``10⁻⁵ (1 + |margin|)`` **(chosen)**. That
-    an image is not certified proves nothing. See ``activation_bounds`` for the bound, what models it holds for, and
-    memory.
+    convex outer adversarial polytope, is above 0 by more than float32 rounds: ``10⁻⁵ (1 + |margin|)`` **(chosen)**.
+    That an image is not certified proves nothing. See ``activation_bounds`` for the bound, what models it holds for,
+    and memory.
 
     Args:
         model: images → logits, as ``activation_bounds`` takes it.

@@ -39,7 +39,8 @@ def irs(
     """Measures how little each code moves while one factor is fixed and all others change.
 
     Per code the largest over factors of 1 − (mean over values of the quantile of how far z is from its mean given
-    the value) / the largest distance of z from its mean. A value that one sample has lets no code move: there should be many of each.
+    the value) / the largest distance of z from its mean. A value that one sample has lets no code move: there should be
+    many of each.
 
     Args:
         codes: [n, d].
