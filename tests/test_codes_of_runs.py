@@ -66,7 +66,7 @@ def test_accuracy_and_loss_are_those_of_labelled_samples(tmp_path):
         (["--codes=pca", "--units=linear", "--likelihood=bernoulli"], "and a gaussian likelihood alone"),
         (["--codes=random", "--model=cnn_lea", "--image_size=32"], "`codes` must be 'learned' for cnn_lea"),
         (["--labelled=0.001"], "`labelled` must be enough for one of the 48 training samples"),
-        (["--labelled=2"], "`labelled` must be above 0 and at most 1"),
+        (["--labelled=2"], "`labelled` must be a number above 0 and at most 1"),
     ],
 )
 def test_what_cannot_be_is_one_line(flags, message, tmp_path, capsys):
