@@ -97,7 +97,10 @@ def _details(
 def shown(effect: Effect) -> str:
     """ "0.12 [0.10, 0.15], 3 and 3 runs"; a number without chance alone."""
     value = f"{effect.value:.3g}"
-    runs = f", {' and '.join(map(str, effect.runs))} run{'s' * (effect.runs != (1,))}" if effect.runs else ""
+    samples = " and ".join(map(str, effect.runs))
+    if len(effect.runs) > 2 and len(set(effect.runs)) == 1:
+        samples = f"{len(effect.runs)} times {effect.runs[0]}"
+    runs = f", {samples} run{'s' * (effect.runs != (1,))}" if effect.runs else ""
     if effect.low == effect.high:
         return value + runs
     if math.isinf(effect.low):
