@@ -324,18 +324,24 @@ def _attack(given: dict[str, Any]) -> Callable[[], str]:
     settings |= {"semantics": semantics, "standardise": standardise, "colours": colours}
     backends.use(given.get("backend", members[0][1].backend))
 
-    def work() -> str:
+    def attack() -> str:
         attacking = quiet_import("experiments.attacking")
-        with contextlib.closing(results):
-            text = attacking.attack(members, attacking.Settings(**settings), results)
-        return f"{text}\nResults: {results.folder}"
+        return attacking.attack(members, attacking.Settings(**settings), results)
 
-    return work
+    return _stored(attack, results)
 
 
 def _certify(given: dict[str, Any]) -> Callable[[], str]:
     """Checks what can be checked before Keras is imported; returns what is to be done."""
-    return certify_command.work(given, certify_command.settings_of(given), *_classifiers(given))
+    settings = certify_command.settings_of(given)
+    members, results = _classifiers(given)
+    backends.use(given.get("backend", members[0][1].backend))
+
+    def certify() -> str:
+        certifying = quiet_import("experiments.certifying")
+        return certifying.certify(members, certifying.Settings(**settings), results)
+
+    return _stored(certify, results)
 
 
 def _classifiers(given: dict[str, Any]) -> tuple[list[tuple[pathlib.Path, RunConfig]], Results]:
@@ -349,8 +355,7 @@ def _classifiers(given: dict[str, Any]) -> tuple[list[tuple[pathlib.Path, RunCon
     for folder, config in members:
         if config.main_loss is None:
             raise checks.fail("run_dir", "runs of classifiers, as others have no classes to mistake", str(folder))
-    own = folders[0] / OUTPUT if len(folders) == 1 else _beside(named, ROBUSTNESS)
-    return members, Results(pathlib.Path(given.get("output_dir", own)), folders if len(folders) == 1 else named)
+    return members, _results(given, folders, named, ROBUSTNESS)
 
 
 def _disentanglement(given: dict[str, Any]) -> Callable[[], str]:
@@ -358,16 +363,9 @@ def _disentanglement(given: dict[str, Any]) -> Callable[[], str]:
     settings = disentanglement_flags.check(given)
     named, folders = _split("run_dir", given["run_dir"]), _folders("run_dir", given["run_dir"])
     members = _configs(folders, given)
-    own = folders[0] / OUTPUT if len(folders) == 1 else _beside(named, disentanglement_flags.NAME)
-    results = Results(pathlib.Path(given.get("output_dir", own)), folders if len(folders) == 1 else named)
+    results = _results(given, folders, named, disentanglement_flags.NAME)
     backends.use(given.get("backend", members[0][1].backend))
-
-    def work() -> str:
-        with contextlib.closing(results):
-            text = quiet_import("experiments.disentangling").measure(members, settings, results)
-        return f"{text}\nResults: {results.folder}"
-
-    return work
+    return _stored(lambda: quiet_import("experiments.disentangling").measure(members, settings, results), results)
 
 
 def _latent_attack(given: dict[str, Any]) -> Callable[[], str]:
@@ -380,15 +378,29 @@ def _latent_attack(given: dict[str, Any]) -> Callable[[], str]:
     members = [member for member in members if member[0].resolve() != judges[0][0].resolve()]
     if not members:
         raise checks.fail("run_dir", "at least one run beside the judge", given["run_dir"])
-    own = members[0][0] / OUTPUT if len(members) == 1 else _beside(named, ROBUSTNESS)
-    sources = [members[0][0]] if len(members) == 1 else named
-    results = Results(pathlib.Path(given.get("output_dir", own)), sources)
+    results = _results(given, [folder for folder, _ in members], named, ROBUSTNESS)
     backends.use(given.get("backend", members[0][1].backend))
+    return _stored(
+        lambda: quiet_import("experiments.latent_attacks").attack(members, judges[0], settings, results), results
+    )
+
+
+def _results(
+    given: dict[str, Any], folders: Sequence[pathlib.Path], named: Sequence[pathlib.Path], name: str
+) -> Results:
+    """Where results go that are of one run or of several together: what was named, or the run's own folder, or one of
+    a name beside them."""
+    alone = len(folders) == 1
+    own = folders[0] / OUTPUT if alone else _beside(named, name)
+    return Results(pathlib.Path(given.get("output_dir", own)), folders if alone else named)
+
+
+def _stored(measure: Callable[[], str], results: Results) -> Callable[[], str]:
+    """What measures and stores, tells the table that it makes and where results are, and lets go of their folder."""
 
     def work() -> str:
-        latent = quiet_import("experiments.latent_attacks")
         with contextlib.closing(results):
-            text = latent.attack(members, judges[0], settings, results)
+            text = measure()
         return f"{text}\nResults: {results.folder}"
 
     return work

@@ -1,15 +1,10 @@
 """The flags of ``evaluate.py --certify``, and what it does with them; nothing here imports Keras."""
 
-import contextlib
-import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from experiments import backends
 from experiments.cli import Flag
-from experiments.config import RunConfig, checks
-from experiments.results import Results
-from experiments.startup import quiet_import
+from experiments.config import checks
 
 FLAGS = (
     Flag(
@@ -37,21 +32,3 @@ def settings_of(given: Mapping[str, Any]) -> dict[str, Any]:
     settings["samples"] = checks.check_positive_int("attack_samples", given.get("attack_samples", 100))
     settings["seed"] = checks.check_seed(given.get("attack_seed", 0), "attack_seed")
     return settings | {name: given[name] for name in ("attacks",) if name in given}
-
-
-def work(
-    given: Mapping[str, Any],
-    settings: Mapping[str, Any],
-    members: Sequence[tuple[pathlib.Path, RunConfig]],
-    results: Results,
-) -> Callable[[], str]:
-    """What is to be done, once Keras may be imported."""
-    backends.use(given.get("backend", members[0][1].backend))
-
-    def certify() -> str:
-        certifying = quiet_import("experiments.certifying")
-        with contextlib.closing(results):
-            text = certifying.certify(members, certifying.Settings(**settings), results)
-        return f"{text}\nResults: {results.folder}"
-
-    return certify

@@ -35,6 +35,24 @@ class Scale(NamedTuple):
     options: Mapping[str, Any] = {}
 
 
+def scales_of(
+    thesis: Mapping[str, Any], small: Mapping[str, Any], smoke: Mapping[str, Any], small_seeds: int = 3
+) -> dict[str, Scale]:
+    """The scales of what is trained in place of runs: options of the thesis' scale, and what others have instead.
+
+    Args:
+        thesis: all options; three runs of each kind.
+        small: those that differ at small scale.
+        smoke: those that differ at smoke scale; one run of each kind.
+        small_seeds: runs of each kind at small scale.
+    """
+    return {
+        THESIS: Scale(3, options=thesis),
+        SMALL: Scale(small_seeds, options={**thesis, **small}),
+        SMOKE: Scale(1, options={**thesis, **smoke}),
+    }
+
+
 class Series(NamedTuple):
     """Runs that differ in their seeds alone.
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from experiments.studies.base import Scale, Series, Study, configuration
+from experiments.studies.base import Scale, Series, Study, configuration, scales_of
 from experiments.studies.networks import SLIDES
 
 if TYPE_CHECKING:
@@ -118,11 +118,7 @@ STUDY = Study(
     "outer adversarial polytope. The printed numbers stand in brackets. Ours are medians over runs, on the same test "
     "images in all columns; a network with a LEA for its first convolution stands below. At small scale robust "
     "training bounds hidden values by intervals, which costs a fraction; what is shown is the polytope's bound.",
-    scales={
-        "thesis": Scale(3, options=_THESIS),
-        "small": Scale(2, options=_THESIS | _SMALL),
-        "smoke": Scale(1, options=_THESIS | _SMOKE),
-    },
+    scales=scales_of(_THESIS, _SMALL, _SMOKE, small_seeds=2),
     series=series,
     collect=collect,
     table=table,

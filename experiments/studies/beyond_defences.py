@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from experiments.studies.base import Scale, Series, Study, configuration
+from experiments.studies.base import Scale, Series, Study, configuration, scales_of
 from experiments.studies.networks import SLIDES
 
 if TYPE_CHECKING:
@@ -149,11 +149,7 @@ STUDY = Study(
     "or top against shirt, projected gradient descent in search of the smallest ε, and a front end that keeps, of the "
     "principal components of every window, those farthest from 0. γ of the first picture is the smallest that costs at "
     "most 5 points on training images.",
-    scales={
-        "thesis": Scale(3, options=_THESIS),
-        "small": Scale(3, options=_THESIS | _SMALL),
-        "smoke": Scale(1, options=_THESIS | _SMOKE),
-    },
+    scales=scales_of(_THESIS, _SMALL, _SMOKE),
     series=series,
     collect=collect,
     draw=draw,

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from experiments.studies.base import Scale, Series, Study, configuration
+from experiments.studies.base import Scale, Series, Study, configuration, scales_of
 
 if TYPE_CHECKING:
     from experiments.studies.finished import Finished
@@ -203,11 +203,7 @@ STUDY = Study(
     "categories, codes in units of their standard deviation, and no box. The judge of a seed is the same for all "
     "models, and so is the number of training steps, with capacities rising over all of them. AS: medians over "
     "runs, with the interval of its sources where there is one run; variants are those of one seed.",
-    scales={
-        "thesis": Scale(3, options=_THESIS),
-        "small": Scale(3, options=_THESIS | _SMALL),
-        "smoke": Scale(1, options=_THESIS | _SMOKE),
-    },
+    scales=scales_of(_THESIS, _SMALL, _SMOKE),
     series=series,
     collect=collect,
     table=table,

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from experiments.studies.base import Scale, Series, Study, configuration
+from experiments.studies.base import Scale, Series, Study, configuration, scales_of
 
 if TYPE_CHECKING:
     from experiments.studies.finished import Finished
@@ -107,11 +107,7 @@ STUDY = Study(
     "Its letters are not public: here digits become garments of the same number. Squared distances are in units of "
     "the spread of a class, the mean of its images to their mean; the nearest image of the class is told over that of "
     "real test images.",
-    scales={
-        "thesis": Scale(3, options=_THESIS),
-        "small": Scale(3, options=_THESIS | _SMALL),
-        "smoke": Scale(1, options=_THESIS | _SMOKE),
-    },
+    scales=scales_of(_THESIS, _SMALL, _SMOKE),
     series=series,
     collect=collect,
     table=table,

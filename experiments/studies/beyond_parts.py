@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from experiments.studies.base import Scale, Series, Study, configuration
+from experiments.studies.base import Scale, Series, Study, configuration, scales_of
 
 if TYPE_CHECKING:
     from experiments.studies.finished import Finished
@@ -170,11 +170,7 @@ STUDY = Study(
     "turned apart from where it is, by type of autoencoder and window size, against principal components and a random "
     "encoder (separation: DCI disentanglement of these two)? Probes have one hidden layer. Of two "
     "LEAs, 4×4 pixels and 7×7 of their codes, which are 16×16 pixels: does the first know edges, and the second parts?",
-    scales={
-        "thesis": Scale(3, options=_THESIS),
-        "small": Scale(3, options=_THESIS | _SMALL),
-        "smoke": Scale(1, options=_THESIS | _SMOKE),
-    },
+    scales=scales_of(_THESIS, _SMALL, _SMOKE),
     series=series,
     collect=collect,
     draw=draw,
