@@ -1,5 +1,6 @@
 """Pictures of the page "How a LEA works": ``python docs/pictures.py`` trains a small LEA and draws them anew."""
 
+import argparse
 import pathlib
 
 import keras
@@ -70,6 +71,7 @@ def traversal(model: keras.Model, images: np.ndarray, steps: int = 9):
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__).parse_args()  # --help draws nothing
     model = train()
     images, _ = lea_keras.data.take(lea_keras.data.load("sprites", "test", batch_size=100, image_size=32), 200)
     FOLDER.mkdir(exist_ok=True)

@@ -17,7 +17,7 @@ from experiments.disentanglement_flags import Settings
 from experiments.results import Results
 from experiments.runs import RunError
 from lea_keras import disentanglement, plots, probes
-from lea_keras.data import sources, splits
+from lea_keras.data import sources
 from lea_keras.layers.scope import forward_pass
 
 FILES = ("disentanglement.json", "disentanglement.csv", "disentanglement_matrix.png")
@@ -121,14 +121,6 @@ def load(config: RunConfig, settings: Settings) -> tuple[np.ndarray, dict[str, n
         data = evaluation.load_splits(config.replace(test_limit=size), ["test"])["test"]
         return lea_keras.data.take(data, size)[0], {}
     options = {"name": config.dataset, "image_size": config.image_size, "data_dir": config.data_dir}
-    if config.dataset not in probes.DATASETS:  # those that are drawn and are no sprites
-        rows = lea_keras.data.info(config.dataset, image_size=config.image_size).image_shape[0]
-        chosen = splits.choose("test", details.test_size, size, 0.0, config.data_seed)
-        pair = sources.draw(config.dataset, sources.generated(config.dataset, "test")[chosen], rows)
-        drawn, columns = (np.asarray(part) for part in pair)
-        labels = {name: columns[:, i].astype(np.int64) for i, name in enumerate(sources.FACTORS[config.dataset])}
-        images = drawn / np.float32(sources.largest(config.dataset, rows))
-        return images, {name: coarser(column, settings.values) for name, column in labels.items()}
     try:
         images, labels = probes.sprites_data("test", size, config.data_seed, **options)
     except (OSError, ImportError) as error:

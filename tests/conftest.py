@@ -19,6 +19,7 @@ import pytest
 
 import lea_keras.callbacks
 import lea_keras.data
+from experiments import compiling
 
 if BACKEND == "tensorflow":
     import tensorflow as tf
@@ -76,6 +77,14 @@ def few_test_images():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(lea_keras.data, "load", load_few)
+        yield
+
+
+@pytest.fixture(scope="module")
+def untraced():
+    """To save time where the few steps of a run take less than to trace one and how it is compiled is not the question.
+    JAX cannot do without."""
+    with compiling.eager():
         yield
 
 

@@ -22,7 +22,7 @@ SMALL = [
     "--code_length=4",
 ]
 
-pytestmark = pytest.mark.usefixtures("no_pictures_while_training")
+pytestmark = pytest.mark.usefixtures("untraced", "no_pictures_while_training")
 
 
 def run_training(*arguments):

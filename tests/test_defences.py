@@ -16,7 +16,7 @@ from experiments.defences import Settings
 from experiments.studies import beyond_defences
 from lea_keras import robustness
 
-pytestmark = once
+pytestmark = [once, pytest.mark.usefixtures("untraced")]
 OPTIONS = beyond_defences.STUDY.plan("smoke")[0].measures["defences"]
 TINY = Settings(**OPTIONS)
 

@@ -19,7 +19,7 @@ from experiments.config import CONFIGS, RunConfig
 from experiments.disentanglement_flags import Settings
 from lea_keras import disentanglement, inspect, probes
 
-pytestmark = [once, pytest.mark.usefixtures("no_pictures_while_training")]
+pytestmark = [once, pytest.mark.usefixtures("untraced", "no_pictures_while_training")]
 FLAGS = ["--epochs=1", "--limit=32", "--batch_size=16", "--image_size=16", "--test_limit=300", "--code_length=3"]
 FLAGS += ["--model=autoencoder", "--autoencoder=vae", "--beta=2", "--window_size=8", "--units=8"]
 

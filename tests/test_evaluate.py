@@ -30,7 +30,7 @@ ROOT = pathlib.Path(evaluate.__file__).parent
 # Overlapping windows that need padding, a last batch that is smaller, and every measure that there is.
 FLAGS = ["--limit=60", "--batch_size=16", "--autoencoder=capacity_vae", "--window_size=16", "--strides=12", "--seed=3"]
 
-pytestmark = pytest.mark.usefixtures("few_test_images", "no_pictures_while_training")
+pytestmark = pytest.mark.usefixtures("untraced", "few_test_images", "no_pictures_while_training")
 
 
 def main(*arguments):

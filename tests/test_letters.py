@@ -13,7 +13,7 @@ from experiments.config import RunConfig
 from experiments.letters import Sets, Settings
 from experiments.studies.beyond_letters import STUDY
 
-pytestmark = once
+pytestmark = [once, pytest.mark.usefixtures("untraced")]
 TINY = Settings(**STUDY.scales["smoke"].options)
 
 

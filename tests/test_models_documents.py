@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from layer_checks import EAGERLY
 
 import lea_keras
 import models
@@ -57,7 +58,7 @@ def test_they_train(build):
     images = np.random.default_rng(0).random((32, 8, 8, 1)).round().astype("float32")
     model = build()
     assert isinstance(model, lea_keras.LEAModel)
-    model.compile(keras.optimizers.Adam(1e-2))
+    model.compile(keras.optimizers.Adam(1e-2), run_eagerly=EAGERLY)
     losses = model.fit(images, epochs=8, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
     assert model.predict(images, verbose=0).shape == (32, model.get_layer("lea").code_length)

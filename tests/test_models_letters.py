@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
+from layer_checks import EAGERLY
 
 import lea_keras
 from lea_keras.data import pairs
@@ -41,7 +42,7 @@ def test_the_table_of_layers():
 @pytest.mark.parametrize("choose", pairs.TARGETS)
 def test_it_trains_saves_and_loads(choose, tmp_path):
     model, (source, labels) = small(), images()
-    model.compile(keras.optimizers.Adam(3e-3), letters.squared_error)
+    model.compile(keras.optimizers.Adam(3e-3), letters.squared_error, run_eagerly=EAGERLY)
     batches = lea_keras.data.class_pairs((source, labels), (-source, labels), choose, batch_size=8)
     losses = model.fit(batches, epochs=6, shuffle=False, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
@@ -61,7 +62,7 @@ def test_a_classifier_judges_and_learns_nothing():
     before = classifier.get_weights()
     trained = letters.judged(model, classifier)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    trained.compile(keras.optimizers.Adam(1e-2), loss)
+    trained.compile(keras.optimizers.Adam(1e-2), loss, run_eagerly=EAGERLY)
     losses = trained.fit(source, labels, epochs=8, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
     for weight, now in zip(before, classifier.get_weights(), strict=True):

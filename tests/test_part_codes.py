@@ -12,7 +12,7 @@ from experiments.part_codes import FACTORS, Settings
 from experiments.studies import STUDIES
 from lea_keras.data import parts
 
-pytestmark = once
+pytestmark = [once, pytest.mark.usefixtures("untraced")]
 SMOKE = {one.name: one for one in STUDIES["parts"].plan("smoke")}
 
 

@@ -14,6 +14,7 @@ from benchmarks.worker import Worker
 GRAPH, XLA, JAX = "TensorFlow graph", "XLA", "JAX"
 GOALS = {GRAPH: Goal(at_most=1.3, aim=1.1), XLA: Goal(at_most=1.5, aim=1.1), JAX: None}
 MODES = (None, "auto")
+TOY_MODES = ("auto",)  # tracing and compiling take nearly all of the time at toy size
 PAUSE = 0.02  # threads wait actively for a while, on the cores that the other process needs next
 
 
@@ -30,7 +31,8 @@ def _rows(settings: Settings, case: cases.Case) -> list[Row]:
         if worker is not None:
             functions[JAX] = worker.make("benchmarks.products:floor", leas=case.leas, xla=True)
         columns = list(functions)
-        for mode in MODES:
+        modes = TOY_MODES if settings.toy else MODES
+        for mode in modes:
             for column in (GRAPH, XLA):
                 model = cases.cnn(case, chunk_windows=mode, xla=column == XLA)
                 functions[_name(column, mode)] = cases.step(model, case)
@@ -39,14 +41,15 @@ def _rows(settings: Settings, case: cases.Case) -> list[Row]:
                 functions[_name(JAX, mode)] = step
         times = settings.measure(f"cnn_lea, {case}", functions, turns=21, pause=PAUSE)
     found = []
-    for mode in MODES:
+    for mode in modes:
         found += _of_steps(times, case, columns, mode)
     same = f"the same products, {case}"
     floor = _floor(case)
     for column in columns:
         found.append(Row(same, floor, compare(times, column, GRAPH), None, _milliseconds(times, column), column))
     if worker is None:
-        found += [Row(what, floor, beside="left out: jax is not installed", column=JAX) for what in _whats(case)]
+        beside = "left out: jax is not installed"
+        found += [Row(_what(case, mode), floor, beside=beside, column=JAX) for mode in modes]
     return found
 
 
@@ -63,10 +66,6 @@ def _of_steps(times: Times, case: cases.Case, columns: list[str], mode: str | No
         ratio = compare(times, _name(column, mode), _name(GRAPH, mode))
         found.append(Row(what, f"the step as {GRAPH}", ratio, None, "", column))
     return found
-
-
-def _whats(case: cases.Case) -> list[str]:
-    return [_what(case, mode) for mode in MODES]
 
 
 def _what(case: cases.Case, mode: str | None) -> str:

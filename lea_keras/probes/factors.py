@@ -24,43 +24,43 @@ def sprites_data(
     image_size: int | None = None,
     data_dir: Any = None,
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Returns the images of a run with all five factors; the same images as of ``data.load`` with these arguments.
+    """Returns the images of a run with all their factors; the same images as of ``data.load`` with these arguments.
 
     Args:
         split: "train", "validation" or "test".
         limit: as in ``data.load``.
         seed: as in ``data.load``.
         validation: as in ``data.load``.
-        name: "sprites" or "dsprites".
+        name: "sprites", "dsprites", "parts" or "parts_colour".
         image_size: as in ``data.load``.
         data_dir: as in ``data.load``.
 
     Returns:
-        Images [n, rows, columns, 1], uint8 with the values 0 and 1 (models are trained on the same as floats), or
-        float32 from 0 to 1 where they are resized; and the labels of each factor, [n] int64.
+        Images [n, rows, columns, c]: of sprites uint8 with the values 0 and 1 (models are trained on the same as
+        floats), float32 from 0 to 1 where they are resized and of parts; and the labels of each factor, [n] int64.
 
     Raises:
         ValueError: for a data set without known factors, or an argument out of range.
         FileNotFoundError: if "dsprites" is not in ``data_dir``.
     """
-    if name not in DATASETS:
-        needed = "a data set with known factors: 'sprites' or 'dsprites'"
+    if name not in sources.FACTORS:
+        needed = "a data set with known factors: " + ", ".join(map(repr, sources.FACTORS))
         raise ValueError(f"Probes need {needed}. Received: name={show(name)}")
     stored = "test" if check_choice("split", split, splits.SPLITS) == "test" else "train"
-    size, seed = len(data.selection(stored)), check_seed(seed)
+    details, seed = data.info(name, image_size=image_size), check_seed(seed)
+    size, rows = getattr(details, f"{stored}_size"), details.image_shape[0]
     if limit is not None and check_positive_int("limit", limit) > size:
         raise fail("limit", f"at most {size}, the size of {name!r}, {stored!r}", limit)
     chosen = splits.choose(split, size, limit, validation, seed)
-    rows = data.info(name, image_size=image_size).image_shape[0]
-    if name == "sprites":
-        labels = sprites.labels_from_indices(data.selection(stored)[chosen])  # [n, 5]
-        images = sprites.draw(labels, rows)
+    if name in sources.GENERATED:
+        images, labels = sources.draw(name, sources.generated(name, stored)[chosen], rows)
     else:
         pair = sources.read(name, stored, sources.folder(data_dir), rows)
         images, labels = (np.asarray(part)[chosen] for part in pair)
-        scale = sources.largest(name, rows)
-        images = images if scale == 1 else images / np.float32(scale)
-    return images, {factor: labels[:, i].astype(np.int64) for i, factor in enumerate(FACTORS)}
+    scale = sources.largest(name, rows)
+    images, labels = np.asarray(images), np.asarray(labels)  # labels: [n, factors]
+    images = images if scale == 1 else images / np.float32(scale)
+    return images, {factor: labels[:, i].astype(np.int64) for i, factor in enumerate(sources.FACTORS[name])}
 
 
 def chance_level(labels: Any) -> float:
