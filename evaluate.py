@@ -347,22 +347,29 @@ def _certify(given: dict[str, Any]) -> Callable[[], str]:
 def _classifiers(given: dict[str, Any]) -> tuple[list[tuple[pathlib.Path, RunConfig]], Results]:
     """The runs to attack or certify, which are of classifiers on one data set, and where results of them go."""
     named, folders = _split("run_dir", given["run_dir"]), _folders("run_dir", given["run_dir"])
-    members = _configs(folders, given)
-    datasets = sorted({config.dataset for _, config in members})
-    if len(datasets) > 1:
-        allowed = f"runs on one data set where they are attacked, and not {' and '.join(datasets)}"
-        raise checks.fail("run_dir", allowed, given["run_dir"])
+    members = _of_one_dataset(_configs(folders, given), given, "attacked")
     for folder, config in members:
         if config.main_loss is None:
             raise checks.fail("run_dir", "runs of classifiers, as others have no classes to mistake", str(folder))
     return members, _results(given, folders, named, ROBUSTNESS)
 
 
+def _of_one_dataset(
+    members: list[tuple[pathlib.Path, RunConfig]], given: dict[str, Any], done: str
+) -> list[tuple[pathlib.Path, RunConfig]]:
+    """The runs, if all are of one data set."""
+    datasets = sorted({config.dataset for _, config in members})
+    if len(datasets) > 1:
+        allowed = f"runs on one data set where they are {done}, and not {' and '.join(datasets)}"
+        raise checks.fail("run_dir", allowed, given["run_dir"])
+    return members
+
+
 def _disentanglement(given: dict[str, Any]) -> Callable[[], str]:
     """Checks what can be checked before Keras is imported; returns what is to be done."""
     settings = disentanglement_flags.check(given)
     named, folders = _split("run_dir", given["run_dir"]), _folders("run_dir", given["run_dir"])
-    members = _configs(folders, given)
+    members = _of_one_dataset(_configs(folders, given), given, "measured so")
     results = _results(given, folders, named, disentanglement_flags.NAME)
     backends.use(given.get("backend", members[0][1].backend))
     return _stored(lambda: quiet_import("experiments.disentangling").measure(members, settings, results), results)

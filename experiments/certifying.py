@@ -20,6 +20,7 @@ from lea_keras.plots import certificate_plot
 JSON, CSV, MARKDOWN, PICTURE = "certificates.json", "certificates.csv", "certificates.md", "certificates{}.png"
 FOLDER = "certificates"
 _STEPS = 40
+_PRECISION = 0.05  # of radii, more than is seen in a picture
 _COLUMNS = {
     "error": "test error",
     "gradient_sign": "Gradient Sign",
@@ -74,10 +75,9 @@ def certify(members: Sequence[tuple[pathlib.Path, RunConfig]], settings: Setting
         found = _certify_one(model, path, test, names, settings)
         stored.append({"path": str(path), **found})
         rows.append({"run": str(path), **{column: found[column] for column in _COLUMNS}})
-        title = f"{model.name}: accuracy over the size of perturbations"
-        figures.append(
-            certificate_plot.accuracy_over_epsilon(found["radii"], found["distances"], title, settings.epsilon)
-        )
+        title = f"{path.resolve().name}, {first.dataset}: accuracy over the size of perturbations"
+        pair = found["radii"], found["distances"]
+        figures.append(certificate_plot.accuracy_over_epsilon(*pair, title, settings.epsilon, _COLUMNS))
 
     _each(members, one)
     about = {"lea_keras": lea_keras.__version__, "backend": keras.backend.backend(), "dataset": first.dataset}
@@ -87,7 +87,8 @@ def certify(members: Sequence[tuple[pathlib.Path, RunConfig]], settings: Setting
     text = tables.markdown(heads, lines)
     note = (
         f"At ε = {settings.epsilon:g} on {settings.samples} test images, mistakes without a perturbation included; the "
-        "bound is what no perturbation exceeds."
+        "bound is what no perturbation exceeds. Gradient Sign and PGD go to ε and no further; curves of pictures are "
+        "of the smallest perturbation that each of --attacks finds. The radius of a mistake is 0."
     )
     results.write_text(MARKDOWN, f"{text}\n{note}\n")
     for name, figure in zip(pictures, figures, strict=True):
@@ -118,7 +119,7 @@ def _certify_one(
         folder += f"_{keras.backend.backend()}"
     output = path / evaluation.FOLDER / FOLDER / folder
     found = certificates.certified(model, test, settings.epsilon, _STEPS, output, verbose=1)
-    radii = robustness.certified_radius(model, *test, output_dir=output)
+    radii = robustness.certified_radius(model, *test, precision=_PRECISION, output_dir=output)
     attacked = robustness.evaluate(model, *test, names, seed=settings.seed, keep_images=True, output_dir=output)
     distances = {name: _distances(attacked, name, test.images) for name in names}
     found |= {"radii": radii.tolist(), "median_radius": float(np.median(radii))}

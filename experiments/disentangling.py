@@ -13,24 +13,28 @@ from keras import ops
 import lea_keras.data
 from experiments import evaluation, failures, hyperparameters, networks, tables
 from experiments.config import RunConfig
-from experiments.disentanglement_flags import Settings
+from experiments.disentanglement_flags import SAMPLES, Settings
 from experiments.results import Results
 from experiments.runs import RunError
 from lea_keras import disentanglement, plots, probes
-from lea_keras.data import sources
+from lea_keras.data import parts, sources, splits
 from lea_keras.layers.scope import forward_pass
 
 FILES = ("disentanglement.json", "disentanglement.csv", "disentanglement_matrix.png")
-MAPS_FILE = "disentanglement_maps.png"
-WHOLE, POOLED, FLATTENED = "whole", "pooled", "flattened"
+MAPS_FILE, WINDOWS_FILE = "disentanglement_maps.png", "disentanglement_windows.png"
+PARTS = ("parts", "parts_colour")
+WHOLE, POOLED, FLATTENED, WINDOWS = "whole", "pooled", "flattened", "windows"
 #: Code maps of more values an image are not flattened: scores of single codes would take minutes **(chosen)**.
 LARGEST_CODE = 1000
+#: What windows of ``parts`` show, of which those are measured that have at least half of a part.
+WINDOW_FACTORS = ("orientation", "offset_x", "offset_y", "shape", "size", "colour")
 #: Of flattened code maps, fewer draws than elsewhere **(chosen)**.
 _FEWER = {
     "factor_vae": {"votes": 2000, "test_votes": 1000},
     "beta_vae": {"points": 2000, "test_points": 1000},
 }
 _BATCH = 64
+_LEAST_WINDOWS = 200  # of which scores say anything
 _PICTURED = 12  # panels
 #: Of the table: headings, and which field of which score is below them.
 COLUMNS = {
@@ -48,6 +52,7 @@ COLUMNS = {
     "WC": ("wasserstein_correlation", "relative"),
 }
 
+Grid = tuple[Any, Any, str]  # window size, strides and padding
 Member = tuple[pathlib.Path, RunConfig]
 
 
@@ -57,7 +62,8 @@ class Measured(NamedTuple):
     Attributes:
         run: its name.
         lea: its name.
-        reading: which codes: "whole", "pooled" or "flattened".
+        reading: which codes: "whole", "pooled" or "flattened"; or "windows", each a sample of its own, with what it
+            shows of a part for factors.
         codes: how many.
         scores: by name.
         maps: by name, of "pooled" alone: ``PositionScores``.
@@ -87,22 +93,27 @@ def measure(members: Sequence[Member], settings: Settings, results: Results) -> 
     measured: list[Measured] = []
     alike: list[dict[str, Any]] = []
     factor_names: list[str] = []
+    used = 0
     try:
-        results.reserve([*FILES, MAPS_FILE])
+        results.reserve([*FILES, MAPS_FILE, WINDOWS_FILE])
         for group in _groups(members):
             images, factors = load(group[0][1], settings)
-            factor_names = list(factors) or factor_names
+            factor_names, used = list(factors), len(images)
             windows: dict[str, list[np.ndarray]] = {}
             for folder, config in group:
                 print(f"Run folder: {folder}", flush=True)
-                for lea, maps in _code_maps_of_run(folder, config, images).items():
+                of_run, grids = _code_maps_of_run(folder, config, images)
+                for lea, maps in of_run.items():
                     measured += _of_lea(names[folder], lea, maps, factors, settings)
+                    if config.dataset in PARTS and lea in grids:
+                        measured += _of_windows(names[folder], lea, maps, grids[lea], config, settings)
                     windows.setdefault(lea, []).append(maps.reshape(-1, maps.shape[-1]))
             if len(group) > 1:
                 alike += [_alike(lea, codes, [names[folder] for folder, _ in group]) for lea, codes in windows.items()]
     except ValueError as error:
-        raise RunError(str(error)) from error
-    about = settings._asdict() | {"factors": factor_names}
+        few = "" if not used or used >= SAMPLES else f" ({used} images are measured: --disentanglement_samples)"
+        raise RunError(f"{error}{few}") from error
+    about = settings._asdict() | {"samples": used, "factors": factor_names, "factors_of_windows": WINDOW_FACTORS}
     results.write_json(FILES[0], about | {"runs": [_described(one) for one in measured], "udr": alike})
     results.write_csv(FILES[1], [row for one in measured for row in _rows(one)] + [_row_of(one) for one in alike])
     _draw(measured, factor_names, results)
@@ -154,15 +165,29 @@ def code_maps(model: keras.Model, images: np.ndarray) -> dict[str, np.ndarray]:
     return {name: np.concatenate(found) for name, found in parts.items()}
 
 
-def _code_maps_of_run(folder: pathlib.Path, config: RunConfig, images: np.ndarray) -> dict[str, np.ndarray]:
+def _grids(model: keras.Model, images: np.ndarray) -> dict[str, Grid]:
+    """By name, how those LEAs cut their windows that are given the images themselves."""
+    image = images[:1].astype("float32")
+    with forward_pass("inspect") as current:
+        model(ops.convert_to_tensor(image), training=False)
+    return {
+        report.layer.name: (report.layer.window_size, report.layer.strides, report.layer.padding)
+        for report in current.reports
+        if np.array_equal(ops.convert_to_numpy(ops.cast(report.windows.images, "float32")), image)
+    }
+
+
+def _code_maps_of_run(
+    folder: pathlib.Path, config: RunConfig, images: np.ndarray
+) -> tuple[dict[str, np.ndarray], dict[str, Grid]]:
     with networks.precision(config):
         _, number = evaluation.choose_epoch(folder, config, "last")
         model = evaluation.load_model(folder, config, number)
         with failures.in_one_line():
-            maps = code_maps(model, images)
+            maps, grids = code_maps(model, images), _grids(model, images)
     if not maps:
         raise RunError(f"The run {folder} has no codes: its model {config.model} has no LEA")
-    return maps
+    return maps, grids
 
 
 def _groups(members: Sequence[Member]) -> list[list[Member]]:
@@ -193,6 +218,7 @@ def _of_lea(run: str, lea: str, maps: np.ndarray, factors: dict[str, np.ndarray]
         readings[FLATTENED] = disentanglement.flattened(maps)
     found = []
     for reading, codes in readings.items():
+        print(f"{lea}: scores of {codes.shape[1]} {reading} codes", flush=True)
         fast = {"bootstrap": 0, "options": _FEWER} if reading == FLATTENED else {}  # of hundreds of codes
         of_maps = {}
         if reading == POOLED and factors:
@@ -201,6 +227,24 @@ def _of_lea(run: str, lea: str, maps: np.ndarray, factors: dict[str, np.ndarray]
         scores = disentanglement.measure(codes, labels, wanted, **fast)
         found.append(Measured(run, lea, reading, codes.shape[1], scores, of_maps))
     return found
+
+
+def _of_windows(
+    run: str, lea: str, maps: np.ndarray, grid: Grid, config: RunConfig, settings: Settings
+) -> list[Measured]:
+    """Scores of the codes of windows that see a part, against what each of them shows; none of too few windows."""
+    chosen = splits.choose("test", parts.TEST_SIZE, len(maps), 0.0, config.data_seed)
+    labels = parts.labels_from_indices(parts.indices("test")[chosen])
+    rows = lea_keras.data.info(config.dataset, image_size=config.image_size).image_shape[0]
+    own = parts.labels_of_windows(parts.factors_of_windows(labels, *grid, rows), grid[0])
+    places = np.argwhere(own["shape"] >= 0)
+    if len(places) < _LEAST_WINDOWS:
+        return []
+    some = np.sort(np.random.RandomState(0).permutation(len(places))[: settings.samples])
+    place = tuple(places[some].T)  # image, row, column
+    codes, factors = maps[place], np.stack([own[name][place] for name in WINDOW_FACTORS], axis=1)
+    print(f"{lea}: scores of {codes.shape[1]} codes of {len(codes)} windows that see a part", flush=True)
+    return [Measured(run, lea, WINDOWS, codes.shape[1], disentanglement.measure(codes, factors), {})]
 
 
 def _alike(lea: str, codes: Sequence[np.ndarray], runs: Sequence[str]) -> dict[str, Any]:
@@ -285,15 +329,23 @@ def plain(value: Any) -> Any:
 
 
 def _draw(measured: Sequence[Measured], factors: Sequence[str], results: Results) -> None:
-    matrices = {
-        f"{one.run}\n{one.lea} {one.reading}": one.scores["mig"].matrix
-        for one in measured
-        if "mig" in one.scores and one.reading != FLATTENED
-    }
-    if matrices:
-        few = dict(itertools.islice(matrices.items(), _PICTURED))
-        results.write_picture(FILES[2], plots.score_matrix(few, factors))
+    for file, names, readings in ((FILES[2], factors, (WHOLE, POOLED)), (WINDOWS_FILE, WINDOW_FACTORS, (WINDOWS,))):
+        matrices = {
+            f"{one.run}\n{one.lea} {one.reading}": _of_all(one.scores["mig"], len(names))
+            for one in measured
+            if "mig" in one.scores and one.reading in readings
+        }
+        if matrices:
+            few = dict(itertools.islice(matrices.items(), _PICTURED))
+            results.write_picture(file, plots.score_matrix(few, names))
     maps = {f"{one.run}\n{one.lea} {name}": found.matrix for one in measured for name, found in one.maps.items()}
     if maps:
         few = dict(itertools.islice(maps.items(), _PICTURED))
         results.write_picture(MAPS_FILE, plots.score_maps(few))
+
+
+def _of_all(found: disentanglement.MIG, count: int) -> np.ndarray:
+    """Mutual information with all factors, [d, count]: nothing is known of those that are constant."""
+    matrix = np.zeros((len(found.matrix), count))
+    matrix[:, list(found.factors)] = found.matrix
+    return matrix

@@ -1,5 +1,6 @@
 """Latent attacks on runs of autoencoders, judged by a run of a classifier, side by side."""
 
+import collections
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from experiments.results import Results
 from experiments.runs import RunError
 from experiments.startup import many_models
 from lea_keras import plots, robustness
+from lea_keras.robustness import storing
 from lea_keras.robustness.success import KINDS, by_source, by_target, mean_of_cells
 
 FILES = (f"{NAME}.json", f"{NAME}.csv", f"{NAME}.md")
@@ -113,7 +115,9 @@ def attack(members: Sequence[Member], judge: Member, settings: Settings, results
     rows = _relative([_row(group, attacked, matrices[group.name]) for group in groups], baseline)
     about = {"backend": keras.backend.backend(), "dataset": found[0].config.dataset, "judge": str(judge[0])}
     about |= settings._asdict() | {"baseline": baseline.name if baseline else None}
-    notes = _notes(found, attacked)
+    notes = _notes(found, attacked, len(images))
+    if baseline is not None and any(row.relative_ignore_target is None for row in rows):
+        notes.append(f"Nothing is told relative to {baseline.name}, which no pair, or none of a kind, fools")
     results.write_json(FILES[0], _described(about, groups, attacked, matrices, rows))
     results.write_csv(FILES[1], _cells(groups, attacked))
     results.write_text(FILES[2], markdown(rows) + "".join(f"\n{note}\n" for note in notes))
@@ -135,6 +139,7 @@ def _attack_one(
     epsilon = "none" if settings.epsilon is None else f"{settings.epsilon:g}"
     folder = f"{NAME}_{settings.scale}_epsilon_{epsilon}_steps_{settings.steps}"
     folder += f"_samples_{settings.samples}_seed_{settings.seed}"
+    folder += f"_judge_{storing.digest_of_weights(judge)[:8]}"  # results of one judge leave those of others alone
     if keras.backend.backend() != "tensorflow":  # others round otherwise
         folder += f"_{keras.backend.backend()}"
     chosen = robustness.LatentAttack(epsilon=settings.epsilon, steps=settings.steps, scale=settings.scale)
@@ -217,13 +222,13 @@ def markdown(rows: Sequence[Row]) -> str:
     return tables.markdown(["runs", "number", *(_COLUMNS[name][0] for name in columns)], lines)
 
 
-def _notes(found: Sequence[Run], attacked: Mapping[pathlib.Path, robustness.Reconstructions]) -> list[str]:
-    notes = []
+def _notes(found: Sequence[Run], attacked: Mapping[pathlib.Path, robustness.Reconstructions], count: int) -> list[str]:
+    notes = [f"judge, clean, and squared error: of all {count} test images, whatever a run's --test_limit"]
     for run in found:
         result = attacked[run.path]
         notes.append(
             f"{run.path}: {result.kept} of {result.samples} sources reconstructed as their class and attacked, "
-            f"{len(result.records)} pairs"
+            f"{len(result.records)} pairs; sources by class: {_by_class(result)}"
         )
         for kind in KINDS:
             if (ends := result.interval(kind)) is not None:
@@ -232,6 +237,12 @@ def _notes(found: Sequence[Run], attacked: Mapping[pathlib.Path, robustness.Reco
         if len(run.rows) < run.config.epochs:
             notes[-1] += f"; {len(run.rows)} of {run.config.epochs} epochs finished"
     return notes
+
+
+def _by_class(result: robustness.Reconstructions) -> str:
+    """How many sources of each class were attacked: cells of few say little, and all count alike in the means."""
+    counts = collections.Counter(r.source_class for r in {r.source: r for r in result.records}.values())
+    return ", ".join(f"{counts[one]} of {one}" for one in range(result.classes))
 
 
 def _described(

@@ -60,6 +60,8 @@ def refuse_elsewhere(given: Mapping[str, Any]) -> None:
     """
     for name in _OWN:
         if name in given:
+            if NAME in str(given.get("attacks", "")).split(","):
+                raise checks.fail("attacks", f"{NAME} alone, without others", given["attacks"])
             raise RunError(f"Add --attacks={NAME} to --{name}, which is of no use without it")
 
 

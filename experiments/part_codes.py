@@ -163,13 +163,10 @@ def _scores(codes: Any, labels: Any, settings: Settings, seed: int) -> dict[str,
     told, vectors, keys = {}, {}, {}
     for split, of in labels.items():
         seen = parts.factors_of_windows(of, size, stride, "valid", settings.image_size)
-        image, line, column = _some(seen.visible >= _SEEN, settings.probed, seed)
-        place = image, line, column
-        offsets = [(getattr(seen, axis)[place] / size + 0.5) * _PLACES for axis in ("offset_x", "offset_y")]
-        places = [np.clip(np.floor(offset), 0, _PLACES - 1) for offset in offsets]
-        turns = ((seen.orientation[place] + 24 // _TURNS // 2) // (24 // _TURNS)) % _TURNS
-        rest = [seen.shape[place], seen.size[place], seen.colour[place], of.scenes[image, 6]]
-        told[split] = np.stack([turns, *places, *rest], axis=1).astype(np.int64)  # [windows, 7]
+        own = parts.labels_of_windows(seen, size, _SEEN, _TURNS, _PLACES)
+        place = _some(own["shape"] >= 0, settings.probed, seed)
+        columns = [*(own[name][place] for name in FACTORS[:-1]), of.scenes[place[0], 6]]
+        told[split] = np.stack(columns, axis=1).astype(np.int64)  # [windows, 7]
         vectors[split] = codes[split][0][place]  # [windows, d]
         keys[split] = seen.shape[place] == 0
     dci = _dci(vectors, told, settings, seed)

@@ -59,7 +59,10 @@ class Results:
         except (ValueError, KeyError, TypeError):
             raise ValueError(f"{path} is no list of evaluate.py's files; choose another --output_dir") from None
         if former != self.sources:
-            hint = f"This one holds results of {', '.join(map(str, former))}."
+            if not any((folder / name).exists() for name in files):  # of a command that ended before it had any
+                return []
+            theirs = (os.path.relpath((folder / str(source)).resolve()) for source in former)
+            hint = f"This one holds results of {', '.join(theirs)}."
             raise checks.fail("output_dir", "a new folder or that of the same runs", str(folder), hint)
         return files
 

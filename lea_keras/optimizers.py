@@ -43,5 +43,12 @@ class CoupledAdam(keras.optimizers.Adam):
             gradient = gradient + self.l2 * value
         super().update_step(gradient, variable, learning_rate)
 
+    def exclude_from_weight_decay(self, var_list: Any = None, var_names: Any = None) -> None:
+        """Is refused: what it is told is not part of the configuration, and lost with every copy and when saved."""
+        raise ValueError(
+            "CoupledAdam pulls all variables to 0. For some of them alone give their layers "
+            f"keras.regularizers.L2(l2 / 2), which is the same with plain Adam. Received: {var_list or var_names}"
+        )
+
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"l2": self.l2}

@@ -17,7 +17,7 @@ from experiments.config import RunConfig
 from lea_keras.robustness import evaluation as library
 from lea_keras.robustness.attacks.semantics import NEAREST, SEMANTICS
 
-pytestmark = pytest.mark.usefixtures("untraced", "few_test_images", "no_pictures_while_training")
+pytestmark = pytest.mark.usefixtures("few_test_images", "no_pictures_while_training")
 
 SMALL = ("--limit=200", "--batch_size=40", "--epochs=1", "--learning_rate=0.01", "--window_size=16")
 RUNS = {

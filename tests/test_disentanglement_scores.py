@@ -293,3 +293,25 @@ def test_all_at_once(three):
     assert scores.measure(codes, three, ["mig"], bootstrap=0)["mig"].score == found["mig"].score
     with pytest.raises(ValueError, match="`scores`"):
         scores.measure(codes, three, ["mgi"])
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    ({"scores": "mig"}, "`scores` must be a sequence of names"),
+    ({"scores": ["mgi"]}, "`scores`.*Did you mean 'mig'"),
+    ({"options": {"mgi": {}}}, "`options`.*Did you mean 'mig'"),
+    ({"bins": 3}, "`shared` must be one of"),
+])  # fmt: skip
+def test_measure_takes_no_name_that_there_is_not(arguments, message, three):
+    with pytest.raises(ValueError, match=message):
+        scores.measure(np.zeros((len(three), 2)), three, **arguments)
+
+
+def test_what_is_no_count_no_score_and_no_divergence():
+    with pytest.raises(ValueError, match="`samples`"):
+        scores.information_bias(20, 4, 0)
+    with pytest.raises(ValueError, match="`score` must be a function"):
+        scores.at_positions("mig", np.zeros((4, 1, 1, 2)), np.arange(4)[:, None])
+    codes = np.random.default_rng(0).normal(size=(2, 50, 2))
+    for kl in ([[np.nan, 1], [1, 1]], [[1, 1], [-1, 1]]):
+        with pytest.raises(ValueError, match="`kl` must be numbers of at least 0"):
+            scores.udr(codes, kl=kl)

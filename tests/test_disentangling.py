@@ -18,6 +18,7 @@ from experiments import disentangling
 from experiments.config import CONFIGS, RunConfig
 from experiments.disentanglement_flags import Settings
 from lea_keras import disentanglement, inspect, probes
+from lea_keras.data import parts
 
 pytestmark = [once, pytest.mark.usefixtures("untraced", "no_pictures_while_training")]
 FLAGS = ["--epochs=1", "--limit=32", "--batch_size=16", "--image_size=16", "--test_limit=300", "--code_length=3"]
@@ -110,7 +111,7 @@ def test_data_without_factors(folder, monkeypatch, capsys, tmp_path):
     assert main(f"--run_dir={folder / '000'}", "--disentanglement", "--disentanglement_samples=40", out) == 0
     text = capsys.readouterr().out
     assert "beta=2 is β = 4 of the literature, whose KL has a ½ inside" in text
-    head, line = text.splitlines()[1:3]
+    head, line = text.splitlines()[3:5]
     assert head.split()[0] == "MIG" and line.split()[:3] == ["000", "lea", "pooled"] and len(line.split()) == 8
     stored = json.loads((tmp_path / "out" / "disentanglement.json").read_text("utf-8"))
     assert set(stored["runs"][0]["scores"]) == set(disentanglement.UNSUPERVISED) and not stored["udr"]
@@ -178,3 +179,47 @@ def test_beta_and_capacity_are_converted_as_their_losses_say():
     assert gamma * abs(kl - capacity) == 2 * gamma * abs(kl / 2 - capacity / 2)
     assert math.isclose(2.0 * kl, 4.0 * (kl / 2))
     assert Settings().values == 8
+
+
+def test_codes_of_windows_are_measured_against_what_they_show(tmp_path, monkeypatch):
+    asked = []
+
+    def measure(codes, factors, scores=disentanglement.SCORES, options=None, **shared):
+        asked.append((codes, factors))
+        few = [name for name in scores if name in ("mig", *disentanglement.UNSUPERVISED)]
+        return measure_all(codes, factors, few, **shared)
+
+    measure_all = disentanglement.measure
+    monkeypatch.setattr(disentanglement, "measure", measure)
+    flags = ["--dataset=parts", "--window_size=16", "--image_size=32", "--limit=32", "--test_limit=100", "--epochs=1"]
+    flags += ["--model=autoencoder", "--autoencoder=vae", "--code_length=3", "--units=8", "--batch_size=16"]
+    assert train.main(["train.py", f"--run_dir={tmp_path / 'run'}", *flags]) == 0
+    assert main(f"--run_dir={tmp_path / 'run'}", "--disentanglement") == 0
+    output = tmp_path / "run" / "evaluation"
+    stored = json.loads((output / "disentanglement.json").read_text("utf-8"))
+    assert [one["reading"] for one in stored["runs"]] == ["pooled", "flattened", "windows"]
+    assert stored["samples"] == 100 and stored["factors"][0] == "class"
+    assert (output / "disentanglement_windows.png").stat().st_size > 1000
+    codes, factors = asked[2]
+    images, _ = lea_keras.data.take(lea_keras.data.load("parts", "test", limit=100, image_size=32, batch_size=100), 100)
+    chosen = lea_keras.data.splits.choose("test", parts.TEST_SIZE, 100)
+    labels = parts.labels_from_indices(parts.indices("test")[chosen])
+    np.testing.assert_allclose(parts.draw(labels, 32) / 255, images, atol=1e-6)
+    own = parts.labels_of_windows(parts.factors_of_windows(labels, 16, image_size=32), 16)
+    there = own["shape"] >= 0
+    model = keras.models.load_model(tmp_path / "run" / "model.keras", compile=False)
+    (inspection,) = inspect(model, images)
+    np.testing.assert_allclose(codes, inspection.code_maps[there], atol=1e-4)
+    names = ("orientation", "offset_x", "offset_y", "shape", "size", "colour")
+    np.testing.assert_array_equal(factors, np.stack([own[name][there] for name in names], axis=1))
+    assert len(codes) > 200
+
+
+def test_runs_on_different_data_are_refused(folder, tmp_path, capsys):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "config.json").write_text(CONFIGS["autoencoder"].replace(dataset="mnist").to_json())
+    assert main(f"--run_dir={folder / '000'},{other}", "--disentanglement") == 1
+    assert (
+        "must be runs on one data set where they are measured so, and not mnist and sprites" in capsys.readouterr().err
+    )

@@ -65,3 +65,27 @@ def test_many_images_are_cut_like_few():
         np.testing.assert_array_equal(every[128:], few)
     none = parts.factors_of_windows(parts.labels_from_indices(np.zeros(0, int)), 16)
     assert none.part.shape == (0, 4, 4)
+
+
+def test_labels_of_windows_are_those_of_a_loop():
+    labels = parts.labels_from_indices(np.arange(6))
+    seen = parts.factors_of_windows(labels, (16, 8), (8, 4))
+    found = parts.labels_of_windows(seen, (16, 8), visible=0.4, turns=4, offsets=3)
+    counts = 0
+    for place in np.ndindex(seen.part.shape):
+        of = {name: values[place] for name, values in seen._asdict().items()}
+        told = {name: values[place] for name, values in found.items()}
+        if not of["part"] or of["visible"] < 0.4:
+            assert set(told.values()) == {-1}
+            continue
+        counts += 1
+        assert (told["shape"], told["size"], told["colour"]) == (of["shape"], of["size"], of["colour"])
+        nearest = min(range(5), key=lambda turn: abs(of["orientation"] - 6 * turn + 0.1))  # halves go up
+        assert told["orientation"] == nearest % 4
+        for axis, length in (("offset_x", 8), ("offset_y", 16)):
+            third = min(max(int(np.floor(3 * (of[axis] + length / 2) / length)), 0), 2)
+            assert told[axis] == third
+    assert counts > 50
+    for wrong in ({"visible": 0}, {"turns": 7}, {"offsets": 0}):
+        with pytest.raises(ValueError, match=f"`{next(iter(wrong))}`"):
+            parts.labels_of_windows(seen, (16, 8), **wrong)

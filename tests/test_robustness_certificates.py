@@ -162,6 +162,19 @@ def mixed():
     return keras.Model(inputs, layers.Dense(2)(ops.reshape(ops.transpose(inputs, (1, 0)), (-1, 4))))
 
 
+def categorical():
+    inputs = keras.Input((4, 4, 1))
+    autoencoder = lea_keras.JointAutoencoder(4, categories=(2,), encoder="fc", units=())
+    codes = lea_keras.LocallyEmbeddedAutoencoder(2, autoencoder, name="joint")(inputs)
+    return lea_keras.LEAModel(inputs, layers.Dense(2)(layers.Flatten()(codes)))
+
+
+def broken():
+    model = chain(layers.Dense(2))
+    model.set_weights([np.full(weight.shape, np.nan) for weight in model.get_weights()])
+    return model
+
+
 def half():
     return chain(layers.Dense(2, dtype="mixed_float16", name="half"))
 
@@ -176,7 +189,10 @@ WRONG = {
     "relu6": (lambda: chain(layers.ReLU(6.0, name="act"), layers.Dense(2)), "ReLU 'act' with a maximum"),
     "layer norm": (lambda: chain(layers.LayerNormalization(name="norm"), layers.Dense(2)), "LayerNormalization 'norm'"),
     "two inputs": (residual, "Add 'add"),
-    "half precision": (half, "Dense 'half' of float16"),
+    "half precision": (half, "Dense 'half' of float16; bounds are computed in float32"),
+    "double precision": (lambda: chain(layers.Dense(2, dtype="float64", name="top")), "Dense 'top' of float64"),
+    "categories": (categorical, "JointAutoencoder in 'joint', whose categories"),
+    "NaN weights": (broken, "a model whose outputs are finite"),
     "batches mixed": (mixed, "takes every image by itself"),
     "a layer": (lambda: layers.Dense(2), "must be a keras.Model"),
     "no classes": (lambda: chain(layers.Dense(1)), "logits .* of at least two classes"),
@@ -205,6 +221,7 @@ def test_other_mistakes_are_one_line():
         ((images, labels + 1, 0.1), {}, "`labels` must be from 0 to 2"),
         ((images, labels, 0.1), {"batch_size": 0}, "`batch_size`"),
         ((images, labels, 0.1), {"bounds": (1, 0)}, "`bounds`"),
+        ((images, labels, 0.1), {"clip": "no"}, "`clip` must be True or False"),
     ):
         with pytest.raises(ValueError, match=message) as error:
             robustness.certify(model, *arguments, **options)
@@ -308,3 +325,31 @@ def test_models_with_leas_do_not_share_their_weights(lea_model):
     assert robust.output_shape == (None, 3, 3) and robust.trainable_weights
     sizes = [one.outputs for one in affine.read(lea_keras.export_encoder(lea_model), SHAPE)]
     assert sizes == [24, 6, 3]
+
+
+@once
+def test_relu_of_the_operations_is_an_activation_like_any_other():
+    images, labels = data(3)
+    margins = []
+    for activation in ("relu", ops.relu):
+        keras.utils.set_random_seed(0)
+        model = chain(layers.Flatten(), layers.Dense(5, activation), layers.Dense(3), shape=images.shape[1:])
+        margins.append(robustness.certify(model, images, labels, 0.1, verbose=0).margins)
+    np.testing.assert_array_equal(*margins)
+
+
+@once
+def test_radii_of_images_together_are_those_alone_and_no_precision_is_too_coarse():
+    images = np.random.default_rng(1).uniform(size=(9, 4)).astype("float32")
+    keras.utils.set_random_seed(0)
+    model = chain(layers.Dense(6, "relu"), layers.Dense(3))
+    labels = np.argmax(np.asarray(model(images)), axis=1)
+    labels[3] = (labels[3] + 1) % 3  # it is misclassified, and no more looked at
+
+    def radii(chosen, precision):
+        return robustness.certified_radius(model, images[chosen], labels[chosen], precision=precision, verbose=0)
+
+    for precision in (0.01, 1):
+        together = radii(np.arange(9), precision)
+        np.testing.assert_allclose(together, [radii([i], precision)[0] for i in range(9)], rtol=1e-6)
+        assert together[3] == 0 and np.sum(together > 0) >= 6 and len(set(together)) > 3

@@ -488,7 +488,8 @@ def test_another_comparison_is_not_replaced(tmp_path, capsys):
     before = contents(tmp_path)
     capsys.readouterr()
     assert compare(f"--compare={first},{second}") == 1
-    assert "must be a new folder or that of the same runs. This one holds results of ../a." in the_line(capsys)
+    theirs = os.path.relpath(first)
+    assert f"must be a new folder or that of the same runs. This one holds results of {theirs}." in the_line(capsys)
     assert contents(tmp_path) == before
     assert compare(f"--compare={first},{second},{first}", f"--output_dir={tmp_path / 'both'}") == 0
     assert len(json.loads((tmp_path / "both/comparison.json").read_text())["groups"][0]["runs"]) == 2

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lea_keras.checks import fail
-from lea_keras.disentanglement.arrays import check_codes
+from lea_keras.disentanglement.arrays import DEAD, check_codes, is_dead
 
 _AXES = "[n, h, w, d]"
 
@@ -44,6 +44,8 @@ def at_positions(score: Callable[..., Any], code_maps: Any, factors: Any, **opti
     Raises:
         ValueError: for arrays of other shapes, or as the score does.
     """
+    if not callable(score):
+        raise fail("score", "a function of codes and factors, such as mig", score)
     code_maps = check_codes(code_maps, "code_maps", _AXES)
     factors = _of_windows(factors, code_maps)
     options = {"bootstrap": 0, **options}
@@ -62,7 +64,9 @@ def at_positions(score: Callable[..., Any], code_maps: Any, factors: Any, **opti
     if fewer:
         warnings.warn(f"Some factors have one value at {fewer} of {rows * columns} positions", stacklevel=2)
     scores = np.array([[np.nan if one is None else one.score for one in row] for row in results])
-    dead = np.array([[code_maps.shape[-1] if one is None else one.dead_codes for one in row] for row in results])
+    below = options.get("dead_below", DEAD)
+    of_maps = [[is_dead(code_maps[:, row, column], below).sum() for column in range(columns)] for row in range(rows)]
+    dead = np.array(of_maps, np.int64)
     measured = scores[~np.isnan(scores)]
     return PositionScores(float(measured.mean()) if measured.size else float("nan"), scores, dead, results)
 

@@ -71,7 +71,12 @@ def information_bias(bins: int, values: int, samples: int) -> float:
     Returns:
         (bins − 1)(values − 1) / 2·samples nats, the leading term for many samples. Scores below what it makes of them
         say nothing.
+
+    Raises:
+        ValueError: for a count below 1.
     """
+    for name, count in (("bins", bins), ("values", values), ("samples", samples)):
+        check_positive_int(name, count)
     return (bins - 1) * (values - 1) / (2 * samples)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from lea_keras.checks import check_choice
+from lea_keras.checks import check_choice, fail
 from lea_keras.disentanglement.scores.beta_vae import beta_vae
 from lea_keras.disentanglement.scores.dci import dci
 from lea_keras.disentanglement.scores.explicitness import explicitness
@@ -32,6 +32,7 @@ UNSUPERVISED: Mapping[str, Callable[..., Any]] = {
     "wasserstein_correlation": wasserstein_correlation,
 }
 SCORES = (*SUPERVISED, *UNSUPERVISED)
+SHARED = ("bootstrap", "seed", "dead_below")
 
 
 def measure(
@@ -48,7 +49,7 @@ def measure(
         factors: [n, k] labels.
         scores: which, of ``SCORES``.
         options: by the name of a score, arguments of its own.
-        **shared: arguments of all of them: ``bootstrap``, ``seed`` and ``dead_below``.
+        **shared: arguments of all of them: ``SHARED``.
 
     Returns:
         By name, the named tuples, whose first field is the ``score``.
@@ -57,8 +58,14 @@ def measure(
         ValueError: for a name that there is not, or as the scores do.
         ImportError: if one of them needs scikit-learn and it is not installed.
     """
+    if isinstance(scores, str):
+        raise fail("scores", "a sequence of names", scores)
     for name in scores:
         check_choice("scores", name, SCORES)
+    for name in options or {}:
+        check_choice("options", name, SCORES)
+    for name in shared:
+        check_choice("shared", name, SHARED)
     found = {}
     for name in scores:
         own = {**shared, **(options or {}).get(name, {})}

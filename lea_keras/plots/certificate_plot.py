@@ -23,6 +23,7 @@ def accuracy_over_epsilon(
     distances: Mapping[str, Sequence[float | None]],
     title: str = "Accuracy over the size of perturbations",
     epsilon: float | None = None,
+    names: Mapping[str, str] | None = None,
 ) -> "Figure":
     """Draws the share of images that are certified at ε, and above it what every attack leaves at ε.
 
@@ -34,6 +35,7 @@ def accuracy_over_epsilon(
             image is misclassified as it is, None where none was found.
         title: above the picture.
         epsilon: where a faint line stands; None: nowhere.
+        names: of attacks, in the legend; those that are not there are as in ``distances``.
 
     Returns:
         A figure.
@@ -57,7 +59,7 @@ def accuracy_over_epsilon(
     ends = [radii.max(), epsilon or 0.0]
     ends += [np.quantile(known, _SEEN) for of in reached.values() if (known := of[np.isfinite(of)]).size]
     xs = np.linspace(0, 1.05 * max(ends) or 1.0, _POINTS)
-    height = _HEIGHT + _LINE * ((len(reached) + 2) // 2)
+    height = _HEIGHT + _LINE * ((len(reached) + 3) // 2)
     figure = Figure(figsize=(_WIDTH, height), dpi=DPI, layout="constrained")
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
@@ -68,16 +70,16 @@ def accuracy_over_epsilon(
         colour = palette.OF_LINES[(i + 1) % len(palette.OF_LINES)]
         shares = np.mean(of_attack[:, None] > xs, axis=0)
         style = ("-", "--", "-.", ":")[i // len(palette.OF_LINES) % 4]
-        axes.plot(xs, shares, style, color=colour, linewidth=1.6, label=f"left by {name}")
+        axes.plot(xs, shares, style, color=colour, linewidth=1.6, label=f"left by {(names or {}).get(name, name)}")
     # At ε = 0 an image without a certificate may still be right.
     held = np.mean((radii[:, None] >= xs) & (radii[:, None] > 0), axis=0)
     axes.fill_between(xs, held, color=palette.PALE_BLUE, linewidth=0)
     axes.plot(xs, held, color=palette.BLUE, linewidth=2.2, label="certified")
     if epsilon is not None:
-        axes.axvline(epsilon, color="0.5", linewidth=1, linestyle=":")
+        axes.axvline(epsilon, color="0.5", linewidth=1, linestyle=":", label=f"ε = {epsilon:g}")
     axes.set(xlim=(0, xs[-1]), ylim=(-0.02, 1.03))
     axes.set_xlabel("ε (L∞)", size=LABEL_SIZE)
-    axes.set_ylabel(f"share of {len(radii)} images", size=LABEL_SIZE)
+    axes.set_ylabel(f"share of {len(radii)} images, right", size=LABEL_SIZE)
     axes.set_title(title, size=10, weight="bold", parse_math=False)
     figure.legend(ncols=2, **LEGEND)
     return figure

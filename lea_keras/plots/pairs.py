@@ -1,5 +1,6 @@
 """Pictures of targeted attacks: success rates by source and target class, and the images behind them."""
 
+import collections
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from lea_keras.robustness import Reconstructions
+    from lea_keras.robustness.success import PairRecord
 
 _KINDS = {
     "ignore_target": "Reconstructions taken for another class than the source's, in %",
@@ -65,6 +67,8 @@ def pairs(
     from lea_keras.plots.figure import Figure
 
     check_choice("kind", kind, _KINDS)
+    if not isinstance(results, Mapping):
+        raise fail("results", "a dictionary of results by the names of models", type(results).__name__)
     matrices = [_matrix(name, result, kind) for name, result in results.items()]
     sizes = sorted({len(one.cells) for one in matrices})
     if len(sizes) != 1:
@@ -83,8 +87,7 @@ def pairs(
     axes.set(xlim=(0, width), ylim=(height, 0))  # the unit is the inch, downwards
     axes.axis("off")
     axes.text(_MARGIN, _MARGIN, heading, fontsize=_TITLE_SIZE, weight="bold", va="top", parse_math=False)
-    most = max((float(np.nanmax(one.cells)) for one in matrices if np.any(np.isfinite(one.cells))), default=1.0)
-    scale = ScalarMappable(Normalize(0, 100 * most or 1.0), _COLOURS)
+    scale = ScalarMappable(Normalize(0, 100), _COLOURS)  # of all pictures, so that two of them compare
     for i, one in enumerate(matrices):
         left, top = _MARGIN + i % columns * panel, _MARGIN + 0.3 + i // columns * (_TOP + side - _LEFT + _GAP)
         _draw_matrix(axes, one, left, top, scale)
@@ -160,7 +163,8 @@ def adversarials(
         model: that was attacked, as ``robustness.evaluate_reconstructions`` takes it.
         images: that were given to it, [n, rows, columns, channels].
         result: what it returned, with its adversarials (``keep_images=True``).
-        shown: places of pairs among the records; or how many, spread over the records evenly **(chosen)**.
+        shown: places of pairs among the records; or how many, as different in their classes as can be, with as large a
+            share of successes (ignore-target) as there is **(chosen)**.
         bounds: as there.
         name: begins the title.
 
@@ -169,21 +173,23 @@ def adversarials(
         takes it for.
 
     Raises:
-        ValueError: for a result without adversarials or pairs, or other places than there are.
+        ValueError: for a result without adversarials or pairs, other places than there are, or fewer images than were
+            attacked.
     """
     from lea_keras.robustness.reconstructing import Reconstructor
 
     records = result.records
     if result.adversarials is None or not records:
         raise fail("result", "one with adversarials (keep_images=True)", f"one without, of {len(records)} pairs")
-    if isinstance(shown, int):
-        count = min(check_positive_int("shown", shown), len(records))
-        places = np.linspace(0, len(records) - 1, count).astype(int).tolist()
-    else:
+    if isinstance(shown, Sequence | np.ndarray) and not isinstance(shown, str):
         places = list(shown)
         if not places or not all(is_integer(place) and 0 <= place < len(records) for place in places):
             raise fail("shown", f"places from 0 to {len(records) - 1}", shown)
+    else:
+        places = _spread(records, min(check_positive_int("shown", shown), len(records)))
     images = np.asarray(images, "float32")
+    if len(images) <= (last := max(max(record.source, record.target) for record in records)):
+        raise fail("images", f"those that were attacked, more than {last}", f"{len(images)} images")
     chosen = [records[place] for place in places]
     sources, targets = (images[[getattr(r, end) for r in chosen]] for end in ("source", "target"))
     rows = {"source": sources, "adversarial": result.adversarials[places], "target": targets}
@@ -202,3 +208,25 @@ def adversarials(
     rates = f"{100 * success.ignore_target:.1f} % not taken for the source's class, {100 * success.target:.1f} % for "
     return draw([Block(f"{name}: {len(chosen)} of {len(records)} pairs", lines, labels, side=0.75, gap=0.06,
                        note=f"of all pairs, mean of cells: {rates}the target's")])  # fmt: skip
+
+
+def _spread(records: Sequence["PairRecord"], count: int) -> list[int]:
+    """Places of pairs of as many classes as can be, successes and failures in the proportion of all."""
+    won = [record.succeeded("ignore_target") for record in records]
+    successes = round(count * sum(won) / len(won))
+    if count > 1 and any(won) and not all(won):
+        successes = min(max(successes, 1), count - 1)
+    places: list[int] = []
+    uses: collections.Counter[tuple[str, int]] = collections.Counter()
+    for kind, wanted in ((True, successes), (False, count - successes)):
+        left = [place for place, one in enumerate(won) if one == kind]
+        for _ in range(min(wanted, len(left))):
+            best = min(left, key=lambda place: sum(uses[end] for end in _ends(records[place])))
+            left.remove(best)
+            places.append(best)
+            uses.update(_ends(records[best]))
+    return sorted(places, key=lambda place: (records[place].source_class, records[place].target_class))
+
+
+def _ends(record: "PairRecord") -> tuple[tuple[str, int], ...]:
+    return ("source", record.source_class), ("target", record.target_class), ("image", record.source)

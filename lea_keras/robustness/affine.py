@@ -197,13 +197,13 @@ def _chain(model: keras.Model) -> list[tuple[Any, Any, Any]]:
 def _steps(operation: Any, source: Any, tensor: Any) -> list[Step]:
     """The affine part of a layer or operation; none of a ReLU, and of what does nothing outside training."""
     kind = type(operation)
-    if kind in _WEIGHTED:
+    if kind in (*_WEIGHTED, *_WEIGHTLESS, *_SCALING):
         _check_precision(operation)
+    if kind in _WEIGHTED:
         return [_of_weights(operation, source)]
     if kind in _WEIGHTLESS:
         return [Step(operation, operation)]
     if kind in _SCALING:
-        _check_precision(operation)
         return [Step(operation, lambda radius: ops.abs(operation(radius) - operation(ops.zeros_like(radius))))]
     if kind in _OPERATIONS:
         applied = keras.Model(source, tensor)
@@ -227,7 +227,7 @@ def _ends_in_relu(operation: Any) -> bool:
         return False
     if isinstance(activation, layers.ReLU):
         return _ends_in_relu(activation)
-    if activation is not activations.relu:
+    if activation not in (activations.relu, ops.relu, ops.nn.relu):
         raise _refuse(operation, f" with the activation {getattr(activation, '__name__', activation)!r}")
     return True
 
@@ -256,8 +256,8 @@ def _magnitude(variable: Any) -> Any:
 
 
 def _check_precision(layer: Any) -> None:
-    if layer.compute_dtype not in ("float32", "float64"):
-        raise _refuse(layer, f" of {layer.compute_dtype}, whose rounding no bound accounts for")
+    if layer.compute_dtype != "float32":
+        raise _refuse(layer, f" of {layer.compute_dtype}; bounds are computed in float32, of networks in float32")
     if getattr(layer, "quantization_mode", None) or getattr(layer, "lora_enabled", False):
         raise _refuse(layer, ", which is quantised or has a low-rank part")
 
@@ -277,6 +277,8 @@ def _check_reading(model: keras.Model, network: list[Affine], image_shape: tuple
     """Sees that the maps compute what the model does, of two images that are given at once or one by one."""
     images = np.random.default_rng(0).uniform(size=(2, *image_shape)).astype(np.float32)
     expected = np.asarray(ops.convert_to_numpy(model(images, training=False))).reshape(2, -1)
+    if not np.all(np.isfinite(expected)):
+        raise fail("model", "a model whose outputs are finite", "NaN or infinite outputs")
     for parts in ([images], [images[:1], images[1:]]):
         computed = np.concatenate([np.asarray(ops.convert_to_numpy(forward(network, part))) for part in parts])
         difference = float(np.max(np.abs(computed - expected)))

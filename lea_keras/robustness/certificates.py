@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from lea_keras.autoencoders import KSparseAutoencoder
+from lea_keras.autoencoders import JointAutoencoder, KSparseAutoencoder
 from lea_keras.checks import check_number, check_positive_int, fail
 from lea_keras.export import export_encoder
 from lea_keras.layers.lea import find_leas
@@ -23,6 +23,7 @@ from lea_keras.robustness.inputs import check_bounds, check_images, check_input_
 from lea_keras.robustness.storing import digest_of, digest_of_weights
 from lea_keras.utils import Progress, slices
 
+_ALLOWED = "a chain of affine layers and ReLUs, or LEAs of these"
 _VALUES = 2**24  # of an array of rows that are led back, 64 MiB
 _BATCH = 32
 _ROUNDING = 1e-5  # of a margin and 1, by which it must be above 0
@@ -107,7 +108,7 @@ def activation_bounds(
     network, flat = _prepare(model, images, bounds)
     parts = []
     for part in slices(len(flat), check_positive_int("batch_size", batch_size)):
-        box = polytope.box(ops.convert_to_tensor(flat[part]), epsilon, bounds if clip else None)
+        box = polytope.box(ops.convert_to_tensor(flat[part]), epsilon, bounds if _check_clip(clip) else None)
         pairs = polytope.activations(network, box, values=_VALUES)
         parts.append([[ops.convert_to_numpy(side) for side in pair] for pair in pairs])
     found = []
@@ -161,7 +162,7 @@ def certify(
     work = _Work(model, images, labels, bounds, clip, batch_size)
     store = work.store(output_dir, f"certificates_{epsilon!r}", {"epsilon": epsilon})
     title = f"Certificates at {epsilon:g}"
-    values = work.run(lambda flat, labels: work.margins(flat, labels, epsilon), store, title, verbose)
+    values = work.run(lambda flat, labels, _: work.margins(flat, labels, epsilon), store, title, verbose)
     margins = np.array(values, np.float32)
     return Certificate(epsilon, work.labels, work.predictions(), margins)
 
@@ -186,7 +187,7 @@ def certified_radius(
         model: as in ``certify``, and so are all others but
         images: as there.
         labels: as there.
-        precision: of a radius, relative to the smallest ε that was tried and failed.
+        precision: how far a radius may be below the smallest ε that was tried and failed, as a share of that.
         bounds: as there.
         clip: as there.
         batch_size: as there.
@@ -204,7 +205,8 @@ def certified_radius(
     precision = check_number("precision", precision, 1e-4, 1.0)
     work = _Work(model, images, labels, bounds, clip, batch_size)
     store = work.store(output_dir, "certified_radii", {"precision": precision})
-    radii = work.run(lambda flat, labels: work.radii(flat, labels, precision), store, "Certified radii", verbose)
+    title = "Certified radii"
+    radii = work.run(lambda flat, labels, tell: work.radii(flat, labels, precision, tell), store, title, verbose)
     return np.array(radii)
 
 
@@ -214,7 +216,7 @@ class _Work:
     def __init__(
         self, model: Any, images: Any, labels: Any, bounds: tuple[float, float], clip: bool, batch_size: int
     ) -> None:
-        self.model, self.bounds, self.clip = model, check_bounds(bounds), bool(clip)
+        self.model, self.bounds, self.clip = model, check_bounds(bounds), _check_clip(clip)
         self.batch_size = check_positive_int("batch_size", batch_size)
         self.network, self.flat = _prepare(model, images, self.bounds)
         after = self.network[-1].after
@@ -231,18 +233,19 @@ class _Work:
 
     def run(
         self,
-        bound: Callable[[np.ndarray, np.ndarray], np.ndarray],
+        bound: Callable[[np.ndarray, np.ndarray, Callable[[str], None]], np.ndarray],
         store: CertificateStore,
         title: str,
         verbose: int,
     ) -> list[Any]:
-        """Values of every image, those that are stored and those of ``bound``, from images [b, s] and labels [b]."""
+        """Values of every image, those that are stored and those of ``bound``, from images [b, s], labels [b] and a
+        function that takes how far it is."""
         values = store.load()
         progress = Progress(title, len(self.flat), "images", verbose=verbose)
         with store.owned(), progress.meanwhile():
             while len(values) < len(self.flat):
                 part = slice(len(values), len(values) + self.batch_size)
-                values += bound(self.flat[part], self.labels[part]).tolist()
+                values += bound(self.flat[part], self.labels[part], progress.tick).tolist()
                 store.save(values)
                 progress.update(len(values))
         progress.end()
@@ -255,18 +258,28 @@ class _Work:
         relaxed = [polytope.relax(*pair) for pair in pairs]
         return np.asarray(ops.convert_to_numpy(polytope.margins(self.network, relaxed, box, labels)))
 
-    def radii(self, flat: np.ndarray, labels: np.ndarray, precision: float) -> np.ndarray:
+    def radii(self, flat: np.ndarray, labels: np.ndarray, precision: float, tell: Callable[[str], None]) -> np.ndarray:
         """[b] of images [b, s]."""
         width = self.bounds[1] - self.bounds[0]
         low, high = np.zeros(len(flat)), np.full(len(flat), np.inf)
         high[np.argmax(_computed(self.network, flat), axis=1) != labels] = 0.0
         tried = np.full(len(flat), _FIRST * width)
         while True:
-            going_on = np.isinf(high) | (low < (1 - precision) * high) & (high > _LEAST * width)
+            failed = np.where(np.isinf(high), 0.0, high)
+            going_on = np.isinf(high) | (low < (1 - precision) * failed) & (failed > _LEAST * width)
             going_on &= low < width
-            if not np.any(going_on):
+            left = np.flatnonzero(going_on)
+            if not len(left):
                 return low
-            holds = _are_positive(self.margins(flat, labels, tried[:, None].astype(np.float32)), labels)
+            tell(f"of the next {len(flat)} {len(left)} are searched on")
+            # Sizes are halved and not fitted: a backend may compile anew for each.
+            size = len(flat)
+            while size >= 2 * len(left):
+                size = -(-size // 2)
+            some = np.resize(left, size)
+            margins = self.margins(flat[some], labels[some], tried[some, None].astype(np.float32))
+            holds = np.zeros(len(flat), bool)
+            holds[some] = _are_positive(margins, labels[some])
             low = np.where(going_on & holds, tried, low)
             high = np.where(going_on & ~holds, tried, high)
             tried = np.where(np.isinf(high), np.minimum(2 * tried, width), (low + high) / 2)
@@ -301,8 +314,17 @@ def plain(model: Any) -> Any:
         autoencoder = lea.autoencoder
         if isinstance(autoencoder, KSparseAutoencoder) and autoencoder.inference_k < autoencoder.code_length:
             received = f"{type(autoencoder).__name__} in {lea.name!r}, which keeps the largest values alone"
-            raise fail("model", "a chain of affine layers and ReLUs, or LEAs of these", received)
+            raise fail("model", _ALLOWED, received)
+        if isinstance(autoencoder, JointAutoencoder) and autoencoder.categories:
+            received = f"{type(autoencoder).__name__} in {lea.name!r}, whose categories are the largest of several"
+            raise fail("model", _ALLOWED, received)
     return export_encoder(model) if leas else model
+
+
+def _check_clip(clip: Any) -> bool:
+    if not isinstance(clip, bool | np.bool_):
+        raise fail("clip", "True or False", clip)
+    return bool(clip)
 
 
 def _computed(network: list[Affine], flat: np.ndarray) -> np.ndarray:

@@ -39,24 +39,33 @@ def check_images(images: Any, bounds: tuple[float, float]) -> np.ndarray:
     return array
 
 
-def check_input_shape(model: Any, images_shape: Sequence[int | None]) -> None:
-    """Raises if a model whose inputs are known takes something else than such images."""
+def check_input_shape(
+    model: Any, images_shape: Sequence[int | None], argument: str = "images", taker: str = "model"
+) -> None:
+    """Raises if a model whose inputs are known takes something else than such images.
+
+    Args:
+        model: it may be a subclassed one, which says so when it is called.
+        images_shape: with the batch axis.
+        argument: that gave the shape, for the message.
+        taker: the argument that gave the model.
+    """
     inputs = getattr(model, "inputs", None)
-    if not inputs:  # a subclassed model, which says so when it is called
+    if not inputs:
         return
     outputs = model.outputs
     if len(inputs) != 1 or len(outputs) != 1:
-        raise fail("model", "a model with one input and one output", f"{len(inputs)} inputs, {len(outputs)} outputs")
+        raise fail(taker, "a model with one input and one output", f"{len(inputs)} inputs, {len(outputs)} outputs")
     wanted = tuple(inputs[0].shape)
     fits = len(wanted) == len(images_shape) and all(
         size is None or size == received for size, received in zip(wanted[1:], images_shape[1:], strict=True)
     )
     if not fits:
-        raise fail("images", f"of the shape that the model takes, {wanted}", f"an array of shape {tuple(images_shape)}")
+        raise fail(argument, f"of the shape that the {taker} takes, {wanted}", f"the shape {tuple(images_shape)}")
 
 
-def check_labels(labels: Any, count: int, classes: int) -> np.ndarray:
-    """Returns labels as int64 [n] if they are integers [n] or one-hot [n, classes]."""
+def check_labels(labels: Any, count: int, classes: int, owner: str = "model") -> np.ndarray:
+    """Returns labels as int64 [n] if they are integers [n] or one-hot [n, classes]; ``owner`` has the classes."""
     array = np.asarray(labels)
     received = f"{array.dtype} array of shape {array.shape}"
     integers = array.shape == (count,) and np.issubdtype(array.dtype, np.integer)
@@ -68,7 +77,7 @@ def check_labels(labels: Any, count: int, classes: int) -> np.ndarray:
     if integers:
         low, high = int(array.min()), int(array.max())
         if low < 0 or high >= classes:
-            allowed = f"from 0 to {classes - 1}, as the model has {classes} classes"
+            allowed = f"from 0 to {classes - 1}, as the {owner} has {classes} classes"
             raise fail("labels", allowed, f"{received}, minimum {low}, maximum {high}")
         return array.astype(np.int64)
     if np.any((array != 0) & (array != 1)) or np.any(np.count_nonzero(array, axis=1) != 1):

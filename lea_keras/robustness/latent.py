@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from lea_keras.checks import check_choice, check_number, check_positive_int, fail
+from lea_keras.checks import check_above_zero, check_choice, check_number, check_positive_int, fail
 from lea_keras.layers.autodiff import scan, vjp
 from lea_keras.robustness.reconstructing import Reconstructor
 
@@ -41,7 +41,7 @@ class LatentAttack:
         weight: λ, at least 0.
         epsilon: ε, at least 0; None: there is no box.
         steps: of Adam.
-        learning_rate: of Adam.
+        learning_rate: of Adam, above 0.
         noise: standard deviation of the start around the source, at least 0.
         scale: "raw", as published, or "standardised". Entries that are constant then do not count **(chosen)**.
         within_bounds: whether start and iterates are clipped to the bounds. Without it pixels may take any value.
@@ -66,12 +66,16 @@ class LatentAttack:
         self.weight = check_number("weight", weight)
         self.epsilon = None if epsilon is None else check_number("epsilon", epsilon)
         self.steps = check_positive_int("steps", steps)
-        self.learning_rate = check_number("learning_rate", learning_rate)
+        self.learning_rate = check_above_zero("learning_rate", learning_rate)
         self.noise = check_number("noise", noise)
         self.scale = check_choice("scale", scale, SCALES)
         if not isinstance(within_bounds, bool):
             raise fail("within_bounds", "True or False", within_bounds)
         self.within_bounds = within_bounds
+
+    def __repr__(self) -> str:
+        options = ", ".join(f"{name}={value!r}" for name, value in vars(self).items())
+        return f"{type(self).__name__}({options})"
 
     def factors(self, representations: np.ndarray) -> np.ndarray:
         """What each entry of h is multiplied by, float32 [length].

@@ -26,6 +26,7 @@ class Reconstructor:
             ``lea_keras.image_autoencoder`` returns), that LEA itself, or a built autoencoder whose window is the image.
         image_shape: of one image, without the batch axis, its channels where the LEA has them.
         bounds: (lower, upper) of the images' values.
+        argument: that gave the shape, for messages.
 
     Attributes:
         layer: what has the weights: the LEA, or the autoencoder of whole images.
@@ -35,15 +36,21 @@ class Reconstructor:
         ValueError: for a model without such a LEA, or images that it does not take.
     """
 
-    def __init__(self, model: Any, image_shape: tuple[int, ...], bounds: tuple[float, float] = (0.0, 1.0)) -> None:
-        self.layer = _layer_of(model, image_shape)
+    def __init__(
+        self,
+        model: Any,
+        image_shape: tuple[int, ...],
+        bounds: tuple[float, float] = (0.0, 1.0),
+        argument: str = "images",
+    ) -> None:
+        self.layer = _layer_of(model, image_shape, argument)
         whole = isinstance(self.layer, Autoencoder)
         self.autoencoder: Autoencoder = self.layer if whole else self.layer.autoencoder
         self.bounds, self.image_shape = bounds, tuple(image_shape)
         self._channels_first = not whole and self.layer.data_format == "channels_first"
         rows_columns_channels = (*image_shape[1:], image_shape[0]) if self._channels_first else tuple(image_shape)
         if whole and self.layer.windows_shape[1:] != rows_columns_channels:
-            raise fail("images", f"of the shape that the autoencoder takes, {self.layer.windows_shape}", image_shape)
+            raise fail(argument, f"of the shape that the autoencoder takes, {self.layer.windows_shape}", image_shape)
         if not whole and not self.layer.built:
             self.layer.build((None, *image_shape))
         self._size: tuple[int, int] = (rows_columns_channels[0], rows_columns_channels[1])
@@ -120,7 +127,7 @@ class _OneWindow:
         self.flat = images
 
 
-def _layer_of(model: Any, image_shape: tuple[int, ...]) -> Any:
+def _layer_of(model: Any, image_shape: tuple[int, ...], argument: str) -> Any:
     """The LEA that a model gives its images to, or the autoencoder of whole images."""
     if isinstance(model, LocallyEmbeddedAutoencoder):
         return model
@@ -134,7 +141,7 @@ def _layer_of(model: Any, image_shape: tuple[int, ...]) -> Any:
         if isinstance(model, keras.Model):
             received = f"a model with the layers {[layer.name for layer in model.layers]}"
         raise fail("model", "an autoencoder, or a model with a LEA", received)
-    _check_input(model, image_shape)
+    _check_input(model, image_shape, argument)
     # Values of which no layer makes the same again, so that a LEA that is given something else shows itself.
     probe = np.linspace(0.1, 0.9, math.prod(image_shape), dtype="float32").reshape(1, *image_shape)
     with forward_pass("inspect") as current:
@@ -153,7 +160,7 @@ def _layer_of(model: Any, image_shape: tuple[int, ...]) -> Any:
     return given[0]
 
 
-def _check_input(model: keras.Model, image_shape: tuple[int, ...]) -> None:
+def _check_input(model: keras.Model, image_shape: tuple[int, ...], argument: str) -> None:
     """Raises if a model whose input is known takes other images; what it returns does not matter."""
     inputs = getattr(model, "inputs", None)
     if inputs and len(inputs) == 1:
@@ -161,7 +168,7 @@ def _check_input(model: keras.Model, image_shape: tuple[int, ...]) -> None:
         if len(wanted) != len(image_shape) or any(
             size not in (None, received) for size, received in zip(wanted, image_shape, strict=True)
         ):
-            raise fail("images", f"of the shape that the model takes, {(None, *wanted)}", (None, *image_shape))
+            raise fail(argument, f"of the shape that the model takes, {(None, *wanted)}", (None, *image_shape))
 
 
 class _Reconstruction(layers.Layer):
@@ -203,7 +210,7 @@ def judged(
     Raises:
         ValueError: as ``Reconstructor``, or if the judge takes no such images.
     """
-    reconstructor = Reconstructor(model, tuple(image_shape), bounds)
-    check_input_shape(judge, (None, *image_shape))
+    reconstructor = Reconstructor(model, tuple(image_shape), bounds, "image_shape")
+    check_input_shape(judge, (None, *image_shape), "image_shape", "judge")
     images = keras.Input(tuple(image_shape), name="image")
     return keras.Model(images, judge(_Reconstruction(reconstructor)(images)), name="judged")

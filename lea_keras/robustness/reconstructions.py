@@ -96,7 +96,7 @@ def evaluate_reconstructions(
     reconstructor = Reconstructor(model, images.shape[1:], bounds)
     if not isinstance(judge, keras.Model):
         raise fail("judge", "a keras.Model", judge)
-    check_input_shape(judge, (None, *images.shape[1:]))
+    check_input_shape(judge, (None, *images.shape[1:]), taker="judge")
     clean, error, classes = _look(reconstructor, judge, images, labels, attack)
     sources = stratified(clean.labels, samples)
     kept = sources[clean.predictions[sources] == clean.labels[sources]]
@@ -193,7 +193,7 @@ def _look(
     if not (np.all(np.isfinite(codes)) and np.all(np.isfinite(reconstructed))):
         raise fail("model", "a model whose codes and reconstructions are finite", "NaN or infinite ones")
     predictions, classes = judge_classes(judge, reconstructed)
-    labels = check_labels(labels, len(images), classes)
+    labels = check_labels(labels, len(images), classes, "judge")
     if len(np.unique(labels)) < 2:
         raise fail("labels", "of at least two classes, so that there are pairs", np.unique(labels).tolist())
     factors = attack.factors(codes)

@@ -33,7 +33,7 @@ from lea_keras.data.parts.labels import (
     labels_from_indices,
     places,
 )
-from lea_keras.data.parts.windows import WindowFactors, factors_of_windows
+from lea_keras.data.parts.windows import WindowFactors, factors_of_windows, labels_of_windows
 
 __all__ = [
     "BACKGROUNDS",
@@ -58,6 +58,7 @@ __all__ = [
     "factors_of_windows",
     "indices",
     "labels_from_indices",
+    "labels_of_windows",
     "paint",
     "part_maps",
     "places",

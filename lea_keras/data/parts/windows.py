@@ -6,10 +6,11 @@ import numpy as np
 
 from lea_keras import checks
 from lea_keras.data.parts.drawing import edge_maps, part_maps
-from lea_keras.data.parts.labels import IMAGE_SHAPE, PARTS, SMALLEST, Labels, check_labels, places
+from lea_keras.data.parts.labels import FACTORS, IMAGE_SHAPE, PARTS, SMALLEST, Labels, check_labels, places
 from lea_keras.utils import slices
 from lea_keras.windows.grid import check_window_fits, check_windowing, grid
 
+_TURNS = FACTORS["orientation"]
 _CHUNK = 128  # images at once, whose sums over windows a cache holds
 
 
@@ -72,6 +73,48 @@ def factors_of_windows(
     some = [Labels(labels.scenes[chunk], labels.parts[chunk]) for chunk in chunks]
     found = [_of_windows(one, window, steps, padding, image_size) for one in some]
     return WindowFactors(*map(np.concatenate, zip(*found, strict=True)))
+
+
+def labels_of_windows(
+    seen: WindowFactors, window_size: Any, visible: float = 0.5, turns: int = 8, offsets: int = 5
+) -> dict[str, np.ndarray]:
+    """Returns what windows see as labels, such as scores of disentanglement take: of windows that see enough of a part.
+
+    Args:
+        seen: from `factors_of_windows`.
+        window_size: as there.
+        visible: the share of a part's pixels that a window must have.
+        turns: values of orientation, which 24 is a multiple of: each is the middle of its share of a full turn.
+        offsets: values of each offset, over the window's width and height; parts with their middle outside count as
+            those at the border.
+
+    Returns:
+        "orientation", "offset_x", "offset_y", "shape", "size" and "colour", int64 [n, rows, columns]; −1 where a window
+        sees too little.
+
+    Raises:
+        ValueError: for an argument out of range.
+    """
+    (height, width), _, _, _ = check_windowing(window_size, None, "same", "channels_last")
+    checks.check_share("visible", visible)
+    if _TURNS % checks.check_positive_int("turns", turns):
+        raise checks.fail("turns", f"what {_TURNS} is a multiple of", turns)
+    checks.check_positive_int("offsets", offsets)
+    enough = (seen.visible >= visible) & (seen.part > 0)
+    share = _TURNS // turns
+
+    def place(offset: np.ndarray, length: int) -> np.ndarray:
+        return np.clip(np.floor((np.nan_to_num(offset) / length + 0.5) * offsets), 0, offsets - 1)
+
+    found = {
+        "orientation": (seen.orientation + share // 2) // share % turns,
+        "offset_x": place(seen.offset_x, width),
+        "offset_y": place(seen.offset_y, height),
+        "shape": seen.shape,
+        "size": seen.size,
+        "colour": seen.colour,
+    }
+    return {name: np.where(enough, values, -1).astype(np.int64) for name, values in found.items()}
 
 
 def _of_windows(

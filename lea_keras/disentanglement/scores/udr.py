@@ -105,6 +105,8 @@ def _dead(arrays: list[np.ndarray], kl: Any, threshold: float, dead_below: float
     sizes = [np.shape(each) for each in kl]
     if sizes != [each.shape[1:] for each in arrays]:
         raise fail("kl", f"a number for every code of {len(arrays)} models", f"arrays of shapes {sizes}")
+    if not all(np.all(np.asarray(each) >= 0) for each in kl):  # NaN is not
+        raise fail("kl", "numbers of at least 0", kl)
     return [
         (np.asarray(each) < threshold) | (np.ptp(codes, axis=0) == 0) for each, codes in zip(kl, arrays, strict=True)
     ]
