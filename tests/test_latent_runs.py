@@ -88,6 +88,19 @@ def test_files_and_values_and_going_on(folder, monkeypatch, capsys):
     assert len(attacked) == 1
     again = json.loads((folder / "grid" / "evaluation" / "latent.json").read_text())
     assert (again["scale"], again["baseline"], len(again["runs"])) == ("standardised", None, 1)
+    assert "judge, clean, and squared error: of all 100 test images" in table and "sources by class: " in table
+
+
+def test_another_judge_leaves_the_results_of_the_first_alone(folder, capsys):
+    other = folder.parent / "other"
+    assert train.main(["train.py", f"--run_dir={other}", *SMALL, *RUNS["judge"], "--seed=9"]) == 0
+    command = (f"--run_dir={folder / 'grid'}", *LATENT)
+    stored = folder / "grid" / "evaluation" / "attacks"
+    assert main(*command, f"--judge={folder / 'judge'}") == 0
+    before = command_checks.contents(stored)
+    assert main(*command, f"--judge={other}") == 0
+    after = command_checks.contents(stored)
+    assert before.items() <= after.items() and len(after) > len(before)
 
 
 def test_matrices_of_several_runs_are_averaged_cell_by_cell():
@@ -122,7 +135,7 @@ def test_relative_columns():
         (["--attacks=latent", "--judge=judge", "--attack_scale=other"], "`attack_scale` must be one of"),
         (["--attacks=latent", "--judge=judge", "--attack_steps=0"], "`attack_steps` must be an integer of at least 1"),
         (["--attacks=latent", "--judge=judge", "--images=3"], "`images` must be left out with --attacks=latent"),
-        (["--attacks=latent,deep_fool", "--judge=judge"], "Add --attacks=latent to --judge"),
+        (["--attacks=latent,deep_fool", "--judge=judge"], "`attacks` must be latent alone, without others"),
         (["--attacks=deep_fool", "--judge=judge"], "Add --attacks=latent to --judge"),
         (["--judge=judge"], "Add --attacks=latent to --judge, which is of no use without it"),
         (["--attacks=latent", "--judge=judge", "--baseline=other"], "`baseline` must be one of ("),

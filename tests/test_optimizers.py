@@ -69,6 +69,12 @@ def test_bad_arguments(arguments, message):
         CoupledAdam(**arguments)
 
 
+def test_no_variable_can_be_left_out():
+    """Told to Keras' optimizers, it would be lost with the copies that a `LEAModel` makes, and with saving."""
+    with pytest.raises(ValueError, match="pulls all variables"):
+        CoupledAdam(l2=0.1).exclude_from_weight_decay(var_names=["bias"])
+
+
 def test_every_lea_has_one_of_its_own():
     """In alternate optimisation, where a regulariser of a LEA's layers would belong to the main loss."""
     images, inputs, found = make_data(2)[0], keras.Input((8, 8, 1)), []

@@ -1,5 +1,6 @@
 """Pictures of targeted attacks: matrices on one scale, and pairs with their reconstructions."""
 
+import importlib
 import json
 import pathlib
 import re
@@ -10,7 +11,9 @@ import pytest
 
 import lea_keras
 from lea_keras import plots, robustness
+from lea_keras.robustness import success
 
+SPREAD = importlib.import_module("lea_keras.plots.pairs")._spread  # the module has the name of its function
 TABLES = json.loads((pathlib.Path(__file__).parent / "golden" / "latent_attack_tables.json").read_text("utf-8"))
 
 
@@ -84,6 +87,31 @@ def test_pairs_stand_above_their_reconstructions():
         plots.adversarials(model, images, result._replace(adversarials=None))
     with pytest.raises(ValueError, match="`shown` must be places from 0 to"):
         plots.adversarials(model, images, result, shown=[99])
+    with pytest.raises(ValueError, match="`shown` must be an integer of at least 1"):
+        plots.adversarials(model, images, result, shown=1.5)
+    with pytest.raises(ValueError, match="`images` must be those that were attacked, more than [3-5]"):
+        plots.adversarials(model, images[:3], result)
+    with pytest.raises(ValueError, match="`results` must be a dictionary"):
+        plots.pairs([result])
+
+
+def test_pairs_that_are_shown_are_of_all_classes_and_won_as_often_as_all():
+    def record(source, source_class, target_class, after):
+        return success.PairRecord(source, 99, source_class, target_class, after, *[0.0] * 6)
+
+    # Source by source, nine targets each: those of every 36th pair, evenly spread, would all be of the same target.
+    records = [
+        record(source, source % 10, target, source % 10 if source % 4 else target)
+        for source in range(40)
+        for target in range(10)
+        if target != source % 10
+    ]
+    shown = [records[place] for place in SPREAD(records, 10)]
+    assert len({one.source_class for one in shown}) == len({one.target_class for one in shown}) == 10
+    assert sum(one.succeeded("ignore_target") for one in shown) in (2, 3)  # of a quarter
+    rare = [one._replace(predicted_after=one.source_class) for one in records[:-1]] + [records[0]._replace(source=40)]
+    assert sum(rare[place].succeeded("ignore_target") for place in SPREAD(rare, 10)) == 1
+    assert len(SPREAD(rare, 1)) == 1
 
 
 def test_classes_of_a_categorical_variable_share_a_row_of_a_traversal():

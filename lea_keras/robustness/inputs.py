@@ -61,7 +61,9 @@ def check_input_shape(
         size is None or size == received for size, received in zip(wanted[1:], images_shape[1:], strict=True)
     )
     if not fits:
-        raise fail(argument, f"of the shape that the {taker} takes, {wanted}", f"the shape {tuple(images_shape)}")
+        received: Any = tuple(images_shape)
+        received = received[1:] if argument != "images" else f"an array of shape {received}"
+        raise fail(argument, f"of the shape that the {taker} takes, {wanted}", received)
 
 
 def check_labels(labels: Any, count: int, classes: int, owner: str = "model") -> np.ndarray:
