@@ -84,7 +84,7 @@ def certify(members: Sequence[tuple[pathlib.Path, RunConfig]], settings: Setting
     results.write_json(JSON, about | settings._asdict() | {"runs": stored})
     results.write_csv(CSV, rows)
     heads, lines = ["run", *_COLUMNS.values()], [[_cell(value) for value in row.values()] for row in rows]
-    text = tables.markdown(heads, lines)
+    text = tables.markdown(heads, lines, texts=1)
     note = (
         f"At ε = {settings.epsilon:g} on {settings.samples} test images, mistakes without a perturbation included; the "
         "bound is what no perturbation exceeds. Gradient Sign and PGD go to ε and no further; curves of pictures are "

@@ -219,7 +219,7 @@ def markdown(rows: Sequence[Row]) -> str:
     """The same as a Markdown table."""
     columns = _shown(rows)
     lines = [[row.model, str(row.runs), *_texts(row, columns)] for row in rows]
-    return tables.markdown(["runs", "number", *(_COLUMNS[name][0] for name in columns)], lines)
+    return tables.markdown(["runs", "number", *(_COLUMNS[name][0] for name in columns)], lines, texts=1)
 
 
 def _notes(found: Sequence[Run], attacked: Mapping[pathlib.Path, robustness.Reconstructions], count: int) -> list[str]:

@@ -150,7 +150,7 @@ def main(argv: Sequence[str]) -> int:
         print(f"parts_baselines: {error}", file=sys.stderr)
         return 1
     rows = [[name, f"{of['train']:.3f}", f"{of['test']:.3f}"] for name, of in found.items()]
-    print(tables.markdown(["classifier", "training", "test"], rows))
+    print(tables.markdown(["classifier", "training", "test"], rows, texts=1))
     print(json.dumps(found))
     return 0
 

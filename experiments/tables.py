@@ -127,11 +127,11 @@ def grouped(heads: Sequence[str], blocks: Blocks, groups: Mapping[str, int], wid
     return "\n".join(line.rstrip() for line in aligned(lines, [max(widths[0], *names), *widths[1:]]))
 
 
-def markdown(heads: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """A Markdown table: two columns of text, and the others of numbers."""
+def markdown(heads: Sequence[str], lines: Iterable[Sequence[str]], texts: int = 2) -> str:
+    """A Markdown table: ``texts`` columns of text, and the others of numbers."""
     rows = [[cell.replace("|", r"\|") for cell in line] for line in (heads, *lines)]
     first, *rest = (f"| {' | '.join(row)} |" for row in rows)
-    return "\n".join([first, "|---|---|" + "--:|" * (len(heads) - 2), *rest]) + "\n"
+    return "\n".join([first, "|" + "---|" * texts + "--:|" * (len(heads) - texts), *rest]) + "\n"
 
 
 def of_splits(values: Values) -> str:

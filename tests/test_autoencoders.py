@@ -636,6 +636,9 @@ def test_the_representation_is_what_codes_are_drawn_or_selected_from(name):
     np.testing.assert_array_equal(representation, autoencoder.representation(windows))
     same = np.allclose(representation, autoencoder.encode(windows), atol=1e-3)
     assert same == (name == "standard")  # the others select two of three away, or add noise
+    for wrong in (windows[:, :2], windows[0], make_windows(5, 3, 2, 2)):
+        with pytest.raises(ValueError, match=r"`windows` must be of the shape \(None, 3, 2, 1\)"):
+            autoencoder.representation(wrong)
 
 
 # Configurations

@@ -433,8 +433,14 @@ class Autoencoder(layers.Layer):
         )
 
     def _ensure_built(self, windows: Any) -> None:
+        shape = tuple(windows.shape)
         if not self.built:
-            self.build(tuple(windows.shape))
+            self.build(shape)
+        fits = len(shape) == 4 and all(
+            size in (None, side) for size, side in zip(shape[1:], self.windows_shape[1:], strict=True)
+        )
+        if not fits:
+            raise fail("windows", f"of the shape {self.windows_shape} that the autoencoder was built for", shape)
 
     @staticmethod
     def _training(coder: layers.Layer, training: bool) -> dict[str, bool]:
