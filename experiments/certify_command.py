@@ -10,10 +10,10 @@ FLAGS = (
     Flag(
         "certify",
         "X",
-        "certify the runs, instead of measuring them, which takes minutes: the error on --attack_samples test images [100] under any change "
-        "of pixels by X at most, from 0 to 1, beside that under Gradient Sign and projected gradient descent; and of "
-        "each image the largest change that is certified, beside the smallest that fools, by --attacks "
-        "[gradient_sign,projected_gradient_descent]",
+        "certify the runs, instead of measuring them, which takes minutes: the error on --attack_samples test images "
+        "[100] under any change of pixels by X at most, from 0 to 1, beside that under Gradient Sign and projected "
+        "gradient descent; and of each image the largest change that is certified, beside the smallest that fools, by "
+        "--attacks [gradient_sign,projected_gradient_descent]",
     ),
 )
 _KNOWN = {"certify", "attacks", "attack_samples", "attack_seed", "run_dir", "backend", "data_dir", "download"}
