@@ -38,7 +38,7 @@ class Size(NamedTuple):
 
 
 SIZES = [Size(1, 64), Size(1, 128), Size(1, 256), Size(1, 512), Size(4, 512), Size(16, 512)]
-TOY = [Size(1, 8, 2), Size(2, 16, 2)]
+TOY = [Size(2, 16, 2)]
 MODES = (None, "auto")
 
 
