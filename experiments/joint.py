@@ -24,7 +24,7 @@ from experiments.arrays import Images, computed, few_steps
 from experiments.config import RunConfig
 from experiments.results import Results
 from lea_keras import robustness
-from lea_keras.robustness.success import KINDS
+from lea_keras.robustness.success import KINDS, typical_pairs
 from lea_keras.utils import write_atomically
 
 FILE, PICTURES = "joint.json", "joint.npz"
@@ -229,7 +229,7 @@ def examples(model: Any, test: Images, result: robustness.Reconstructions) -> di
 
     Without a pair there is the "first" test image alone.
     """
-    places = np.linspace(0, max(len(result.records) - 1, 0), min(SHOWN, len(result.records))).astype(int)
+    places = typical_pairs(result.records, min(SHOWN, len(result.records))) if result.records else []
     records = [result.records[i] for i in places]
     reconstructor = robustness.Reconstructor(model, test.images.shape[1:])
     of_rows = {end: test.images[[getattr(r, end) for r in records]] for end in ("source", "target")} if records else {}

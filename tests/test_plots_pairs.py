@@ -1,6 +1,5 @@
 """Pictures of targeted attacks: matrices on one scale, and pairs with their reconstructions."""
 
-import importlib
 import json
 import pathlib
 import re
@@ -13,7 +12,6 @@ import lea_keras
 from lea_keras import plots, robustness
 from lea_keras.robustness import success
 
-SPREAD = importlib.import_module("lea_keras.plots.pairs")._spread  # the module has the name of its function
 TABLES = json.loads((pathlib.Path(__file__).parent / "golden" / "latent_attack_tables.json").read_text("utf-8"))
 
 
@@ -106,12 +104,12 @@ def test_pairs_that_are_shown_are_of_all_classes_and_won_as_often_as_all():
         for target in range(10)
         if target != source % 10
     ]
-    shown = [records[place] for place in SPREAD(records, 10)]
+    shown = [records[place] for place in success.typical_pairs(records, 10)]
     assert len({one.source_class for one in shown}) == len({one.target_class for one in shown}) == 10
     assert sum(one.succeeded("ignore_target") for one in shown) in (2, 3)  # of a quarter
     rare = [one._replace(predicted_after=one.source_class) for one in records[:-1]] + [records[0]._replace(source=40)]
-    assert sum(rare[place].succeeded("ignore_target") for place in SPREAD(rare, 10)) == 1
-    assert len(SPREAD(rare, 1)) == 1
+    assert sum(rare[place].succeeded("ignore_target") for place in success.typical_pairs(rare, 10)) == 1
+    assert len(success.typical_pairs(rare, 1)) == 1
 
 
 def test_classes_of_a_categorical_variable_share_a_row_of_a_traversal():

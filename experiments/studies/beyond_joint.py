@@ -143,7 +143,7 @@ def draw(stored: dict[str, Any], finished: "Finished") -> dict[str, Any]:
     from lea_keras import plots
 
     figures = {"_ignore_target": _matrices(stored, "ignore_target"), "_target": _matrices(stored, "target")}
-    figures["_pairs"] = _pairs(stored, finished)
+    figures["_pairs"] = _pairs(finished)
     for model, ending in (("JointVAE", "_traversal"), ("VAE", "_traversal_vae")):
         first = finished.arrays(name(model), "joint.npz")["first"][0]
         with finished.network(name(model)) as network:
@@ -166,7 +166,7 @@ def _matrices(stored: dict[str, Any], kind: str) -> Any:
     return plots.pairs(cells, kind)
 
 
-def _pairs(stored: dict[str, Any], finished: "Finished") -> Any:
+def _pairs(finished: "Finished") -> Any:
     """Sources, adversarials and targets above their reconstructions."""
     from lea_keras.plots.grid import Block, Cell
     from lea_keras.plots.grid import draw as draw_blocks
@@ -187,8 +187,7 @@ def _pairs(stored: dict[str, Any], finished: "Finished") -> Any:
                 labels.append(label)
         if not rows:  # the judge got no source right
             rows, labels = [[Cell(shown["first"][0, ..., 0], (0.0, 1.0))]], ["no pair was attacked"]
-        note = stored["differences"] if not blocks else ""
-        blocks.append(Block(f"{model}, raw codes, ε = 0.1", rows, labels, side=0.7, gap=0.06, note=note))
+        blocks.append(Block(f"{model}, raw codes, ε = 0.1", rows, labels, side=0.7, gap=0.06))
     return draw_blocks(blocks)
 
 

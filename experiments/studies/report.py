@@ -174,4 +174,4 @@ def _caption(stored: Mapping[str, Any], stem: str) -> str:
     count = sum(stored["runs"].values())
     parts = [f"{count} run{'s' * (count != 1)}" if count else "no runs", stored["differences"], *stored["notes"]]
     parts += [f"`{stored['command']}`, commit {stored['commit'] or 'unknown'}, {stored['backend']}"]
-    return f"{'. '.join(part for part in parts if part)}. [Numbers]({stem}.json)"
+    return f"{'. '.join(part.rstrip('.') for part in parts if part)}. [Numbers]({stem}.json)"

@@ -1,6 +1,5 @@
 """Pictures of targeted attacks: success rates by source and target class, and the images behind them."""
 
-import collections
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from lea_keras.robustness import Reconstructions
-    from lea_keras.robustness.success import PairRecord
 
 _KINDS = {
     "ignore_target": "Reconstructions taken for another class than the source's, in %",
@@ -177,6 +175,7 @@ def adversarials(
             attacked.
     """
     from lea_keras.robustness.reconstructing import Reconstructor
+    from lea_keras.robustness.success import typical_pairs
 
     records = result.records
     if result.adversarials is None or not records:
@@ -186,7 +185,7 @@ def adversarials(
         if not places or not all(is_integer(place) and 0 <= place < len(records) for place in places):
             raise fail("shown", f"places from 0 to {len(records) - 1}", shown)
     else:
-        places = _spread(records, min(check_positive_int("shown", shown), len(records)))
+        places = typical_pairs(records, min(check_positive_int("shown", shown), len(records)))
     images = np.asarray(images, "float32")
     if len(images) <= (last := max(max(record.source, record.target) for record in records)):
         raise fail("images", f"those that were attacked, more than {last}", f"{len(images)} images")
@@ -208,25 +207,3 @@ def adversarials(
     rates = f"{100 * success.ignore_target:.1f} % not taken for the source's class, {100 * success.target:.1f} % for "
     return draw([Block(f"{name}: {len(chosen)} of {len(records)} pairs", lines, labels, side=0.75, gap=0.06,
                        note=f"of all pairs, mean of cells: {rates}the target's")])  # fmt: skip
-
-
-def _spread(records: Sequence["PairRecord"], count: int) -> list[int]:
-    """Places of pairs of as many classes as can be, successes and failures in the proportion of all."""
-    won = [record.succeeded("ignore_target") for record in records]
-    successes = round(count * sum(won) / len(won))
-    if count > 1 and any(won) and not all(won):
-        successes = min(max(successes, 1), count - 1)
-    places: list[int] = []
-    uses: collections.Counter[tuple[str, int]] = collections.Counter()
-    for kind, wanted in ((True, successes), (False, count - successes)):
-        left = [place for place, one in enumerate(won) if one == kind]
-        for _ in range(min(wanted, len(left))):
-            best = min(left, key=lambda place: sum(uses[end] for end in _ends(records[place])))
-            left.remove(best)
-            places.append(best)
-            uses.update(_ends(records[best]))
-    return sorted(places, key=lambda place: (records[place].source_class, records[place].target_class))
-
-
-def _ends(record: "PairRecord") -> tuple[tuple[str, int], ...]:
-    return ("source", record.source_class), ("target", record.target_class), ("image", record.source)

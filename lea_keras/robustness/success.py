@@ -1,5 +1,6 @@
 """Success of targeted attacks on pairs of images: records, matrices of source and target classes, and their means."""
 
+import collections
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -186,3 +187,33 @@ def interval(
 def _shares(parts: np.ndarray, wholes: np.ndarray) -> np.ndarray:
     """Quotients; NaN where the whole is 0."""
     return np.where(wholes > 0, parts / np.maximum(wholes, 1), math.nan)
+
+
+def typical_pairs(records: Sequence[PairRecord], count: int) -> list[int]:
+    """Chooses pairs to be shown: of as many classes as can be, successes and failures in the proportion of all.
+
+    Args:
+        records: at least one.
+        count: how many, at most as many as there are.
+
+    Returns:
+        Places among the records, by source and target class.
+    """
+    won = [record.succeeded("ignore_target") for record in records]
+    successes = round(count * sum(won) / len(won))
+    if count > 1 and any(won) and not all(won):
+        successes = min(max(successes, 1), count - 1)
+    places: list[int] = []
+    uses: collections.Counter[tuple[str, int]] = collections.Counter()
+    for kind, wanted in ((True, successes), (False, count - successes)):
+        left = [place for place, one in enumerate(won) if one == kind]
+        for _ in range(min(wanted, len(left))):
+            best = min(left, key=lambda place: sum(uses[end] for end in _ends(records[place])))
+            left.remove(best)
+            places.append(best)
+            uses.update(_ends(records[best]))
+    return sorted(places, key=lambda place: (records[place].source_class, records[place].target_class))
+
+
+def _ends(record: PairRecord) -> tuple[tuple[str, int], ...]:
+    return ("source", record.source_class), ("target", record.target_class), ("image", record.source)
