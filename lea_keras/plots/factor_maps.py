@@ -188,10 +188,14 @@ def _draw_map(axes: "Axes", means: np.ndarray, limit: float) -> Any:
 
 
 def _draw_curves(axes: "Axes", values: np.ndarray, means: np.ndarray, limit: float) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     for curve, (colour, dashes, marker) in zip(means, _STYLES, strict=True):
         every = max(len(values) // 5, 1)
         style = {"color": colour, "linestyle": dashes, "marker": marker, "markevery": every, "markersize": 3}
         axes.plot(values, curve, linewidth=1.2, **style)
     axes.axhline(0, color="0.8", linewidth=0.6, zorder=0)
+    # Fixed, since ticks that are found while the figure is laid out may be wider in the end than there is room for.
+    axes.set_yticks([tick for tick in MaxNLocator(2).tick_values(-limit, limit) if abs(tick) <= 1.1 * limit])
     axes.set_ylim(-1.1 * limit, 1.1 * limit)
     axes.spines[["top", "right"]].set_visible(False)
