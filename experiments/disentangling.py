@@ -26,8 +26,6 @@ PARTS = ("parts", "parts_colour")
 WHOLE, POOLED, FLATTENED, WINDOWS = "whole", "pooled", "flattened", "windows"
 #: Code maps of more values an image are not flattened: scores of single codes would take minutes **(chosen)**.
 LARGEST_CODE = 1000
-#: What windows of ``parts`` show, of which those are measured that have at least half of a part.
-WINDOW_FACTORS = ("orientation", "offset_x", "offset_y", "shape", "size", "colour")
 #: Of flattened code maps, fewer draws than elsewhere **(chosen)**.
 _FEWER = {
     "factor_vae": {"votes": 2000, "test_votes": 1000},
@@ -105,7 +103,7 @@ def measure(members: Sequence[Member], settings: Settings, results: Results) -> 
                 of_run, grids = _code_maps_of_run(folder, config, images)
                 for lea, maps in of_run.items():
                     measured += _of_lea(names[folder], lea, maps, factors, settings)
-                    if config.dataset in PARTS and lea in grids:
+                    if lea in grids:
                         measured += _of_windows(names[folder], lea, maps, grids[lea], config, settings)
                     windows.setdefault(lea, []).append(maps.reshape(-1, maps.shape[-1]))
             if len(group) > 1:
@@ -113,7 +111,7 @@ def measure(members: Sequence[Member], settings: Settings, results: Results) -> 
     except ValueError as error:
         few = "" if not used or used >= SAMPLES else f" ({used} images are measured: --disentanglement_samples)"
         raise RunError(f"{error}{few}") from error
-    about = settings._asdict() | {"samples": used, "factors": factor_names, "factors_of_windows": WINDOW_FACTORS}
+    about = settings._asdict() | {"samples": used, "factors": factor_names, "factors_of_windows": parts.WINDOW_LABELS}
     results.write_json(FILES[0], about | {"runs": [_described(one) for one in measured], "udr": alike})
     results.write_csv(FILES[1], [row for one in measured for row in _rows(one)] + [_row_of(one) for one in alike])
     _draw(measured, factor_names, results)
@@ -150,7 +148,7 @@ def code_maps(model: keras.Model, images: np.ndarray) -> dict[str, np.ndarray]:
 
     A layer that is used more than once has "lea", "lea#2", …
     """
-    parts: dict[str, list[np.ndarray]] = {}
+    maps: dict[str, list[np.ndarray]] = {}
     for start in range(0, len(images), _BATCH):
         batch = ops.convert_to_tensor(images[start : start + _BATCH], "float32")
         with forward_pass("inspect") as current:
@@ -161,12 +159,12 @@ def code_maps(model: keras.Model, images: np.ndarray) -> dict[str, np.ndarray]:
             uses[name] = uses.get(name, 0) + 1
             name += f"#{uses[name]}" if uses[name] > 1 else ""
             codes = ops.cast(report.windows.as_maps(report.codes), "float32")
-            parts.setdefault(name, []).append(np.asarray(ops.convert_to_numpy(codes)))
-    return {name: np.concatenate(found) for name, found in parts.items()}
+            maps.setdefault(name, []).append(np.asarray(ops.convert_to_numpy(codes)))
+    return {name: np.concatenate(found) for name, found in maps.items()}
 
 
 def _grids(model: keras.Model, images: np.ndarray) -> dict[str, Grid]:
-    """By name, how those LEAs cut their windows that are given the images themselves."""
+    """By name, how those LEAs cut their windows that are given the images themselves, whose windows are known."""
     image = images[:1].astype("float32")
     with forward_pass("inspect") as current:
         model(ops.convert_to_tensor(image), training=False)
@@ -184,7 +182,8 @@ def _code_maps_of_run(
         _, number = evaluation.choose_epoch(folder, config, "last")
         model = evaluation.load_model(folder, config, number)
         with failures.in_one_line():
-            maps, grids = code_maps(model, images), _grids(model, images)
+            maps = code_maps(model, images)
+            grids = _grids(model, images) if config.dataset in PARTS else {}
     if not maps:
         raise RunError(f"The run {folder} has no codes: its model {config.model} has no LEA")
     return maps, grids
@@ -242,7 +241,7 @@ def _of_windows(
         return []
     some = np.sort(np.random.RandomState(0).permutation(len(places))[: settings.samples])
     place = tuple(places[some].T)  # image, row, column
-    codes, factors = maps[place], np.stack([own[name][place] for name in WINDOW_FACTORS], axis=1)
+    codes, factors = maps[place], np.stack([own[name][place] for name in parts.WINDOW_LABELS], axis=1)
     print(f"{lea}: scores of {codes.shape[1]} codes of {len(codes)} windows that see a part", flush=True)
     return [Measured(run, lea, WINDOWS, codes.shape[1], disentanglement.measure(codes, factors), {})]
 
@@ -329,7 +328,10 @@ def plain(value: Any) -> Any:
 
 
 def _draw(measured: Sequence[Measured], factors: Sequence[str], results: Results) -> None:
-    for file, names, readings in ((FILES[2], factors, (WHOLE, POOLED)), (WINDOWS_FILE, WINDOW_FACTORS, (WINDOWS,))):
+    for file, names, readings in (
+        (FILES[2], factors, (WHOLE, POOLED)),
+        (WINDOWS_FILE, parts.WINDOW_LABELS, (WINDOWS,)),
+    ):
         matrices = {
             f"{one.run}\n{one.lea} {one.reading}": _of_all(one.scores["mig"], len(names))
             for one in measured

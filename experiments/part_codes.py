@@ -25,7 +25,7 @@ from lea_keras.probes.factors import chance_level
 
 FILE = "part_codes.json"
 #: What scores are told of a window that sees a part; the first three are of the part in this window alone.
-FACTORS = ("orientation", "offset_x", "offset_y", "shape", "size", "colour", "background")
+FACTORS = (*parts.WINDOW_LABELS, "background")
 _TURNS, _PLACES, _EDGES = 8, 5, 6  # values of orientation, of an offset, and of an edge's orientation
 _SEEN, _ALIKE = 0.5, 0.8  # of a part in a window, and how far edges agree
 
@@ -165,7 +165,7 @@ def _scores(codes: Any, labels: Any, settings: Settings, seed: int) -> dict[str,
         seen = parts.factors_of_windows(of, size, stride, "valid", settings.image_size)
         own = parts.labels_of_windows(seen, size, _SEEN, _TURNS, _PLACES)
         place = _some(own["shape"] >= 0, settings.probed, seed)
-        columns = [*(own[name][place] for name in FACTORS[:-1]), of.scenes[place[0], 6]]
+        columns = [*(own[name][place] for name in parts.WINDOW_LABELS), of.scenes[place[0], 6]]
         told[split] = np.stack(columns, axis=1).astype(np.int64)  # [windows, 7]
         vectors[split] = codes[split][0][place]  # [windows, d]
         keys[split] = seen.shape[place] == 0

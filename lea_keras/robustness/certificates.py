@@ -105,10 +105,11 @@ def activation_bounds(
             that are not ReLU, layers with two inputs, half precision; for images or ε that are not what they must be.
     """
     epsilon, bounds = check_number("epsilon", epsilon), check_bounds(bounds)
+    clip = _check_clip(clip)
     network, flat = _prepare(model, images, bounds)
     parts = []
     for part in slices(len(flat), check_positive_int("batch_size", batch_size)):
-        box = polytope.box(ops.convert_to_tensor(flat[part]), epsilon, bounds if _check_clip(clip) else None)
+        box = polytope.box(ops.convert_to_tensor(flat[part]), epsilon, bounds if clip else None)
         pairs = polytope.activations(network, box, values=_VALUES)
         parts.append([[ops.convert_to_numpy(side) for side in pair] for pair in pairs])
     found = []

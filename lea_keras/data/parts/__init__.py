@@ -33,7 +33,7 @@ from lea_keras.data.parts.labels import (
     labels_from_indices,
     places,
 )
-from lea_keras.data.parts.windows import WindowFactors, factors_of_windows, labels_of_windows
+from lea_keras.data.parts.windows import WINDOW_LABELS, WindowFactors, factors_of_windows, labels_of_windows
 
 __all__ = [
     "BACKGROUNDS",
@@ -50,6 +50,7 @@ __all__ = [
     "TEST_SIZE",
     "TRAIN_SIZE",
     "VALUES",
+    "WINDOW_LABELS",
     "Labels",
     "Places",
     "WindowFactors",

@@ -10,6 +10,8 @@ from lea_keras.data.parts.labels import FACTORS, IMAGE_SHAPE, PARTS, SMALLEST, L
 from lea_keras.utils import slices
 from lea_keras.windows.grid import check_window_fits, check_windowing, grid
 
+#: What windows see as labels.
+WINDOW_LABELS = ("orientation", "offset_x", "offset_y", "shape", "size", "colour")
 _TURNS = FACTORS["orientation"]
 _CHUNK = 128  # images at once, whose sums over windows a cache holds
 
@@ -89,8 +91,7 @@ def labels_of_windows(
             those at the border.
 
     Returns:
-        "orientation", "offset_x", "offset_y", "shape", "size" and "colour", int64 [n, rows, columns]; −1 where a window
-        sees too little.
+        Those of `WINDOW_LABELS`, in their order, int64 [n, rows, columns]; −1 where a window sees too little.
 
     Raises:
         ValueError: for an argument out of range.
@@ -100,7 +101,7 @@ def labels_of_windows(
     if _TURNS % checks.check_positive_int("turns", turns):
         raise checks.fail("turns", f"what {_TURNS} is a multiple of", turns)
     checks.check_positive_int("offsets", offsets)
-    enough = (seen.visible >= visible) & (seen.part > 0)
+    enough = seen.visible >= visible  # of background it is 0
     share = _TURNS // turns
 
     def place(offset: np.ndarray, length: int) -> np.ndarray:
