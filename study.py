@@ -1,5 +1,6 @@
 """Makes the thesis' figures and tables and says which claims hold; ``python study.py --help`` lists the flags."""
 
+import os
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -86,6 +87,7 @@ def run(argv: Sequence[str]) -> str:
         RunError: one line, for everything that a user can get wrong.
     """
     given = cli.parse(argv, GROUPS)
+    _check_combination(given)
     try:
         return _run(given, argv)
     except ValueError as error:
@@ -103,6 +105,7 @@ def _run(given: dict[str, Any], argv: Sequence[str]) -> str:
     folder = pathlib.Path(given.get("run_dir", RUN_DIR))
     output = pathlib.Path(given.get("output_dir", folder / "results"))
     scoreboard = pathlib.Path(given.get("scoreboard", output / "SCOREBOARD.md"))
+    _check_places(given)
     engine = checks.check_choice("engine", given.get("engine", ENGINES[0]), ENGINES)
     parallel = checks.check_positive_int("parallel", given.get("parallel", 1), 0)
     seeds = checks.check_positive_int("runs", given["runs"]) if "runs" in given else None
@@ -111,7 +114,9 @@ def _run(given: dict[str, Any], argv: Sequence[str]) -> str:
         raise checks.fail(next(iter(slurm)), "left out without --engine=slurm", next(iter(slurm.values())))
     if given.get("only_report"):
         backends.use_any()
-        return quiet_import("experiments.studies.report").write_pages(output, scoreboard)
+        report = quiet_import("experiments.studies.report")
+        report.check_places((), scale, folder / scale, output, scoreboard)
+        return report.write_pages(output, scoreboard)
     backend = checks.check_choice("backend", given.get("backend", backends.default()), BACKENDS)
     elsewhere = {name: given[name] for name in ("data_dir", "download") if name in given} | {"backend": backend}
     planned = {study.name: study.plan(scale, seeds, **elsewhere) for study in studies}
@@ -125,31 +130,71 @@ def _run(given: dict[str, Any], argv: Sequence[str]) -> str:
     else:
         start = None
     backends.use(backend)
+    left = {name: [unit for unit in of if units.read_outcome(unit) is None] for name, of in todo.items()}
+    quiet_import("experiments.engines.requirements").check([unit for of in left.values() for unit in of])
     report = quiet_import("experiments.studies.report")
+    report.check_places(studies, scale, folder / scale, output, scoreboard)
     failed: dict[pathlib.Path, str] = {}
     texts = []
     data_dir = given.get("data_dir")
     about = {"backend": backend}
     for study in studies:
-        left = [unit for unit in todo[study.name] if units.read_outcome(unit) is None]
-        left = [unit._replace(eager=scale == SMOKE) for unit in left]
-        if left:
-            print(f"{study.label}: {len(left)} of {len(todo[study.name])} runs are to be made", flush=True)
-            of_study = report.work(study, left, parallel, folder / "logs", start)
-            failed |= of_study
-            if of_study:
+        of_study = [unit for unit in todo[study.name] if units.read_outcome(unit) is None]  # others may have made some
+        of_study = [unit._replace(eager=scale == SMOKE) for unit in of_study]
+        if of_study:
+            print(f"{study.label}: {len(of_study)} of {_runs(len(todo[study.name]))} to be made", flush=True)
+            reasons = report.work(study, of_study, parallel, folder / "logs", start)
+            if reasons:
+                failed |= reasons
+                first, reason = next(iter(reasons.items()))
+                told = f"{study.label}: {len(reasons)} of {_runs(len(of_study))} failed; the first, {first}: {reason}"
+                print(told, file=sys.stderr, flush=True)
                 continue
         try:
             about["command"] = _command(study, scale, seeds)
             texts.append(report.make(study, scale, planned[study.name], folder / scale, output, about, data_dir))
-        except (RunError, ValueError) as error:
-            failed[folder / scale / study.name] = str(error)
-    texts.append(report.write_pages(output, scoreboard))
+        except (RunError, ValueError, OSError) as error:
+            failed[output / scale / study.stem] = str(error)
+            print(f"{study.label}: {error}", file=sys.stderr, flush=True)
+    if texts:  # without any result there is nothing new to show
+        texts.append(report.write_pages(output, scoreboard))
     if failed:
         print("\n".join(texts), flush=True)
         first, reason = next(iter(failed.items()))
         raise RunError(f"Not all runs or studies could be made: {len(failed)} failed; the first, {first}: {reason}")
     return "\n".join(texts)
+
+
+def _check_combination(given: dict[str, Any]) -> None:
+    """Refuses flags beside each other of which one would be taken and do nothing."""
+    kinds = ("list", "only_print", "only_report")
+    chosen = [name for name in kinds if given.get(name)]
+    others = [
+        name for name in ("figure", "table", "study", "claim", "runs", "scale", "engine", "parallel") if name in given
+    ]
+    if len(chosen) > 1:
+        raise RunError(f"Flag `{chosen[1]}` must be left out with --{chosen[0]}")
+    if chosen == ["only_report"] and others:
+        told = "it makes the pages of everything that is stored"
+        raise RunError(
+            f"Flag `{others[0]}` must be left out with --only_report: {told}. Received: {given[others[0]]!r}"
+        )
+
+
+def _check_places(given: dict[str, Any]) -> None:
+    """Refuses what cannot be written to before anything is trained."""
+    for name in ("run_dir", "output_dir"):
+        if name in given:
+            path = pathlib.Path(given[name])
+            first = next((one for one in (path, *path.parents) if one.exists()), path)
+            if not first.is_dir() or not os.access(first, os.W_OK):
+                raise checks.fail(name, "a folder that can be written to", given[name])
+    if "scoreboard" in given and (not given["scoreboard"] or pathlib.Path(given["scoreboard"]).is_dir()):
+        raise checks.fail("scoreboard", "a file and no folder", given["scoreboard"])
+
+
+def _runs(count: int) -> str:
+    return f"{count} run{'s' * (count != 1)}"
 
 
 def _command(study: Study, scale: str, seeds: int | None) -> str:
@@ -201,7 +246,7 @@ def _printed(studies: Sequence[Study], todo: dict[str, list[Unit]]) -> str:
                     continue
                 flags = [f"--{name}={value}" for name, value in _flags(unit)]
                 lines.append(cli.command("train.py", *flags, f"--run_dir={unit.folder}"))
-    return "\n".join([*lines, f"{len(folders)} runs"])
+    return "\n".join([*lines, _runs(len(folders))])
 
 
 def _flags(unit: Unit) -> list[tuple[str, str]]:

@@ -57,7 +57,9 @@ class Results:
             contents = json.loads(path.read_text(encoding="utf-8"))
             former, files = list(contents["sources"]), [str(name) for name in contents["files"]]
         except (ValueError, KeyError, TypeError):
-            raise ValueError(f"{path} is no list of evaluate.py's files; choose another --output_dir") from None
+            raise ValueError(
+                f"{path} is no list of files of results, or damaged; choose another --output_dir"
+            ) from None
         if former != self.sources:
             if not any((folder / name).exists() for name in files):  # of a command that ended before it had any
                 return []
@@ -81,7 +83,9 @@ class Results:
             self.files = self._read_contents()  # of another process, perhaps, that has just finished
         for name in names:
             if name not in self.files and (self.folder / name).exists():
-                raise ValueError(f"{self.folder / name} is in the way: not written by evaluate.py, so not replaced")
+                raise ValueError(
+                    f"{self.folder / name} is in the way: no result of an earlier command, so not replaced"
+                )
         self.files = sorted({*self.files, *names})
         contents = {"sources": self.sources, "files": self.files}
         self._write(CONTENTS_FILE, lambda path: _write_text(path, _json(contents)))

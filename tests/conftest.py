@@ -23,7 +23,9 @@ from experiments import compiling
 
 if BACKEND == "tensorflow":
     import tensorflow as tf
+    from tensorflow.python import pywrap_tfe
 
+    forget_kernels = pywrap_tfe.TFE_ContextClearCaches
     # Two logical CPUs, so that MirroredStrategy has something to mirror; it must be said before TensorFlow starts.
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
@@ -54,6 +56,27 @@ def small_heap():
     looking through all of it took more than a second each time, and Keras asks for that at every ``clear_session``."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def kept_kernels():
+    """Keeps TensorFlow's kernels of eager operations from test to test of a file: to make one takes twenty times as
+    long as to run it, and Keras forgets them all whenever a session is cleared or a seed set. Only kernels of
+    operations that have random states of their own, which Keras' have not, would behave differently: `own_kernels`."""
+    if BACKEND != "tensorflow":
+        yield
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pywrap_tfe, "TFE_ContextClearCaches", lambda context: None)
+        yield
+    keras.utils.clear_session(free_memory=False)
+
+
+@pytest.fixture
+def own_kernels(monkeypatch):
+    """Lets a seed that is set reach operations that are random by themselves, as those of foolbox' attacks are."""
+    if BACKEND == "tensorflow":
+        monkeypatch.setattr(pywrap_tfe, "TFE_ContextClearCaches", forget_kernels)
 
 
 @pytest.fixture(autouse=True)

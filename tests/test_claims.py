@@ -82,6 +82,24 @@ def test_a_single_run_decides_nothing():
     assert Statement("", verdicts.median([]), least=0.0).outcome == "open"
 
 
+def test_a_share_of_nothing_is_no_number():
+    assert verdicts.share([0.1, 0.2, 0.3], [0.4, 0.5, 0.6]) == verdicts.ratio([0.1, 0.2, 0.3], [0.4, 0.5, 0.6])
+    nothing = verdicts.share([-0.02, -0.01, -0.03], [-0.02, -0.01, 0.01])
+    assert math.isnan(nothing.value) and Statement("", nothing, most=0.25).outcome == "open"
+    wrong = verdicts.ratio([-0.02, -0.01, -0.03], [-0.02, -0.01, -0.015])  # of two numbers below 0, as if all were kept
+    assert Statement("", wrong, most=0.25).outcome == "fails"
+    assert scoreboard.shown(nothing) == "no number [no interval], 3 and 3 runs"
+
+
+def test_single_runs_do_not_show_that_nothing_changes():
+    def values(runs):
+        rates = {f"success_rate/{name}": [0.5, 0.6][:runs] for name in ("adef", "single_pixel", "local_search")}
+        return {"robustness/classic": rates, "robustness/standard_fc": rates}
+
+    outcomes = [[one.outcome for one in CLAIMS[25].statements(values(runs))] for runs in (1, 2)]
+    assert outcomes[0][0] == "open" and outcomes[1][0] == "holds"
+
+
 def test_spreads_are_relative():
     assert verdicts.spread_ratio([1.0, 3.0], [10.0, 30.0]).value == pytest.approx(1.0)
 

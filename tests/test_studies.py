@@ -1,6 +1,7 @@
 """Studies: the thesis' configurations and numbers of runs, what is read off runs, and all of them at smoke scale."""
 
 import collections
+import importlib.util
 import json
 import os
 import pathlib
@@ -13,7 +14,7 @@ from backends import once
 from command_checks import contents, the_line
 
 import study
-from experiments.engines import estimates, units
+from experiments.engines import estimates, requirements, units
 from experiments.studies import STUDIES, base, fig_5_1, fig_5_2, pictures, report, robustness, samples
 from experiments.studies.base import SCALES, Scale, configuration
 from experiments.studies.pictures import Line, Panel
@@ -206,11 +207,68 @@ def test_plans_of_what_is_trained_in_place_of_a_run(name, capsys, tmp_path):
         (["--engine=cloud"], "engine"),
         (["--slurm_gpus=1"], "slurm_gpus"),
         (["--backend=torch"], "backend"),
+        (["--scoreboard="], "scoreboard"),
+        (["--list", "--only_print"], "only_print"),
+        (["--only_report", "--figure=5.5"], "figure"),
+        (["--only_report", "--runs=2"], "runs"),
+        (["--figure=3.3", "--data_dir=nowhere"], "data_dir"),
     ],
 )
 def test_mistakes_are_one_line(flags, name, capsys, tmp_path):
     assert main(*flags, f"--run_dir={tmp_path / 'runs'}") == 1
     assert f"`{name}`" in the_line(capsys, "study.py: ")
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("name", ["run_dir", "output_dir"])
+def test_a_file_in_the_place_of_a_folder_is_refused_before_any_run(name, capsys, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    flags = [f"--run_dir={tmp_path / 'runs'}", f"--{name}={tmp_path / 'file'}"]
+    assert main("--figure=5.6", "--scale=smoke", *flags) == 1
+    assert f"Argument `{name}` must be a folder" in the_line(capsys, "study.py: ")
+    assert not (tmp_path / "runs").exists() and (tmp_path / "file").read_text() == "mine"
+
+
+def test_what_a_user_wrote_is_in_the_way_and_stays(capsys, tmp_path):
+    places = {"output_dir": tmp_path / "README.md", "scoreboard": tmp_path / "claims.md"}
+    for path in (*places.values(), tmp_path / "smoke" / "fig_5_6.png"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+        given = [f"--run_dir={tmp_path / 'runs'}", f"--output_dir={tmp_path}", f"--scoreboard={tmp_path / 'claims.md'}"]
+        assert main("--figure=5.6", "--scale=smoke", *given) == 1
+        assert f"{path} is in the way" in the_line(capsys, "study.py: ")
+        if path.suffix == ".md":
+            assert main("--only_report", *given) == 1
+            assert f"{path} is in the way" in the_line(capsys, "study.py: ")
+        assert path.read_text() == "mine" and not (tmp_path / "runs").exists()
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("smoke/fig_5_5.json", '{"study": "5'), ("smoke/fig_5_5.json", "{}"), ("reasons.json", "[1]")]
+)
+def test_damaged_results_are_named_before_any_run(name, text, capsys, tmp_path):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    for flags in (["--only_report"], ["--figure=5.6", "--scale=smoke"]):
+        assert main(*flags, f"--run_dir={tmp_path / 'runs'}", f"--output_dir={tmp_path}") == 1
+        assert str(path) in the_line(capsys, "study.py: ")
+        assert not (tmp_path / "runs").exists()
+
+
+def test_what_units_need_is_looked_for_before_any_run(capsys, tmp_path, monkeypatch):
+    (joint, *_) = base.units(STUDIES["joint"].plan("small"), tmp_path)
+    (letters, *_) = base.units(STUDIES["letters"].plan("small"), tmp_path)
+    (trained, *_) = base.units(STUDIES["5.8"].plan("small"), tmp_path)
+    assert [requirements.datasets(unit) for unit in (joint, letters, trained)] == [
+        ["mnist"],
+        ["mnist", "fashion_mnist"],
+        ["cifar10"],
+    ]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert main("--study=parts", "--scale=smoke", f"--run_dir={tmp_path / 'runs'}") == 1
+    assert "need sklearn: pip install -e '.[metrics]'" in the_line(capsys, "study.py: ")
     assert not (tmp_path / "runs").exists()
 
 
@@ -286,12 +344,19 @@ def check_that_what_was_deleted_alone_is_made_again(folder, flags, capsys):
     shutil.rmtree(gone)
     capsys.readouterr()
     assert main(*mine) == 0
-    assert "1 of 2 runs are to be made" in capsys.readouterr().out
+    assert "1 of 2 runs to be made" in capsys.readouterr().out
     assert contents(kept) == before
     again = (gone / "metrics.csv").read_text().split(",")
     assert len(again) == len(metrics) and again[:10] == metrics[:10]
     assert main(*mine) == 0
     assert "to be made" not in capsys.readouterr().out
+    for path, text in ((gone / "metrics.csv", "epoch\n1,2,3"), (kept / "metrics.csv", None)):
+        before = path.read_text()
+        path.unlink() if text is None else path.write_text(text)
+        assert main(*mine) == 1
+        told = capsys.readouterr().err
+        assert str(path.parent) in told and "Move its folder away" in told and "Traceback" not in told
+        path.write_text(before)
 
 
 def check_that_pages_are_made_from_what_is_stored_alone(folder):

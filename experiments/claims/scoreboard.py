@@ -10,6 +10,7 @@ from experiments.claims import verdicts
 from experiments.claims.base import Claim
 from experiments.claims.registry import CLAIMS
 from experiments.claims.verdicts import Effect, Statement
+from experiments.runs import RunError
 
 REASONS = "reasons.json"
 Stored = Mapping[str, Mapping[str, Mapping[str, Any]]]  # scale → study → what it stored
@@ -22,15 +23,27 @@ from the stored results, never by hand.
 
 {rule}
 
-An effect is shown as its value [95 % interval] with the runs of each sample; behind it is the range in which it would
-have to be, and whether it holds, fails or is open.
+An effect is shown as its value [bootstrap interval] with the runs of each sample; behind it is the range in which it
+would have to be, and whether it holds, fails or is open.
 """
 
 
 def read_reasons(output: pathlib.Path) -> dict[str, str]:
-    """What was written about verdicts that contradict: a paragraph by "scale/number"."""
+    """What was written about verdicts, above all those that contradict: a paragraph by "scale/number".
+
+    Raises:
+        RunError: one line, if the file holds anything else.
+    """
     path = output / REASONS
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    try:
+        reasons = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        reasons = None
+    if not isinstance(reasons, dict) or not all(isinstance(text, str) for text in reasons.values()):
+        raise RunError(f'{path} must hold paragraphs by scale and claim, such as {{"small/7": "…"}}, as JSON')
+    return reasons
 
 
 def judge(claim: Claim, stored: Mapping[str, Mapping[str, Any]]) -> list[Statement] | None:
@@ -91,12 +104,14 @@ def _details(
         "",
         f"Verdict: **{verdicts.verdict(statements)}**. {scale.capitalize()} scale, {commands}, commit {commits}.",
     ]
+    notes = list(dict.fromkeys(note.rstrip(".") for one in sources for note in one.get("notes", ())))
+    lines += ["", f"To be known of these runs: {'; '.join(notes)}."] if notes else []
     return [*lines, *(["", reason] if reason else []), ""]
 
 
 def shown(effect: Effect) -> str:
     """ "0.12 [0.10, 0.15], 3 and 3 runs"; a number without chance alone."""
-    value = f"{effect.value:.3g}"
+    value = "no number" if math.isnan(effect.value) else f"{effect.value:.3g}"
     samples = " and ".join(map(str, effect.runs))
     if len(effect.runs) > 2 and len(set(effect.runs)) == 1:
         samples = f"{len(effect.runs)} times {effect.runs[0]}"

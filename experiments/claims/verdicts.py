@@ -6,8 +6,10 @@ statement *holds* if the whole 95 % interval of its effect lies in that range, *
 open, and *partly* right in every other case **(chosen)**.
 
 Intervals are percentiles of 10,000 bootstrap resamples of the runs, fixed by a seed; those of a few runs reach at most
-from one end of what was seen to the other, and a single run has none, so that it decides nothing. What has no chance in
-it, such as a number of parameters, is its own interval.
+from one end of what was seen to the other, and a single run has none, so that it decides nothing. They are 95 %
+intervals where runs are many. Where they are few they promise more than they keep: the true median of all runs that
+there could be lies between the least and the largest of three in 75 % of cases, of five in 94 %, so that what three
+runs decide is that sure at most. What has no chance in it, such as a number of parameters, is its own interval.
 """
 
 import math
@@ -118,6 +120,13 @@ def difference(first: Sequence[float | None], second: Sequence[float | None]) ->
 def ratio(first: Sequence[float | None], second: Sequence[float | None]) -> Effect:
     """The ratio of two medians."""
     return effect(lambda a, b: np.median(a, axis=-1) / np.median(b, axis=-1), first, second)
+
+
+def share(part: Sequence[float | None], whole: Sequence[float | None]) -> Effect:
+    """The ratio of two medians of which the second has to be above 0; no number where its interval is not, so that it
+    decides nothing: where there is nothing, nothing can be kept or lost."""
+    found, of_whole = ratio(part, whole), median(whole)
+    return found if of_whole.low > 0 else Effect(math.nan, -math.inf, math.inf, found.runs)
 
 
 def spread_ratio(first: Sequence[float | None], second: Sequence[float | None]) -> Effect:

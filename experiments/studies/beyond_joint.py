@@ -201,7 +201,8 @@ STUDY = Study(
     "weight decay 27.0 % (8.0 %); one run each. Here also a β-VAE and a capacity-controlled VAE without "
     "categories, codes in units of their standard deviation, and no box. The judge of a seed is the same for all "
     "models, and so is the number of training steps, with capacities rising over all of them. AS: medians over "
-    "runs, with the interval of its sources where there is one run; variants are those of one seed.",
+    "runs, with the interval of its sources where there is one run; variants are those of one seed. Matrices, and the "
+    "means in their titles, are means over runs; images and traversals are those of the first run.",
     scales=scales_of(_THESIS, _SMALL, _SMOKE),
     series=series,
     collect=collect,

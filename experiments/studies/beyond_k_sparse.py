@@ -64,7 +64,7 @@ def draw(stored: dict[str, Any], finished: "Finished") -> dict[str, Any]:
         k = int(one.rpartition("_")[2])
         rows[f"k = {k} (slides: {PRINTED.get(k, float('nan')):.2f} %)"] = _per_cent(stored["values"][one]["error"])
         with finished.network(one) as model:
-            figures[f"_filters_{k}"] = plots.filters(model, max_filters=64)
+            figures[f"_filters_{k}"] = plots.filters(model, max_filters=64, name=f"k = {k}")
     rows[f"{RAW} (slides: {RAW_PRINTED:.2f} %)"] = _per_cent(stored["values"][RAW]["error"])
     panel = Dots("softmax on the features", "test error, %", rows)
     return {"": draw_dots([panel], stored["differences"]), **figures}

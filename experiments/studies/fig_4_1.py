@@ -31,7 +31,8 @@ def draw(stored: dict[str, Any], finished: "Finished") -> Any:
                 lines.append(Line(measure.upper(), epochs, runs, dashed=not split, right=measure == "rln"))
         titled = f"{lea} (solid: test, dashed: training)"
         panels.append(Panel(titled, "epoch", "RL", lines, right_label="RLN"))
-    return draw_panels(panels, stored["differences"])
+    # The two LEAs have windows of features of their own.
+    return draw_panels(panels, stored["differences"], compared=False)
 
 
 STUDY = Study(

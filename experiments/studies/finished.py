@@ -64,11 +64,23 @@ class Finished:
 
     def epochs(self, name: str, *columns: str) -> Values:
         """Columns of ``metrics.csv`` of every run: by column, for each run a value per epoch, None where it is none."""
-        rows = [callbacks.read_metrics(unit.folder)[: unit.config.epochs] for unit in self._units[name]]
+        rows = [self._metrics(unit) for unit in self._units[name]]
         return {
             "seeds": self.seeds(name),
             **{column: [[row.get(column) for row in of_run] for of_run in rows] for column in columns},
         }
+
+    @staticmethod
+    def _metrics(unit: Unit) -> list[dict[str, float]]:
+        hint = "Move its folder away, and the same command makes it anew"
+        try:
+            rows = callbacks.read_metrics(unit.folder)[: unit.config.epochs]
+        except ValueError as error:
+            raise RunError(f"{error}. {hint}") from None
+        if len(rows) < unit.config.epochs:
+            told = f"hold {len(rows)} of {unit.config.epochs} epochs"
+            raise RunError(f"The metrics of the finished run {unit.folder} {told}. {hint}")
+        return rows
 
     def last(self, name: str, *columns: str) -> Values:
         """Columns of ``metrics.csv`` after the last epoch: by column a value per run."""
@@ -90,7 +102,14 @@ class Finished:
 
     def own(self, name: str, file: str) -> list[dict[str, Any]]:
         """A JSON file that measures of every run left beside its model."""
-        return [json.loads((unit.folder / file).read_text("utf-8")) for unit in self._units[name]]
+        found = []
+        for unit in self._units[name]:
+            try:
+                found.append(json.loads((unit.folder / file).read_text("utf-8")))
+            except (FileNotFoundError, ValueError):
+                told = f"{unit.folder / file}, a result of a finished run, is gone or damaged"
+                raise RunError(f"{told}. Move the run's folder away, and the same command makes it anew") from None
+        return found
 
     @contextlib.contextmanager
     def network(self, name: str, run: int = 0) -> Iterator[keras.Model]:

@@ -59,38 +59,45 @@ class Panel(NamedTuple):
     limits: tuple[float, float] | None = None
 
 
-def draw(drawn: Sequence[Panel], note: str = "") -> "Figure":
+def draw(drawn: Sequence[Panel], note: str = "", compared: bool = True) -> "Figure":
     """Draws panels side by side: lines are medians over runs, bands reach from the least to the largest run.
 
     Args:
         drawn: the panels.
         note: above them, in small letters: what was changed, for example; broken into lines where it is too long.
+        compared: whether values of one name have one scale in all panels.
     """
     from matplotlib.lines import Line2D
 
-    labels = list(dict.fromkeys((line.label, line.dashed) for panel in drawn for line in panel.lines))
-    names = list(dict.fromkeys(label for label, _ in labels))
+    every = [line for panel in drawn for line in panel.lines]
+    # Of a label with solid and dashed lines there is one entry; what dashes mean is said above the panels.
+    names = list(dict.fromkeys(line.label for line in every))
+    solid = {line.label for line in every if not line.dashed}
     width = 4.2 * min(len(drawn), PANELS_IN_A_ROW)
     widest = max(text_width(label, LABEL_SIZE) for label in names) + 0.6
-    columns = max(1, min(len(labels), int(width / widest)))
+    columns = max(1, min(len(names), int(width / widest)))
     runs = sorted({len(line.runs) for panel in drawn for line in panel.lines})
     several = f"{runs[0]} to {runs[-1]}" if len(runs) > 1 else str(runs[0])
     told = f"median of {several} runs, band: all of them" if runs[-1] > 1 else "one run"
     lines = [told, *wrapped(note, width - 0.3, 8.0)]
-    figure, axes = panels(len(drawn), legend_lines=-(-len(labels) // columns), title_lines=len(lines))
+    figure, axes = panels(len(drawn), legend_lines=-(-len(names) // columns), title_lines=len(lines))
     look = {name: (palette.OF_LINES[i % len(palette.OF_LINES)], _MARKERS[i % 7]) for i, name in enumerate(names)}
-    for panel, one in zip(drawn, axes, strict=True):
-        _draw_panel(panel, one, look)
+    pairs = [_draw_panel(panel, one, look) for panel, one in zip(drawn, axes, strict=True)]
+    if compared:
+        _share_scales(pairs)
     handles = [
-        Line2D([], [], color=look[label][0], marker=look[label][1], ls="--" if dashed else "-", markersize=5)
-        for label, dashed in labels
+        Line2D([], [], color=look[name][0], marker=look[name][1], ls="-" if name in solid else "--", markersize=5)
+        for name in names
     ]
-    figure.legend(handles, [label for label, _ in labels], ncols=columns, **LEGEND)
+    figure.legend(handles, names, ncols=columns, **LEGEND)
     figure.suptitle("\n".join(lines), size=8.0)
     return figure
 
 
-def _draw_panel(panel: Panel, axes: "Axes", look: dict[str, tuple[str, str]]) -> None:
+def _draw_panel(panel: Panel, axes: "Axes", look: dict[str, tuple[str, str]]) -> "list[Axes]":
+    """Draws lines and returns the axes that have values: those on the left, perhaps those on the right."""
+    from matplotlib.ticker import MaxNLocator
+
     right: Any = None
     if panel.right_label:
         right = axes.twinx()
@@ -112,6 +119,8 @@ def _draw_panel(panel: Panel, axes: "Axes", look: dict[str, tuple[str, str]]) ->
         )
     if panel.ticks:
         axes.set_xticks(range(len(panel.ticks)), panel.ticks)
+    elif panel.xlabel == "epoch":
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     if panel.level is not None:
         axes.axhline(panel.level, color="0.5", linewidth=1, linestyle=":")
     if panel.limits:
@@ -119,6 +128,17 @@ def _draw_panel(panel: Panel, axes: "Axes", look: dict[str, tuple[str, str]]) ->
     axes.set_xlabel(panel.xlabel, size=LABEL_SIZE)
     axes.set_ylabel(panel.ylabel, size=LABEL_SIZE)
     axes.set_title(panel.title, size=10, weight="bold", parse_math=False)
+    return [axes] if right is None else [axes, right]
+
+
+def _share_scales(drawn: "Sequence[Sequence[Axes]]") -> None:
+    """Gives all axes whose values have one name the same limits."""
+    every = [axes for of_panel in drawn for axes in of_panel]
+    for name in {axes.get_ylabel() for axes in every}:
+        alike = [axes for axes in every if axes.get_ylabel() == name]
+        lows, highs = zip(*(axes.get_ylim() for axes in alike), strict=True)
+        for axes in alike:
+            axes.set_ylim(min(lows), max(highs))
 
 
 class Dots(NamedTuple):

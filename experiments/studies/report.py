@@ -13,12 +13,15 @@ from experiments.claims import scoreboard as claims_scoreboard
 from experiments.engines import local
 from experiments.engines.units import Unit
 from experiments.results import Results
+from experiments.runs import RunError
 from experiments.studies import STUDIES
 from experiments.studies.base import SCALES, Series, Study
 from experiments.studies.finished import Finished
 from lea_keras.utils import Progress, write_atomically
 
 PAGE = "README.md"
+_MADE = "Made by `python study.py`"  # in every page that is
+_STORED = ("study", "values", "runs", "differences", "notes", "command", "commit", "backend")
 Engine = Callable[..., dict[pathlib.Path, str]]
 
 
@@ -82,10 +85,8 @@ def make(
         **collected,
     }
     stored["notes"] = [*finished.notes, *collected.get("notes", ())]
-    names = [f"{study.stem}.json", f"{study.stem}.csv"]
-    names += [f"{study.stem}.md"] * (study.table is not None)
     with contextlib.closing(Results(output / scale, [folder])) as results:
-        results.reserve(names)
+        results.reserve(_files(study))
         results.write_json(f"{study.stem}.json", stored)
         results.write_csv(f"{study.stem}.csv", rows(stored["values"]))
         text = f"{study.label}: {output / scale / study.stem}.json"
@@ -99,6 +100,40 @@ def make(
             for suffix, figure in (drawn if isinstance(drawn, dict) else {"": drawn}).items():
                 results.write_picture(f"{study.stem}{suffix}.png", figure)
     return "\n".join([text, *stored["notes"]])
+
+
+def check_places(
+    studies: Sequence[Study], scale: str, folder: pathlib.Path, output: pathlib.Path, scoreboard: pathlib.Path
+) -> None:
+    """Refuses places where results could not be stored, or would replace what is none, before any run is made.
+
+    Args:
+        studies: whose results are to be stored; none: only pages are made.
+        scale: their scale.
+        folder: of the runs of the scale.
+        output: of all results.
+        scoreboard: the file.
+
+    Raises:
+        ValueError: one line, for a folder with results of other runs, and for files that no study has made.
+        RunError: one line, for stored results that are damaged.
+        OSError: if the folder cannot be written to.
+    """
+    for path in (output / PAGE, scoreboard):
+        if path.exists() and _MADE not in path.read_text(encoding="utf-8", errors="replace"):
+            raise ValueError(f"{path} is in the way: not made by study.py, so not replaced")
+    read(output)
+    claims_scoreboard.read_reasons(output)
+    if studies:
+        with contextlib.closing(Results(output / scale, [folder])) as results:
+            results.reserve([name for study in studies for name in _files(study)])
+
+
+def _files(study: Study) -> list[str]:
+    """Of its results."""
+    tables = [f"{study.stem}.md"] * (study.table is not None)
+    pictures = [f"{study.stem}{suffix}.png" for suffix in study.pictures if study.draw]
+    return [f"{study.stem}.json", f"{study.stem}.csv", *tables, *pictures]
 
 
 def rows(values: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -121,23 +156,43 @@ def rows(values: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def commit() -> str:
-    """The commit of this checkout, with "+" if files of it have changed since; empty where there is none."""
-    command = ["git", "-C", str(local.ROOT), "describe", "--always", "--dirty=+", "--exclude=*"]
+    """The commit of this checkout, with "+" if code of it has changed since, for results lie beside it; empty where
+    there is none."""
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        head = _git("rev-parse", "--short", "HEAD")
+        return head + "+" * bool(_git("status", "--porcelain", "--", "*.py"))
     except (OSError, subprocess.CalledProcessError):
         return ""
 
 
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(local.ROOT), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
 def read(output: pathlib.Path) -> dict[str, dict[str, dict[str, Any]]]:
-    """What is stored, by scale and study, in the order of both."""
+    """What is stored, by scale and study, in the order of both.
+
+    Raises:
+        RunError: one line, if it is damaged.
+    """
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for scale in SCALES:
         for study in STUDIES.values():
             path = output / scale / f"{study.stem}.json"
             if path.is_file():
-                found.setdefault(scale, {})[study.name] = json.loads(path.read_text(encoding="utf-8"))
+                found.setdefault(scale, {})[study.name] = _read_one(path)
     return found
+
+
+def _read_one(path: pathlib.Path) -> dict[str, Any]:
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        stored = None
+    if not isinstance(stored, dict) or any(name not in stored for name in _STORED):
+        raise RunError(f"The results {path} are damaged. Move them away, and the command of the study makes them anew")
+    return stored
 
 
 def write_pages(output: pathlib.Path, scoreboard: pathlib.Path) -> str:
@@ -153,7 +208,7 @@ def write_pages(output: pathlib.Path, scoreboard: pathlib.Path) -> str:
 def page(stored: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
     """Every study that has results: what the thesis shows, and ours at every scale."""
     lines = ["# The study", "", "Every figure and table with results, each as the thesis shows it, and as our runs do."]
-    lines += ["Made by `python study.py`; numbers are in the files beside this page.", ""]
+    lines += [f"{_MADE}; numbers are in the files beside this page.", ""]
     for study in STUDIES.values():
         of_scales = {scale: studies[study.name] for scale, studies in stored.items() if study.name in studies}
         if not of_scales:
@@ -162,12 +217,18 @@ def page(stored: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:
         for scale, one in of_scales.items():
             stem = f"{scale}/{study.stem}"
             for suffix in study.pictures:
-                lines += [f"![{study.title}, {scale} scale]({stem}{suffix}.png)", ""]
+                alternative = ", ".join([study.title, *filter(None, [_words(suffix)]), f"{scale} scale"])
+                lines += [f"![{alternative}]({stem}{suffix}.png)", ""]
             if study.table:
                 heads, cells = study.table(one)
                 lines += [tables.markdown(heads, cells)]
             lines += [_caption(one, stem), ""]
     return "\n".join(lines)
+
+
+def _words(suffix: str) -> str:
+    """What tells a picture from the others of a study: "_filters_40" → "filters 40"."""
+    return suffix.replace("_", " ").strip()
 
 
 def _caption(stored: Mapping[str, Any], stem: str) -> str:

@@ -34,12 +34,12 @@ def collect(finished: "Finished") -> dict[str, Any]:
 def table(stored: dict[str, Any]) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
     lines = []
     values = {name: stored["values"][f"time/{name[0]}_{name[1]}"] for name in _ROWS}
-    fc = statistics.median(values["standard", "fc"]["seconds"])
+    fc = {kind: statistics.median(values[kind, "fc"]["seconds"]) for kind, _ in _ROWS}
     for (kind, coders), of_runs in values.items():
         seconds, parameters = statistics.median(of_runs["seconds"]), of_runs["parameters"][0]
-        cells = [f"{seconds:.2f}", f"{seconds / fc:.2f}", f"{parameters:,}", f"{1e6 * seconds / parameters:.3g}"]
+        cells = [f"{seconds:.2f}", f"{seconds / fc[kind]:.2f}", f"{parameters:,}", f"{1e6 * seconds / parameters:.3g}"]
         lines.append([kind, coders, *cells])
-    return ["autoencoder", "coders", "seconds an epoch", "over fc", "parameters", "µs a parameter"], lines
+    return ["autoencoder", "coders", "seconds an epoch", "over fc of the type", "parameters", "µs a parameter"], lines
 
 
 STUDY = Study(
