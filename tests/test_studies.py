@@ -296,7 +296,7 @@ def test_a_run_of_another_configuration_is_no_run_of_a_study(capsys, tmp_path):
     assert contents(tmp_path) == before
 
 
-def test_smoke(tmp_path, capsys):
+def test_smoke(tmp_path, capsys, monkeypatch):
     """All studies at smoke scale, or those on generated images where the others are missing.
 
     In one test: in several, each of pytest's processes would make them for itself.
@@ -315,6 +315,7 @@ def test_smoke(tmp_path, capsys):
     check_what_is_stored(folder, there)
     check_that_what_was_deleted_alone_is_made_again(folder, flags, capsys)
     check_that_pages_are_made_from_what_is_stored_alone(folder)
+    check_that_what_is_drawn_anew_keeps_its_commit(folder, flags, monkeypatch)
 
 
 def check_what_is_stored(folder, there):
@@ -357,6 +358,16 @@ def check_that_what_was_deleted_alone_is_made_again(folder, flags, capsys):
         told = capsys.readouterr().err
         assert str(path.parent) in told and "Move its folder away" in told and "Traceback" not in told
         path.write_text(before)
+
+
+def check_that_what_is_drawn_anew_keeps_its_commit(folder, flags, monkeypatch):
+    mine = [flag for flag in flags if not flag.startswith(("--figure", "--table", "--study"))] + ["--figure=5.6"]
+    path = folder / "results" / "smoke" / "fig_5_6.json"
+    monkeypatch.setattr(report, "commit", lambda: "another")
+    before = path.read_text(encoding="utf-8")
+    assert main(*mine) == 0 and path.read_text(encoding="utf-8") == before
+    path.write_text(before.replace('"seeds": [', '"seeds": [7, '), encoding="utf-8")  # as if numbers had been others
+    assert main(*mine) == 0 and json.loads(path.read_text(encoding="utf-8"))["commit"] == "another"
 
 
 def check_that_pages_are_made_from_what_is_stored_alone(folder):

@@ -78,13 +78,14 @@ def make(
         "title": study.title,
         **about,
         "lea_keras": lea_keras.__version__,
-        "commit": commit(),
+        "commit": "",
         "differences": differences,
         "runs": {one.name: one.seeds for one in series},
         "seconds": round(finished.seconds, 1),
         **collected,
     }
     stored["notes"] = [*finished.notes, *collected.get("notes", ())]
+    stored["commit"] = _commit_of(stored, output / scale / f"{study.stem}.json")
     with contextlib.closing(Results(output / scale, [folder])) as results:
         results.reserve(_files(study))
         results.write_json(f"{study.stem}.json", stored)
@@ -153,6 +154,16 @@ def rows(values: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
                             {"series": series, "seed": seed, "measure": name, "place": position, "value": number}
                         )
     return found
+
+
+def _commit_of(stored: Mapping[str, Any], path: pathlib.Path) -> str:
+    """The commit at which these numbers first came out: that of the file where they are, if it has the same, so that
+    what is only drawn anew does not look as if it had been run anew."""
+    if path.is_file():
+        former, now = _read_one(path), json.loads(json.dumps(stored))
+        if all(former[name] == now[name] for name in ("values", "runs", "differences", "backend")):
+            return former["commit"]
+    return commit()
 
 
 def commit() -> str:
