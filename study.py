@@ -115,6 +115,8 @@ def _run(given: dict[str, Any], argv: Sequence[str]) -> str:
     if given.get("only_report"):
         backends.use_any()
         report = quiet_import("experiments.studies.report")
+        if not output.is_dir():
+            raise RunError(f"No results are stored in {output}")
         report.check_places((), scale, folder / scale, output, scoreboard)
         return report.write_pages(output, scoreboard)
     backend = checks.check_choice("backend", given.get("backend", backends.default()), BACKENDS)

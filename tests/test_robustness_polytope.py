@@ -296,6 +296,7 @@ def test_parts_of_rows_and_permuted_or_split_layers_change_nothing():
     np.testing.assert_allclose(last(split), whole, atol=1e-5)
 
 
+@once
 def test_pairs_of_classes_are_those_merged_into_the_last_layer():
     model = randomised(dense(), 4)
     network = affine.read(model, (5,))

@@ -54,6 +54,7 @@ def parameters(autoencoder, window):
 # Parameters
 
 
+@once
 def test_parameters_of_the_documents():
     """784-128-64-12-3, 784-1000-500-250-2 and 784-500-d with their mirrors, and the two networks of the β-VAE table."""
     standard, vae = lea_keras.StandardAutoencoder, lea_keras.VariationalAutoencoder

@@ -41,7 +41,8 @@ class Outcome(NamedTuple):
 
     Attributes:
         diverged: in one line, why the run is of no use; empty if it is.
-        seconds: that it took, all sessions and measurements together.
+        seconds: that it took, training and measurements together; of sessions before the last one, that were
+            interrupted, nothing is known.
     """
 
     diverged: str

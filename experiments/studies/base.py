@@ -144,10 +144,11 @@ class Study:
         for name, value in ours.options.items():
             before = thesis.options.get(name, {})
             if isinstance(value, Mapping):
-                pairs = [(key, one, before.get(key)) for key, one in value.items()]
+                of = "" if name == "data" else f"{name} "
+                pairs = [(f"{of}{key}", one, before.get(key)) for key, one in value.items()]
             else:
                 pairs = [(name, value, before)]
-            several += [f"{key} {_shown(now)} ({_shown(then)})" for key, now, then in pairs if now != then]
+            several += [f"{key} {_shown(now, key)} ({_shown(then, key)})" for key, now, then in pairs if now != then]
         theirs = "the thesis'" if self.document == "The thesis" else "thesis scale's"
         return f"{scale} scale, {theirs} in brackets: {'; '.join(several)}" if several else ""
 
@@ -155,13 +156,13 @@ class Study:
 def _values(name: str, configs: Sequence[RunConfig]) -> str:
     """The values of a field in all configurations, each once."""
     of_runs = [config.image_shape[0] if name == "image_size" else getattr(config, name) for config in configs]
-    none = "all" if name.endswith("limit") else "its own"
-    return " or ".join(dict.fromkeys(none if value is None else _shown(value) for value in of_runs))
+    return " or ".join(dict.fromkeys(_shown(value, name) for value in of_runs))
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, name: str = "") -> str:
+    """A value as text; None of what limits something is "all"."""
     if value is None:
-        return "all"
+        return "all" if name.endswith(("limit", "samples")) else "its own"
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {_shown(one)}" for name, one in value.items())
     if isinstance(value, (tuple, list)):

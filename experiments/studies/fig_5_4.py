@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 MODELS = {"classic": "Classic", "cnn_lea": "CNN-LEA"}
 FACTORS = ("scale", "orientation", "x", "y")
 _PROBES = {
-    "epochs": 20, "features": None, "shared": True, "learning_rate": 1e-4, "batch_size": 64, "held_out": 0.0
+    "features": None, "shared": True, "batch_size": 64, "held_out": 0.0
 }  # fmt: skip
 _CNN = {"image_size": 32, "filters": (8, 16), "learning_rate": 1e-3}
 
@@ -73,7 +73,7 @@ STUDY = Study(
     "and test. Scale becomes clearer in later layers; Classic loses orientation, CNN-LEA keeps and improves it; the "
     "output layer knows close to nothing of any.",
     scales={
-        "thesis": Scale(10, options={"probes": {"limit": None}}),
+        "thesis": Scale(10, options={"probes": {"limit": None, "epochs": 20, "learning_rate": 1e-4}}),
         "small": Scale(
             3,
             _CNN | {"limit": 3000, "test_limit": 500, "epochs": 6},
@@ -82,7 +82,7 @@ STUDY = Study(
         "smoke": Scale(
             1,
             {"image_size": 16, "filters": (2, 2), "limit": 64, "test_limit": 32, "epochs": 1},
-            {"probes": {"limit": 64, "epochs": 1}},
+            {"probes": {"limit": 64, "epochs": 1, "learning_rate": 1e-4}},
         ),
     },
     series=series,

@@ -161,7 +161,7 @@ def _commit_of(stored: Mapping[str, Any], path: pathlib.Path) -> str:
     what is only drawn anew does not look as if it had been run anew."""
     if path.is_file():
         former, now = _read_one(path), json.loads(json.dumps(stored))
-        if all(former[name] == now[name] for name in ("values", "runs", "differences", "backend")):
+        if all(former[name] == now[name] for name in ("values", "runs", "backend")):
             return former["commit"]
     return commit()
 
