@@ -182,6 +182,7 @@ def test_samples_do_not_depend_on_each_other(attack):
     assert success.any() and results.min() >= 0 and results.max() <= 1
 
 
+@pytest.mark.usefixtures("own_kernels")
 def test_the_callers_random_streams_are_left_alone():
     checks.check_random_streams(AdditiveGaussianNoiseSearch())
 

@@ -177,6 +177,7 @@ def test_batches_draw_numbers_of_their_own():
     assert np.any(found[0] != found[2])
 
 
+@pytest.mark.usefixtures("own_kernels")
 def test_nothing_global_changes():
     (images, labels), model = make_data(4), brightness_model()
     before = images.copy()

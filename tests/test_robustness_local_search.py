@@ -144,6 +144,7 @@ def test_what_every_attack_does():
     checks.check_attack(LocalSearchAttack(rounds=40))
 
 
+@pytest.mark.usefixtures("own_kernels")
 def test_the_callers_random_streams_are_left_alone():
     checks.check_random_streams(LocalSearchAttack(), looking_at(1, 1), black(), np.zeros(2, int))
 

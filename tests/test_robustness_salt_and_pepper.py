@@ -85,6 +85,7 @@ def test_what_every_attack_does():
     checks.check_attack(SaltAndPepperSearch(repeats=20))
 
 
+@pytest.mark.usefixtures("own_kernels")
 def test_the_callers_random_streams_are_left_alone():
     checks.check_random_streams(SaltAndPepperSearch(repeats=2))
 

@@ -112,6 +112,7 @@ def test_what_every_attack_does():
     checks.check_attack(SinglePixelAttack())
 
 
+@pytest.mark.usefixtures("own_kernels")
 def test_the_callers_random_streams_are_left_alone():
     checks.check_random_streams(SinglePixelAttack(), looking_at(1, 4), grey(), np.zeros(3, int))
 
