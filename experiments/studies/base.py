@@ -144,8 +144,8 @@ class Study:
         for name, value in ours.options.items():
             before = thesis.options.get(name, {})
             if isinstance(value, Mapping):
-                of = "" if name == "data" else f"{name} "
-                pairs = [(f"{of}{key}", one, before.get(key)) for key, one in value.items()]
+                of = {key: f"{name} " if key in ours.changes else "" for key in value}
+                pairs = [(f"{of[key]}{key}", one, before.get(key)) for key, one in value.items()]
             else:
                 pairs = [(name, value, before)]
             several += [f"{key} {_shown(now, key)} ({_shown(then, key)})" for key, now, then in pairs if now != then]
