@@ -258,7 +258,8 @@ def _flags(unit: Unit) -> list[tuple[str, str]]:
     for name in usual.__dataclass_fields__:
         value = getattr(unit.config, name)
         if name != "model" and value != getattr(usual, name) and value is not None:
-            found.append((name, ",".join(map(str, value)) if isinstance(value, tuple) else str(value)))
+            text = ",".join(map(str, value)) or "linear" if isinstance(value, tuple) else str(value)
+            found.append((name, text))
     return found
 
 

@@ -14,6 +14,8 @@ from backends import once
 from command_checks import contents, the_line
 
 import study
+import train
+from experiments.config import CONFIGS
 from experiments.engines import estimates, requirements, units
 from experiments.studies import STUDIES, base, fig_5_1, fig_5_2, pictures, report, robustness, samples
 from experiments.studies.base import SCALES, Scale, configuration
@@ -24,6 +26,7 @@ THESIS = [
     *("3.3", "3.4", "3.5", "4.1", "4.2", "4.3", "4.4", "4.5", "4.6"),
     *("5.1", "5.2", "5.4", "5.5", "5.6", "5.7", "5.8", "T3.1", "T3.2", "T4.1"),
 ]
+OTHERS = json.dumps(dict.fromkeys(report._STORED, "") | {"study": "5.5", "scale": "small"})
 DATA = os.environ.get("LEA_KERAS_TEST_DATA") or pathlib.Path(__file__).parents[2] / "shared" / "data" / "tfds"
 
 
@@ -245,7 +248,13 @@ def test_what_a_user_wrote_is_in_the_way_and_stays(capsys, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("smoke/fig_5_5.json", '{"study": "5'), ("smoke/fig_5_5.json", "{}"), ("reasons.json", "[1]")]
+    ("name", "text"),
+    [
+        ("smoke/fig_5_5.json", '{"study": "5'),
+        ("smoke/fig_5_5.json", "{}"),
+        ("small/fig_5_6.json", OTHERS),
+        ("reasons.json", "[1]"),
+    ],
 )
 def test_damaged_results_are_named_before_any_run(name, text, capsys, tmp_path):
     path = tmp_path / name
@@ -284,6 +293,16 @@ def test_plans_are_printed_at_once(capsys, tmp_path):
     assert main("--claim=12", "--list", f"--run_dir={tmp_path}") == 0
     assert "Fig. 5.5" in capsys.readouterr().out
     assert time.monotonic() - started < 20
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_commands_that_are_printed_make_the_runs_they_stand_for(scale, tmp_path):
+    for one in STUDIES.values():
+        for unit in {
+            unit.folder.parent: unit for unit in base.units(one.plan(scale), tmp_path) if unit.trained
+        }.values():
+            given = train.parse(["train.py", *(f"--{name}={value}" for name, value in study._flags(unit))])
+            assert CONFIGS[given.pop("model")].replace(**given) == unit.config, unit.folder
 
 
 def test_a_run_of_another_configuration_is_no_run_of_a_study(capsys, tmp_path):

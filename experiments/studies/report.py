@@ -21,7 +21,7 @@ from lea_keras.utils import Progress, write_atomically
 
 PAGE = "README.md"
 _MADE = "Made by `python study.py`"  # in every page that is
-_STORED = ("study", "values", "runs", "differences", "notes", "command", "commit", "backend")
+_STORED = ("study", "scale", "values", "runs", "differences", "notes", "command", "commit", "backend")
 Engine = Callable[..., dict[pathlib.Path, str]]
 
 
@@ -160,7 +160,7 @@ def _commit_of(stored: Mapping[str, Any], path: pathlib.Path) -> str:
     """The commit at which these numbers first came out: that of the file where they are, if it has the same, so that
     what is only drawn anew does not look as if it had been run anew."""
     if path.is_file():
-        former, now = _read_one(path), json.loads(json.dumps(stored))
+        former, now = _read_one(path, stored["study"], stored["scale"]), json.loads(json.dumps(stored))
         if all(former[name] == now[name] for name in ("values", "runs", "backend")):
             return former["commit"]
     return commit()
@@ -192,17 +192,20 @@ def read(output: pathlib.Path) -> dict[str, dict[str, dict[str, Any]]]:
         for study in STUDIES.values():
             path = output / scale / f"{study.stem}.json"
             if path.is_file():
-                found.setdefault(scale, {})[study.name] = _read_one(path)
+                found.setdefault(scale, {})[study.name] = _read_one(path, study.name, scale)
     return found
 
 
-def _read_one(path: pathlib.Path) -> dict[str, Any]:
+def _read_one(path: pathlib.Path, study: str, scale: str) -> dict[str, Any]:
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
     except ValueError:
         stored = None
     if not isinstance(stored, dict) or any(name not in stored for name in _STORED):
         raise RunError(f"The results {path} are damaged. Move them away, and the command of the study makes them anew")
+    if (stored["study"], stored["scale"]) != (study, scale):
+        told = f"{path} must hold results of study {study!r} at {scale} scale"
+        raise RunError(f"{told}. Received: those of {stored['study']!r} at {stored['scale']} scale")
     return stored
 
 
