@@ -158,6 +158,8 @@ def _run(given: dict[str, Any], argv: Sequence[str]) -> str:
         except (RunError, ValueError, OSError) as error:
             failed[output / scale / study.stem] = str(error)
             print(f"{study.label}: {error}", file=sys.stderr, flush=True)
+    if texts and "claim" in given:
+        texts.append(report.verdict(output, given["claim"], scale))
     if texts:  # without any result there is nothing new to show
         texts.append(report.write_pages(output, scoreboard))
     if failed:

@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import shutil
+import threading
 import time
 
 import numpy as np
@@ -15,7 +16,7 @@ from command_checks import contents, the_line
 
 import study
 import train
-from experiments.config import CONFIGS
+from experiments.config import CONFIGS, locks
 from experiments.engines import estimates, requirements, units
 from experiments.studies import STUDIES, base, fig_5_1, fig_5_2, pictures, report, robustness, samples
 from experiments.studies.base import SCALES, Scale, configuration
@@ -164,6 +165,8 @@ def test_estimates_grow_with_work_and_learn_from_what_is_done(tmp_path):
     (todo[0].folder / "model.keras").touch()
     units.write_outcome(todo[0], units.Outcome("", 10 * estimates.work(todo[0])))
     assert estimates.seconds_left(todo) == pytest.approx(10 * (whole - estimates.work(todo[0])))
+    few = todo[1:3]
+    assert estimates.seconds_left(few, parallel=1000) == estimates.seconds_left(few, parallel=min(2, os.cpu_count()))
     told = [estimates.told(seconds) for seconds in (0, 40, 720, 12_000, 1_000_000)]
     assert told == ["0 s", "40 s", "12 min", "3 h 20 min", "12 days"]
 
@@ -266,6 +269,20 @@ def test_damaged_results_are_named_before_any_run(name, text, capsys, tmp_path):
         assert not (tmp_path / "runs").exists()
 
 
+def test_a_folder_that_another_command_draws_into_is_waited_for(tmp_path, monkeypatch):
+    lock = locks.Lock(tmp_path)
+    release = threading.Timer(0.3, lock.release)
+    release.start()
+    report.write_pages(tmp_path, tmp_path / "claims.md")
+    release.join()
+    assert (tmp_path / "claims.md").is_file()
+    lock = locks.Lock(tmp_path)
+    monkeypatch.setattr(report, "_PATIENCE", 0)
+    with pytest.raises(BlockingIOError):
+        report.write_pages(tmp_path, tmp_path / "claims.md")
+    lock.release()
+
+
 def test_what_units_need_is_looked_for_before_any_run(capsys, tmp_path, monkeypatch):
     (joint, *_) = base.units(STUDIES["joint"].plan("small"), tmp_path)
     (letters, *_) = base.units(STUDIES["letters"].plan("small"), tmp_path)
@@ -335,6 +352,7 @@ def test_smoke(tmp_path, capsys, monkeypatch):
     check_that_what_was_deleted_alone_is_made_again(folder, flags, capsys)
     check_that_pages_are_made_from_what_is_stored_alone(folder)
     check_that_what_is_drawn_anew_keeps_its_commit(folder, flags, monkeypatch)
+    check_that_claims_are_told(folder, flags, capsys)
 
 
 def check_what_is_stored(folder, there):
@@ -387,6 +405,13 @@ def check_that_what_is_drawn_anew_keeps_its_commit(folder, flags, monkeypatch):
     assert main(*mine) == 0 and path.read_text(encoding="utf-8") == before
     path.write_text(before.replace('"seeds": [', '"seeds": [7, '), encoding="utf-8")  # as if numbers had been others
     assert main(*mine) == 0 and json.loads(path.read_text(encoding="utf-8"))["commit"] == "another"
+
+
+def check_that_claims_are_told(folder, flags, capsys):
+    mine = [flag for flag in flags if not flag.startswith(("--figure", "--table", "--study"))] + ["--claim=16"]
+    capsys.readouterr()
+    assert main(*mine) == 0
+    assert "Claim 16, smoke scale: undecided. Classic converges faster." in capsys.readouterr().out
 
 
 def check_that_pages_are_made_from_what_is_stored_alone(folder):

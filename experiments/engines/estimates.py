@@ -153,10 +153,13 @@ def seconds_left(todo: Sequence[Unit], parallel: int = 1) -> float:
 
     Args:
         todo: units, some of them done perhaps.
-        parallel: how many are worked on at a time.
+        parallel: how many are worked on at a time, at most.
     """
-    slower = (2 * parallel / (os.cpu_count() or 2)) ** 0.6
     outcomes = [units.read_outcome(unit) for unit in todo]
+    # More than units are left have nothing to do, more than CPUs take each other's.
+    cpus = os.cpu_count() or 2
+    parallel = max(1, min(parallel, cpus, outcomes.count(None)))
+    slower = (2 * parallel / cpus) ** 0.6
     done = [(work(unit), outcome.seconds) for unit, outcome in zip(todo, outcomes, strict=True) if outcome]
     left = sum(work(unit) for unit, outcome in zip(todo, outcomes, strict=True) if not outcome)
     expected, taken = map(sum, zip(*done, strict=True)) if done else (1.0, slower)

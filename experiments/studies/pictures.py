@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from lea_keras.plots import palette
-from lea_keras.plots.panels import LABEL_SIZE, LEGEND, PANELS_IN_A_ROW, panels
+from lea_keras.plots.panels import LABEL_SIZE, LEGEND, in_a_row, panels
 from lea_keras.plots.pixels import text_width
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def draw(drawn: Sequence[Panel], note: str = "", compared: bool = True) -> "Figu
     # Of a label with solid and dashed lines there is one entry; what dashes mean is said above the panels.
     names = list(dict.fromkeys(line.label for line in every))
     solid = {line.label for line in every if not line.dashed}
-    width = 4.2 * min(len(drawn), PANELS_IN_A_ROW)
+    width = 4.2 * in_a_row(len(drawn))
     widest = max(text_width(label, LABEL_SIZE) for label in names) + 0.6
     columns = max(1, min(len(names), int(width / widest)))
     runs = sorted({len(line.runs) for panel in drawn for line in panel.lines})
@@ -165,7 +165,7 @@ def draw_dots(drawn: Sequence[Dots], note: str = "") -> "Figure":
         note: as in ``draw``.
     """
     names = list(drawn[0].rows)
-    width = 4.2 * min(len(drawn), PANELS_IN_A_ROW)
+    width = 4.2 * in_a_row(len(drawn))
     lines = ["dot: a run, bar: their median", *wrapped(note, width - 0.3, 8.0)]
     figure, axes = panels(len(drawn), legend_lines=0, title_lines=len(lines))
     for panel, one in zip(drawn, axes, strict=True):

@@ -4,12 +4,16 @@ import contextlib
 import json
 import pathlib
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import lea_keras
 from experiments import tables
 from experiments.claims import scoreboard as claims_scoreboard
+from experiments.claims import verdicts
+from experiments.claims.registry import CLAIMS
+from experiments.config import locks
 from experiments.engines import local
 from experiments.engines.units import Unit
 from experiments.results import Results
@@ -20,6 +24,7 @@ from experiments.studies.finished import Finished
 from lea_keras.utils import Progress, write_atomically
 
 PAGE = "README.md"
+_PATIENCE = 600  # seconds
 _MADE = "Made by `python study.py`"  # in every page that is
 _STORED = ("study", "scale", "values", "runs", "differences", "notes", "command", "commit", "backend")
 Engine = Callable[..., dict[pathlib.Path, str]]
@@ -87,7 +92,7 @@ def make(
     stored["notes"] = [*finished.notes, *collected.get("notes", ())]
     stored["commit"] = _commit_of(stored, output / scale / f"{study.stem}.json")
     with contextlib.closing(Results(output / scale, [folder])) as results:
-        results.reserve(_files(study))
+        _patiently(lambda: results.reserve(_files(study)))
         results.write_json(f"{study.stem}.json", stored)
         results.write_csv(f"{study.stem}.csv", rows(stored["values"]))
         text = f"{study.label}: {output / scale / study.stem}.json"
@@ -127,7 +132,19 @@ def check_places(
     claims_scoreboard.read_reasons(output)
     if studies:
         with contextlib.closing(Results(output / scale, [folder])) as results:
-            results.reserve([name for study in studies for name in _files(study)])
+            _patiently(lambda: results.reserve([name for study in studies for name in _files(study)]))
+
+
+def _patiently(take: Callable[[], Any]) -> Any:
+    """What is taken from a folder of results, once other commands, which hold it while they draw, have let it go."""
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return take()
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.2)
 
 
 def _files(study: Study) -> list[str]:
@@ -211,12 +228,23 @@ def _read_one(path: pathlib.Path, study: str, scale: str) -> dict[str, Any]:
 
 def write_pages(output: pathlib.Path, scoreboard: pathlib.Path) -> str:
     """Makes the page of all results and the scoreboard from what is stored; returns where they are."""
-    stored = read(output)
-    output.mkdir(parents=True, exist_ok=True)
-    write_atomically(output / PAGE, page(stored))
-    scoreboard.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(scoreboard, claims_scoreboard.markdown(stored, claims_scoreboard.read_reasons(output)))
+    lock = _patiently(lambda: locks.Lock(output))
+    try:
+        stored = read(output)
+        write_atomically(output / PAGE, page(stored))
+        scoreboard.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(scoreboard, claims_scoreboard.markdown(stored, claims_scoreboard.read_reasons(output)))
+    finally:
+        lock.release()
     return f"All results: {output / PAGE}\nScoreboard: {scoreboard}"
+
+
+def verdict(output: pathlib.Path, number: int, scale: str) -> str:
+    """What stored results of a scale say of a claim, in a line; that its studies have none, if they have not."""
+    claim = CLAIMS[number]
+    statements = claims_scoreboard.judge(claim, read(output).get(scale, {}))
+    told = "not all of its studies have results" if statements is None else verdicts.verdict(statements)
+    return f"Claim {number}, {scale} scale: {told}. {claim.words}"
 
 
 def page(stored: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 
 from lea_keras.checks import check_choice, check_number, fail
 from lea_keras.plots import coinciding, palette
-from lea_keras.plots.panels import LABEL_SIZE, LEGEND, PANEL_WIDTH, PANELS_IN_A_ROW, panels
+from lea_keras.plots.panels import LABEL_SIZE, LEGEND, PANEL_WIDTH, in_a_row, panels
 from lea_keras.plots.pixels import text_width
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def metric_curves(
     references = _check_references(references, metrics)
     count, lengths = _extent(groups)
     lines = len(groups) * len(_SPLITS) + len(dict.fromkeys(label for of in references.values() for label in of))
-    width = PANEL_WIDTH * min(len(metrics), PANELS_IN_A_ROW)
+    width = PANEL_WIDTH * in_a_row(len(metrics))
     widest = (
         max(text_width(f"{label}, {name}", LABEL_SIZE) for label in groups for name in splits[label].values()) + 0.6
     )

@@ -8,7 +8,7 @@ import numpy as np
 
 from lea_keras.checks import check_choice, check_positive_int, fail, is_integer
 from lea_keras.plots.grid import Block, Cell, draw
-from lea_keras.plots.panels import PANELS_IN_A_ROW
+from lea_keras.plots.panels import in_a_row
 from lea_keras.plots.pixels import text_width
 from lea_keras.plots.views import Drawable
 
@@ -73,7 +73,7 @@ def pairs(
         raise fail("results", "those of at least one model, all of the same number of classes", sizes)
     (classes,) = sizes
     side = _LEFT + (classes + 1) * _CELL + _MEANS
-    columns = min(len(matrices), PANELS_IN_A_ROW)
+    columns = in_a_row(len(matrices))
     rows = math.ceil(len(matrices) / columns)
     heading = _KINDS[kind] if title is None else title
     named = max(text_width(one.title, _NAME_SIZE, "bold") for one in matrices)

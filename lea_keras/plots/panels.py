@@ -11,16 +11,21 @@ if TYPE_CHECKING:
 
 # In inches.
 PANEL_WIDTH, _PANEL_HEIGHT, _LEGEND_ROOM, _LINE, _TITLE_LINE, _TICKS = 4.2, 2.7, 0.2, 0.22, 0.18, 0.5
-PANELS_IN_A_ROW = 3
+_IN_A_ROW = 3
 LABEL_SIZE = 9.0  # points
 LEGEND = {"loc": "outside lower center", "frameon": False, "fontsize": LABEL_SIZE}
+
+
+def in_a_row(count: int) -> int:
+    """How many of so many panels are side by side: three at most, and four are two by two."""
+    return 2 if count == 4 else min(count, _IN_A_ROW)
 
 
 def panels(count: int, legend_lines: int, title_lines: int = 0, ticks: bool = False) -> "tuple[Figure, list[Axes]]":
     """A figure with ``count`` panels and room for a legend below them, and for long names below each with ``ticks``."""
     from lea_keras.plots.figure import Figure
 
-    columns = min(count, PANELS_IN_A_ROW)
+    columns = in_a_row(count)
     rows = math.ceil(count / columns)
     height = (
         rows * (_PANEL_HEIGHT + (_TICKS if ticks else 0.0))
