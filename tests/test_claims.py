@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from backends import once
 
-from experiments.claims import scoreboard, thesis, verdicts
+from experiments.claims import scoreboard, thesis_autoencoders, verdicts
 from experiments.claims.registry import CLAIMS
 from experiments.claims.verdicts import AGREES, CONTRADICTED, PARTLY, UNDECIDED, Effect, Statement, exactly
 from experiments.studies import STUDIES, beyond_defences, fig_5_5, fig_5_8, report
@@ -114,7 +114,7 @@ def judge(number, *values):
 
 
 def test_parameter_counts():
-    counts = {name: {"whole_image": [a], "window": [b]} for name, (a, b) in thesis._COUNTS.items()}
+    counts = {name: {"whole_image": [a], "window": [b]} for name, (a, b) in thesis_autoencoders._COUNTS.items()}
     assert judge(1, counts) == AGREES
     counts["vae_fc"]["window"] = [1_071_626]  # that of the standard one
     assert judge(1, counts) == CONTRADICTED
@@ -232,7 +232,7 @@ def test_defences():
 
 def test_scoreboard_tells_what_is_missing_and_quotes_reasons():
     stored = {"small": {"T3.1": {"values": {}, "command": "python study.py", "commit": "abc"}}}
-    counts = {name: {"whole_image": [a], "window": [b + 1]} for name, (a, b) in thesis._COUNTS.items()}
+    counts = {name: {"whole_image": [a], "window": [b + 1]} for name, (a, b) in thesis_autoencoders._COUNTS.items()}
     stored["small"]["T3.1"]["values"] = counts
     page = scoreboard.markdown(stored, {"small/1": "Because one was added."})
     assert "| [1](#claim-1-small-scale) | Table 3.1 |" in page and "**contradicted**" in page

@@ -39,6 +39,12 @@ def check_images(images: Any, bounds: tuple[float, float]) -> np.ndarray:
     return array
 
 
+def fits(wanted: Sequence[int | None], images_shape: Sequence[int | None]) -> bool:
+    """Whether an input takes images of a shape, both with the batch axis; sizes of None are those of any image."""
+    pairs = zip(wanted[1:], images_shape[1:], strict=False)
+    return len(wanted) == len(images_shape) and all(size in (None, received) for size, received in pairs)
+
+
 def check_input_shape(
     model: Any, images_shape: Sequence[int | None], argument: str = "images", taker: str = "model"
 ) -> None:
@@ -57,10 +63,7 @@ def check_input_shape(
     if len(inputs) != 1 or len(outputs) != 1:
         raise fail(taker, "a model with one input and one output", f"{len(inputs)} inputs, {len(outputs)} outputs")
     wanted = tuple(inputs[0].shape)
-    fits = len(wanted) == len(images_shape) and all(
-        size is None or size == received for size, received in zip(wanted[1:], images_shape[1:], strict=True)
-    )
-    if not fits:
+    if not fits(wanted, images_shape):
         received: Any = tuple(images_shape)
         received = received[1:] if argument != "images" else f"an array of shape {received}"
         raise fail(argument, f"of the shape that the {taker} takes, {wanted}", received)

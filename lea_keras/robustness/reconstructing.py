@@ -11,7 +11,7 @@ from lea_keras.autoencoders.base import Autoencoder
 from lea_keras.checks import fail
 from lea_keras.layers.lea import LocallyEmbeddedAutoencoder, find_leas
 from lea_keras.layers.scope import forward_pass
-from lea_keras.robustness.inputs import check_input_shape
+from lea_keras.robustness.inputs import check_input_shape, fits
 from lea_keras.utils import slices
 from lea_keras.windows import Windows, merge_windows
 
@@ -164,11 +164,9 @@ def _check_input(model: keras.Model, image_shape: tuple[int, ...], argument: str
     """Raises if a model whose input is known takes other images; what it returns does not matter."""
     inputs = getattr(model, "inputs", None)
     if inputs and len(inputs) == 1:
-        wanted = tuple(inputs[0].shape)[1:]
-        if len(wanted) != len(image_shape) or any(
-            size not in (None, received) for size, received in zip(wanted, image_shape, strict=True)
-        ):
-            raise fail(argument, f"of the shape that the model takes, {(None, *wanted)}", (None, *image_shape))
+        wanted = tuple(inputs[0].shape)
+        if not fits(wanted, (None, *image_shape)):
+            raise fail(argument, f"of the shape that the model takes, {wanted}", (None, *image_shape))
 
 
 class _Reconstruction(layers.Layer):
