@@ -84,7 +84,7 @@ class Results:
         for name in names:
             if name not in self.files and (self.folder / name).exists():
                 raise ValueError(
-                    f"{self.folder / name} is in the way: no result of an earlier command, so not replaced"
+                    f"{self.folder / name} is in the way: not written by an earlier command, so not replaced"
                 )
         self.files = sorted({*self.files, *names})
         contents = {"sources": self.sources, "files": self.files}

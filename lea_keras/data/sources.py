@@ -197,7 +197,8 @@ def _prepared(name: str, data_dir: str | None) -> Any:
         looked_for = str(builder.data_dir)
     raise FileNotFoundError(
         f"Argument `data_dir` must be a folder of TensorFlow Datasets that holds {name!r}. Looked for {looked_for!r}; "
-        f"pass download=True (--download) to download it, or use the generated 'sprites'. Received: data_dir={checks.show(data_dir)}"
+        f"pass download=True (--download) to download it, or use the generated 'sprites'. "
+        f"Received: data_dir={checks.show(data_dir)}"
     )
 
 
