@@ -283,6 +283,14 @@ def test_a_folder_that_another_command_draws_into_is_waited_for(tmp_path, monkey
     lock.release()
 
 
+def test_results_that_replace_better_ones_say_so():
+    two = {"runs": {"a": 2, "b": 2}, "notes": []}
+    one = {"runs": {"a": 1, "b": 1}, "notes": ["left out: mnist, it is not there"]}
+    assert report._lost(two, None) == report._lost(two, two) == report._lost(two, one) == []
+    runs, left_out = report._lost(one, two)
+    assert "2 runs, in place of those of 4" in runs and "less was left out" in left_out
+
+
 def test_what_units_need_is_looked_for_before_any_run(capsys, tmp_path, monkeypatch):
     (joint, *_) = base.units(STUDIES["joint"].plan("small"), tmp_path)
     (letters, *_) = base.units(STUDIES["letters"].plan("small"), tmp_path)

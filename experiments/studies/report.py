@@ -90,7 +90,9 @@ def make(
         **collected,
     }
     stored["notes"] = [*finished.notes, *collected.get("notes", ())]
-    stored["commit"] = _commit_of(stored, output / scale / f"{study.stem}.json")
+    path = output / scale / f"{study.stem}.json"
+    former = _read_one(path, study.name, scale) if path.is_file() else None
+    stored["commit"] = _commit_of(stored, former)
     with contextlib.closing(Results(output / scale, [folder])) as results:
         _patiently(lambda: results.reserve(_files(study)))
         results.write_json(f"{study.stem}.json", stored)
@@ -105,7 +107,17 @@ def make(
             drawn = study.draw(stored, finished)
             for suffix, figure in (drawn if isinstance(drawn, dict) else {"": drawn}).items():
                 results.write_picture(f"{study.stem}{suffix}.png", figure)
-    return "\n".join([text, *stored["notes"]])
+    return "\n".join([text, *stored["notes"], *_lost(stored, former)])
+
+
+def _lost(stored: Mapping[str, Any], former: Mapping[str, Any] | None) -> list[str]:
+    """A line where results have replaced those of more runs, or with less left out."""
+    if former is None:
+        return []
+    before, now = sum(former["runs"].values()), sum(stored["runs"].values())
+    lines = [f"These are results of {now} runs, in place of those of {before}."] if now < before else []
+    missing = [note for note in stored["notes"] if note.startswith("left out") and note not in former["notes"]]
+    return [*lines, *(["In the results that these replace, less was left out."] if missing else [])]
 
 
 def check_places(
@@ -173,13 +185,12 @@ def rows(values: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def _commit_of(stored: Mapping[str, Any], path: pathlib.Path) -> str:
-    """The commit at which these numbers first came out: that of the file where they are, if it has the same, so that
-    what is only drawn anew does not look as if it had been run anew."""
-    if path.is_file():
-        former, now = _read_one(path, stored["study"], stored["scale"]), json.loads(json.dumps(stored))
-        if all(former[name] == now[name] for name in ("values", "runs", "backend")):
-            return former["commit"]
+def _commit_of(stored: Mapping[str, Any], former: Mapping[str, Any] | None) -> str:
+    """The commit at which these numbers first came out: that of the former results, if they had the same, so that what
+    is only drawn anew does not look as if it had been run anew."""
+    now = json.loads(json.dumps(stored))
+    if former is not None and all(former[name] == now[name] for name in ("values", "runs", "backend")):
+        return former["commit"]
     return commit()
 
 
