@@ -144,12 +144,12 @@ def _run(given: dict[str, Any], argv: Sequence[str]) -> str:
         of_study = [unit for unit in todo[study.name] if units.read_outcome(unit) is None]  # others may have made some
         of_study = [unit._replace(eager=scale == SMOKE) for unit in of_study]
         if of_study:
-            print(f"{study.label}: {len(of_study)} of {_runs(len(todo[study.name]))} to be made", flush=True)
+            print(f"{study.label}: {len(of_study)} of {base.counted(len(todo[study.name]))} to be made", flush=True)
             reasons = report.work(study, of_study, parallel, folder / "logs", start)
             if reasons:
                 failed |= reasons
                 first, reason = next(iter(reasons.items()))
-                told = f"{study.label}: {len(reasons)} of {_runs(len(of_study))} failed; the first, {first}: {reason}"
+                told = f"{study.label}: {len(reasons)} of {base.counted(len(of_study))} failed; the first, {first}: {reason}"
                 print(told, file=sys.stderr, flush=True)
                 continue
         try:
@@ -195,10 +195,6 @@ def _check_places(given: dict[str, Any]) -> None:
                 raise checks.fail(name, "a folder that can be written to", given[name])
     if "scoreboard" in given and (not given["scoreboard"] or pathlib.Path(given["scoreboard"]).is_dir()):
         raise checks.fail("scoreboard", "a file and no folder", given["scoreboard"])
-
-
-def _runs(count: int) -> str:
-    return f"{count} run{'s' * (count != 1)}"
 
 
 def _command(study: Study, scale: str, seeds: int | None) -> str:
@@ -250,7 +246,7 @@ def _printed(studies: Sequence[Study], todo: dict[str, list[Unit]]) -> str:
                     continue
                 flags = [f"--{name}={value}" for name, value in _flags(unit)]
                 lines.append(cli.command("train.py", *flags, f"--run_dir={unit.folder}"))
-    return "\n".join([*lines, _runs(len(folders))])
+    return "\n".join([*lines, base.counted(len(folders))])
 
 
 def _flags(unit: Unit) -> list[tuple[str, str]]:

@@ -170,6 +170,11 @@ def _shown(value: Any, name: str = "") -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def counted(runs: int) -> str:
+    """ "1 run", "2 runs"."""
+    return f"{runs} run{'s' * (runs != 1)}"
+
+
 def configuration(model: str, scale: Scale, **fields: Any) -> RunConfig:
     """A configuration with the thesis' values, a study's own, and then what a scale changes.
 

@@ -19,7 +19,7 @@ from experiments.engines.units import Unit
 from experiments.results import Results
 from experiments.runs import RunError
 from experiments.studies import STUDIES
-from experiments.studies.base import SCALES, Series, Study
+from experiments.studies.base import SCALES, Series, Study, counted
 from experiments.studies.finished import Finished
 from lea_keras.utils import Progress, write_atomically
 
@@ -115,7 +115,7 @@ def _lost(stored: Mapping[str, Any], former: Mapping[str, Any] | None) -> list[s
     if former is None:
         return []
     before, now = sum(former["runs"].values()), sum(stored["runs"].values())
-    lines = [f"These are results of {now} runs, in place of those of {before}."] if now < before else []
+    lines = [f"These are results of {counted(now)}, in place of those of {before}."] if now < before else []
     missing = [note for note in stored["notes"] if note.startswith("left out") and note not in former["notes"]]
     return [*lines, *(["In the results that these replace, less was left out."] if missing else [])]
 
@@ -286,6 +286,6 @@ def _words(suffix: str) -> str:
 
 def _caption(stored: Mapping[str, Any], stem: str) -> str:
     count = sum(stored["runs"].values())
-    parts = [f"{count} run{'s' * (count != 1)}" if count else "no runs", stored["differences"], *stored["notes"]]
+    parts = [counted(count) if count else "no runs", stored["differences"], *stored["notes"]]
     parts += [f"`{stored['command']}`, commit {stored['commit'] or 'unknown'}, {stored['backend']}"]
     return f"{'. '.join(part.rstrip('.') for part in parts if part)}. [Numbers]({stem}.json)"
