@@ -149,8 +149,8 @@ def _run(given: dict[str, Any], argv: Sequence[str]) -> str:
             if reasons:
                 failed |= reasons
                 first, reason = next(iter(reasons.items()))
-                told = f"{study.label}: {len(reasons)} of {base.counted(len(of_study))} failed; the first, {first}: {reason}"
-                print(told, file=sys.stderr, flush=True)
+                told = f"{len(reasons)} of {base.counted(len(of_study))} failed; the first, {first}: {reason}"
+                print(f"{study.label}: {told}", file=sys.stderr, flush=True)
                 continue
         try:
             about["command"] = _command(study, scale, seeds)
