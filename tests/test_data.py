@@ -66,6 +66,8 @@ def test_splits_of_the_grid_are_disjoint_and_fixed():
     assert 0 <= together.min() and together.max() < sprites.GRID_SIZE
     # Golden numbers: another choice would make results incomparable with earlier ones.
     assert train[:3].tolist() == [223581, 322730, 463607] and test[:3].tolist() == [455991, 130000, 613696]
+    train[:] = 0  # which is the caller's own
+    assert data.selection("train")[0] == 223581
 
 
 def test_sprites_are_batches_of_binary_images_and_one_hot_labels():

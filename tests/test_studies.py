@@ -21,6 +21,7 @@ from experiments.engines import estimates, requirements, units
 from experiments.studies import STUDIES, base, fig_5_1, fig_5_2, pictures, report, robustness, samples
 from experiments.studies.base import SCALES, Scale, configuration
 from experiments.studies.pictures import Line, Panel
+from lea_keras.plots import pixels
 
 pytestmark = once
 THESIS = [
@@ -123,6 +124,16 @@ def test_medians_and_ranges_are_drawn_where_values_are():
     np.testing.assert_array_equal(axes.lines[0].get_xydata(), [[1, 2], [2, 4]])
     band = axes.collections[0].get_paths()[0].vertices
     assert (band[:, 1].min(), band[:, 1].max()) == (1, 9)
+
+
+def test_lines_hold_as_many_words_as_fit():
+    text = "median of several runs, and of words that are as wide as theypossiblycouldbeinthisplace or not, to the end"
+    lines = pictures.wrapped(text, 1.5, 8.0)
+    assert " ".join(lines) == text and len(lines) > 3
+    for line, after in zip(lines, lines[1:], strict=False):
+        assert pixels.text_width(line, 8.0) <= 1.5 or " " not in line
+        assert pixels.text_width(f"{line} {after.split()[0]}", 8.0) > 1.5
+    assert pictures.wrapped("", 1.5, 8.0) == [] and pictures.wrapped("a b", 0.001, 8.0) == ["a", "b"]
 
 
 def test_values_by_run():

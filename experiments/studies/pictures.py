@@ -1,5 +1,6 @@
 """Pictures of studies in panels: lines over anything, as medians with all runs behind them, and dots, one a run."""
 
+import bisect
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -191,11 +192,12 @@ def across(of_xs: Sequence[Sequence[float]]) -> list[list[float | None]]:
 
 def wrapped(text: str, width: float, size: float) -> list[str]:
     """Words in lines of at most so many inches; none of an empty text."""
-    lines: list[str] = []
-    for word in text.split():
-        longer = f"{lines[-1]} {word}" if lines else word
-        if lines and text_width(longer, size) <= width:
-            lines[-1] = longer
-        else:
-            lines.append(word)
+    words, lines = text.split(), []
+    while words:
+        # A text is measured in milliseconds, and pictures have hundreds of words.
+        fitting = bisect.bisect_right(
+            range(1, len(words) + 1), width, key=lambda count: text_width(" ".join(words[:count]), size)
+        )
+        lines.append(" ".join(words[: max(1, fitting)]))
+        words = words[max(1, fitting) :]
     return lines

@@ -52,6 +52,12 @@ FACTORS = {
 GENERATED = {"sprites": sprites.SMALLEST, "parts": parts.SMALLEST, "parts_colour": parts.SMALLEST}
 
 
+@functools.cache
+def _selected(count: int) -> np.ndarray:
+    """The first of all images in the order of the selection; to put so many in order takes a while."""
+    return permutation(sprites.GRID_SIZE, SELECTION_SEED)[:count].copy()
+
+
 def selection(split: str) -> np.ndarray:
     """Returns which of dSprites' 737 280 images a split of `dsprites` and `sprites` holds.
 
@@ -63,8 +69,8 @@ def selection(split: str) -> np.ndarray:
     """
     checks.check_choice("split", split, _STORED)
     train, test = DATASETS["dsprites"].train_size, DATASETS["dsprites"].test_size
-    order = permutation(sprites.GRID_SIZE, SELECTION_SEED)
-    return order[:train] if split == "train" else order[train : train + test]
+    order = _selected(train + test)
+    return (order[:train] if split == "train" else order[train:]).copy()  # callers may change theirs
 
 
 def to_channels_last(images: np.ndarray, data_format: str | None = None) -> np.ndarray:

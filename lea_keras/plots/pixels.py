@@ -1,5 +1,6 @@
 """Pixels of a figure, for whatever takes no figures, such as TensorBoard; and the width of a text."""
 
+import functools
 import math
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ def pixels(figure: "Figure") -> np.ndarray:
     return np.array(canvas.buffer_rgba())[..., :3]
 
 
+@functools.lru_cache(maxsize=4096)
 def text_width(text: str, size: float, weight: str = "normal") -> float:
     """The width in inches, to whole pixels, of the longest line of a text; ``size`` in points.
 
