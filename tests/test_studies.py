@@ -21,7 +21,7 @@ from experiments.engines import estimates, requirements, units
 from experiments.studies import STUDIES, base, fig_5_1, fig_5_2, pictures, report, robustness, samples
 from experiments.studies.base import SCALES, Scale, configuration
 from experiments.studies.pictures import Line, Panel
-from lea_keras.plots import pixels
+from lea_keras.plots.pixels import text_width
 
 pytestmark = once
 THESIS = [
@@ -131,8 +131,8 @@ def test_lines_hold_as_many_words_as_fit():
     lines = pictures.wrapped(text, 1.5, 8.0)
     assert " ".join(lines) == text and len(lines) > 3
     for line, after in zip(lines, lines[1:], strict=False):
-        assert pixels.text_width(line, 8.0) <= 1.5 or " " not in line
-        assert pixels.text_width(f"{line} {after.split()[0]}", 8.0) > 1.5
+        assert text_width(line, 8.0) <= 1.5 or " " not in line
+        assert text_width(f"{line} {after.split()[0]}", 8.0) > 1.5
     assert pictures.wrapped("", 1.5, 8.0) == [] and pictures.wrapped("a b", 0.001, 8.0) == ["a", "b"]
 
 
