@@ -105,7 +105,7 @@ def _run(given: dict[str, Any], argv: Sequence[str]) -> str:
     folder = pathlib.Path(given.get("run_dir", RUN_DIR))
     output = pathlib.Path(given.get("output_dir", folder / "results"))
     scoreboard = pathlib.Path(given.get("scoreboard", output / "SCOREBOARD.md"))
-    _check_places(given)
+    _check_paths(given)
     engine = checks.check_choice("engine", given.get("engine", ENGINES[0]), ENGINES)
     parallel = checks.check_positive_int("parallel", given.get("parallel", 1), 0)
     seeds = checks.check_positive_int("runs", given["runs"]) if "runs" in given else None
@@ -132,8 +132,8 @@ def _run(given: dict[str, Any], argv: Sequence[str]) -> str:
     else:
         start = None
     backends.use(backend)
-    left = {name: [unit for unit in of if units.read_outcome(unit) is None] for name, of in todo.items()}
-    quiet_import("experiments.engines.requirements").check([unit for of in left.values() for unit in of])
+    left = [unit for of_study in todo.values() for unit in of_study if units.read_outcome(unit) is None]
+    quiet_import("experiments.engines.requirements").check(left)
     report = quiet_import("experiments.studies.report")
     report.check_places(studies, scale, folder / scale, output, scoreboard)
     failed: dict[pathlib.Path, str] = {}
@@ -185,7 +185,7 @@ def _check_combination(given: dict[str, Any]) -> None:
         )
 
 
-def _check_places(given: dict[str, Any]) -> None:
+def _check_paths(given: dict[str, Any]) -> None:
     """Refuses what cannot be written to before anything is trained."""
     for name in ("run_dir", "output_dir"):
         if name in given:
@@ -193,7 +193,7 @@ def _check_places(given: dict[str, Any]) -> None:
             first = next((one for one in (path, *path.parents) if one.exists()), path)
             if not first.is_dir() or not os.access(first, os.W_OK):
                 raise checks.fail(name, "a folder that can be written to", given[name])
-    if "scoreboard" in given and (not given["scoreboard"] or pathlib.Path(given["scoreboard"]).is_dir()):
+    if "scoreboard" in given and pathlib.Path(given["scoreboard"]).is_dir():
         raise checks.fail("scoreboard", "a file and no folder", given["scoreboard"])
 
 
@@ -225,7 +225,7 @@ def _listed(studies: Sequence[Study], todo: dict[str, list[Unit]], parallel: int
         new = [unit for unit in todo[study.name] if unit.folder not in seen]
         seen |= {unit.folder for unit in new}
         done = sum(units.read_outcome(unit) is not None for unit in todo[study.name])
-        beside = 1 if study.alone else max(parallel, 1)
+        beside = 1 if study.alone else parallel
         total += estimates.seconds_left(new, beside)
         left = estimates.told(estimates.seconds_left(todo[study.name], beside))
         lines.append(f"{study.label:12} {len(todo[study.name]):>5} {done:>5}  {left:>12}  {study.title}")

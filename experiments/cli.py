@@ -109,9 +109,11 @@ def parse(argv: Sequence[str], groups: Groups) -> dict[str, Any]:
             given[flag.name] = convert(value) if convert else value
         except ValueError:
             raise RunError(str(checks.fail(flag.name, kind, value))) from None
-        if flag.value == "FOLDER":
+        if flag.value in ("FOLDER", "FILE"):
             try:
-                given[flag.name] = checks.check_path(flag.name, value, urls=flag.urls)
+                given[flag.name] = checks.check_path(
+                    flag.name, value, f"the path of a {flag.value.lower()}", urls=flag.urls
+                )
             except ValueError as error:
                 raise RunError(str(error)) from None
     return given

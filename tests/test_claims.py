@@ -231,7 +231,7 @@ def test_defences():
 
 
 def test_scoreboard_tells_what_is_missing_and_quotes_reasons():
-    stored = {"small": {"T3.1": {"values": {}, "command": "python study.py", "commit": "abc"}}}
+    stored = {"small": {"T3.1": {"values": {}, "command": "python study.py", "commit": "abc", "notes": []}}}
     counts = {name: {"whole_image": [a], "window": [b + 1]} for name, (a, b) in thesis_autoencoders._COUNTS.items()}
     stored["small"]["T3.1"]["values"] = counts
     page = scoreboard.markdown(stored, {"small/1": "Because one was added."})

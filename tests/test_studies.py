@@ -334,9 +334,8 @@ def test_plans_are_printed_at_once(capsys, tmp_path):
 @pytest.mark.parametrize("scale", SCALES)
 def test_commands_that_are_printed_make_the_runs_they_stand_for(scale, tmp_path):
     for one in STUDIES.values():
-        for unit in {
-            unit.folder.parent: unit for unit in base.units(one.plan(scale), tmp_path) if unit.trained
-        }.values():
+        trained = [unit for unit in base.units(one.plan(scale), tmp_path) if unit.trained]
+        for unit in {unit.folder.parent: unit for unit in trained}.values():
             given = train.parse(["train.py", *(f"--{name}={value}" for name, value in study._flags(unit))])
             assert CONFIGS[given.pop("model")].replace(**given) == unit.config, unit.folder
 

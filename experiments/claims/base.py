@@ -8,6 +8,14 @@ from experiments.claims.verdicts import Statement
 #: What a study stored under "values": by series, by measure, a value for each run, or a list of them.
 Values = Mapping[str, Mapping[str, Any]]
 
+#: Ranges of statements about differences.
+LESS, MORE = {"most": 0.0}, {"least": 0.0}
+
+
+def at_end(runs: Sequence[Sequence[float]]) -> list[float]:
+    """Returns what every run has after its last epoch."""
+    return [run[-1] for run in runs]
+
 
 class Claim(NamedTuple):
     """Something that a document says.

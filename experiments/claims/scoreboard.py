@@ -104,7 +104,7 @@ def _details(
         "",
         f"Verdict: **{verdicts.verdict(statements)}**. {scale.capitalize()} scale, {commands}, commit {commits}.",
     ]
-    notes = list(dict.fromkeys(note.rstrip(".") for one in sources for note in one.get("notes", ())))
+    notes = list(dict.fromkeys(note.rstrip(".") for one in sources for note in one["notes"]))
     lines += ["", f"To be known of these runs: {'; '.join(notes)}."] if notes else []
     return [*lines, *(["", reason] if reason else []), ""]
 

@@ -1,8 +1,6 @@
 """Statements of the thesis' claims about autoencoders: their sizes, times and losses, and what codes hold."""
 
-from collections.abc import Sequence
-
-from experiments.claims.base import Values
+from experiments.claims.base import Values, at_end
 from experiments.claims.verdicts import Statement, difference, exactly, median, ratio, spread_ratio
 from experiments.studies import autoencoders, fig_5_1, fig_5_2, local
 
@@ -16,13 +14,9 @@ _COUNTS = {
 }
 
 
-def _last(runs: Sequence[Sequence[float]]) -> list[float]:
-    return [run[-1] for run in runs]
-
-
 def counts(values: Values) -> list[Statement]:
     found = {name: (of["whole_image"][0], of["window"][0]) for name, of in values.items()}
-    equal = sum(found[name][i] == counts[i] for name, counts in _COUNTS.items() for i in (0, 1))
+    equal = sum(found[name][i] == thesis[i] for name, thesis in _COUNTS.items() for i in (0, 1))
     return [Statement("counts of Table 3.1 that come out exactly", exactly(equal), 12, 12)]
 
 
@@ -50,7 +44,7 @@ def time_per_parameter(values: Values) -> list[Statement]:
 
 def k_sparse(values: Values) -> list[Statement]:
     sparse, standard = (values[autoencoders.name(kind, "fc")] for kind in ("k_sparse", "standard"))
-    losses = [_last(of["val_lea_rl"]) for of in (sparse, standard)]
+    losses = [at_end(of["val_lea_rl"]) for of in (sparse, standard)]
     dead = [run[-1] for run in sparse["lea_dead_codes"] if run[-1] is not None]
     with_dead = sum(count > 0 for count in dead)
     words = f"spread of RL between runs, k-sparse over standard ({with_dead} of {len(dead)} runs had dead codes)"
@@ -61,21 +55,21 @@ def k_sparse(values: Values) -> list[Statement]:
 
 
 def capacity(values: Values) -> list[Statement]:
-    losses = [_last(values[autoencoders.name(kind, "fc")]["val_lea_rl"]) for kind in ("capacity_vae", "vae")]
+    losses = [at_end(values[autoencoders.name(kind, "fc")]["val_lea_rl"]) for kind in ("capacity_vae", "vae")]
     return [Statement("RL of the capacity VAE over the VAE", ratio(*losses), most=1.0)]
 
 
 def combinations(values: Values) -> list[Statement]:
     runs = {coders: values[autoencoders.name("vae", coders)]["val_lea_rl"] for coders in autoencoders.CODERS}
-    last = {coders: _last(of) for coders, of in runs.items()}
+    ends = {coders: at_end(of) for coders, of in runs.items()}
     lowest = {coders: [min(run) for run in of] for coders, of in runs.items()}
     rises = [run[-1] / min(run) for run in runs["conv"]]
     return [
         Statement("least RL of conv over that of fc", ratio(lowest["conv"], lowest["fc"]), most=1.0),
         Statement("least RL of conv over that of sb", ratio(lowest["conv"], lowest["sb"]), most=1.0),
         Statement("conv overfits: last RL over its least", median(rises), least=1.02),
-        Statement("RL of sb over fc", ratio(last["sb"], last["fc"]), least=1.0),
-        Statement("spread of RL between runs, sb over fc", spread_ratio(last["sb"], last["fc"]), least=1.0),
+        Statement("RL of sb over fc", ratio(ends["sb"], ends["fc"]), least=1.0),
+        Statement("spread of RL between runs, sb over fc", spread_ratio(ends["sb"], ends["fc"]), least=1.0),
     ]
 
 

@@ -1,21 +1,14 @@
 """Statements of the thesis' claims about classifiers with LEAs: layers, windows, samples, and the weight of the LEA."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from experiments.claims.base import Values
+from experiments.claims.base import LESS, MORE, Values, at_end
 from experiments.claims.verdicts import Statement, difference, median, ratio, share
 from experiments.studies import fig_5_4, fig_5_5, fig_5_8, samples
 
-_LESS = {"most": 0.0}
-_MORE = {"least": 0.0}
 _READINGS = {"": "means", "_sample": "samples", "_sample_in_training": "samples in training"}
-
-
-def _last(runs: Sequence[Sequence[float]]) -> list[float]:
-    return [run[-1] for run in runs]
 
 
 def _knowledge(values: Values, model: str, factor: str, layer: str, split: str = "test") -> list[float]:
@@ -32,9 +25,9 @@ def output(values: Values) -> list[Statement]:
     statements = []
     for model, label in fig_5_4.MODELS.items():
         for factor in fig_5_4.FACTORS:
-            output, before = (_knowledge(values, model, factor, layer) for layer in ("logits", _PROBED[model][-1]))
+            after, before = (_knowledge(values, model, factor, layer) for layer in ("logits", _PROBED[model][-1]))
             words = f"{label}, {factor}: accuracy beyond chance at the output, over that at the last map"
-            statements.append(Statement(words, share(output, before), most=0.25))
+            statements.append(Statement(words, share(after, before), most=0.25))
     return statements
 
 
@@ -46,7 +39,7 @@ def orientation(values: Values) -> list[Statement]:
         )
     words = "{}: test accuracy of orientation at the last map less that at the first"
     return [
-        Statement(words.format("Classic"), change["classic"], **_LESS),
+        Statement(words.format("Classic"), change["classic"], **LESS),
         Statement(words.format("CNN-LEA"), change["cnn_lea"], least=-0.01),
     ]
 
@@ -56,7 +49,7 @@ def scale(values: Values) -> list[Statement]:
     for model, label in fig_5_4.MODELS.items():
         gain = difference(_knowledge(values, model, "scale", "hidden"), _knowledge(values, model, "scale", "input"))
         words = f"{label}: test accuracy of scale at the hidden layer less that at the input"
-        statements.append(Statement(words, gain, **_MORE))
+        statements.append(Statement(words, gain, **MORE))
     return statements
 
 
@@ -114,7 +107,7 @@ def vae_and_windows(values: Values, samples_of: Values) -> list[Statement]:
         least, most = sizes[0], sizes[-1]
         gain = difference(_pooling(of, "vae", 10, most, reading), _pooling(of, "vae", 10, least, reading))
         words = f"{label}: accuracy of LEA-VAE at {most}×{most} less that at {least}×{least}"
-        statements.append(Statement(words, gain, **_MORE))
+        statements.append(Statement(words, gain, **MORE))
     return statements
 
 
@@ -124,7 +117,7 @@ def code_length(values: Values) -> list[Statement]:
         for kind in ("standard", "vae"):
             gap = difference(_pooling(values, kind, 10, window), _pooling(values, "pool", 10, window))
             words = f"{window}×{window}, code 10: accuracy of LEA-{kind} less max-pool"
-            statements.append(Statement(words, gap, **(_MORE if window >= 8 else {"most": 0.01})))
+            statements.append(Statement(words, gap, **(MORE if window >= 8 else {"most": 0.01})))
     return statements
 
 
@@ -150,7 +143,7 @@ def faster(values: Values) -> list[Statement]:
     limit = _largest(values)
     means = [[float(np.mean(run)) for run in _of(values, model, limit)["val_accuracy"]] for model in samples.MODELS]
     words = f"{limit} samples: test accuracy of Classic less CNN-LEA, mean over all epochs"
-    return [Statement(words, difference(*means), **_MORE)]
+    return [Statement(words, difference(*means), **MORE)]
 
 
 def _of(values: Values, model: str, limit: int) -> Any:
@@ -164,16 +157,16 @@ def gaps(values: Values) -> list[Statement]:
         gaps = []
         for model in ("cnn_lea", "classic"):
             of = _of(values, model, limit)
-            gaps.append([a - b for a, b in zip(_last(of["accuracy"]), _last(of["val_accuracy"]), strict=True)])
+            gaps.append([a - b for a, b in zip(at_end(of["accuracy"]), at_end(of["val_accuracy"]), strict=True)])
         words = f"{limit} samples: training less test accuracy, CNN-LEA less Classic"
-        statements.append(Statement(words, difference(*gaps), **_LESS))
+        statements.append(Statement(words, difference(*gaps), **LESS))
     for limit in (10, 500):
         for model, label in samples.MODELS.items():
             if samples.name(model, limit) in values:
-                accuracy = median(_last(_of(values, model, limit)["val_accuracy"]))
+                accuracy = median(at_end(_of(values, model, limit)["val_accuracy"]))
                 words = f"{label}, {limit} samples: test accuracy (chance 1/3)"
                 statements.append(Statement(words, accuracy, most=0.45))
-    ends = [_last(_of(values, model, limits[-1])["val_accuracy"]) for model in ("cnn_lea", "classic")]
+    ends = [at_end(_of(values, model, limits[-1])["val_accuracy"]) for model in ("cnn_lea", "classic")]
     words = f"{limits[-1]} samples: test accuracy of CNN-LEA less Classic at the end"
     return [*statements, Statement(words, difference(*ends), -0.02, 0.02)]
 
@@ -200,7 +193,7 @@ def classification(values: Values) -> list[Statement]:
     statements = []
     for column, split in (("main_loss", "training"), ("val_main_loss", "test")):
         rise = difference(_weight(values, most, column), _weight(values, least, column))
-        statements.append(Statement(f"{split} log loss at λ = {most:g} less that at {least:g}", rise, **_MORE))
+        statements.append(Statement(f"{split} log loss at λ = {most:g} less that at {least:g}", rise, **MORE))
     return statements
 
 
@@ -221,7 +214,7 @@ def sweet_spot(values: Values) -> list[Statement]:
         overfitting[weight] = [test - training for test, training in pairs]
     less = difference(overfitting[0.1], overfitting[weights[0]])
     words = f"test less training log loss at λ = 0.1, less the same at {weights[0]:g}"
-    return [*statements, Statement(words, less, **_LESS)]
+    return [*statements, Statement(words, less, **LESS)]
 
 
 def slower(values: Values) -> list[Statement]:

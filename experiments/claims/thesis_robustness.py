@@ -5,17 +5,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from experiments.claims.base import Values
-from experiments.claims.verdicts import (
-    Effect,
-    Statement,
-    effect,
-    exactly,
-)
+from experiments.claims.base import LESS, MORE, Values
+from experiments.claims.verdicts import Effect, Statement, effect, exactly
 from experiments.studies import robustness
 
-_LESS = {"most": 0.0}
-_MORE = {"least": 0.0}
 #: Of foolbox 1.8: the attacks that ask for scores alone.
 SCORES = ("single_pixel", "local_search")
 SUCCESS = "means over runs and CNN-LEAs of the shares of correctly classified images that attacks change"
@@ -51,8 +44,8 @@ def _attacked(measure: str, attacks: Sequence[str], allowed: dict[str, float]) -
 
 
 def some_more_some_less(values: Values) -> list[Statement]:
-    more = _attacked("success_rate", ("adef", "deep_fool", "slsqp"), _MORE)(values)
-    less = _attacked("success_rate", ("projected_gradient_descent", "saliency_map"), _LESS)(values)
+    more = _attacked("success_rate", ("adef", "deep_fool", "slsqp"), MORE)(values)
+    less = _attacked("success_rate", ("projected_gradient_descent", "saliency_map"), LESS)(values)
     return more + less
 
 
@@ -60,7 +53,7 @@ def single_pixel(values: Values) -> list[Statement]:
     statements = []
     for kind in ("standard", "capacity_vae"):
         gap = _against_classic(values, "success_rate/single_pixel", _rows(values, (kind,)))
-        statements.append(Statement(f"{kind}: success rate of single_pixel less Classic's", gap, **_LESS))
+        statements.append(Statement(f"{kind}: success rate of single_pixel less Classic's", gap, **LESS))
     return statements
 
 
@@ -78,5 +71,5 @@ def unchanged(values: Values) -> list[Statement]:
 
 
 def distances(values: Values) -> list[Statement]:
-    larger = _attacked("mean_distance", ("adef", "slsqp", "gaussian_blur"), _MORE)(values)
-    return larger + _attacked("success_rate", ("salt_and_pepper", "spatial"), _LESS)(values)
+    larger = _attacked("mean_distance", ("adef", "slsqp", "gaussian_blur"), MORE)(values)
+    return larger + _attacked("success_rate", ("salt_and_pepper", "spatial"), LESS)(values)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from lea_keras.plots import palette
-from lea_keras.plots.panels import LABEL_SIZE, LEGEND, in_a_row, panels
+from lea_keras.plots.panels import LABEL_SIZE, LEGEND, PANEL_WIDTH, in_a_row, panels
 from lea_keras.plots.pixels import text_width
 
 if TYPE_CHECKING:
@@ -74,10 +74,10 @@ def draw(drawn: Sequence[Panel], note: str = "", compared: bool = True) -> "Figu
     # Of a label with solid and dashed lines there is one entry; what dashes mean is said above the panels.
     names = list(dict.fromkeys(line.label for line in every))
     solid = {line.label for line in every if not line.dashed}
-    width = 4.2 * in_a_row(len(drawn))
+    width = PANEL_WIDTH * in_a_row(len(drawn))
     widest = max(text_width(label, LABEL_SIZE) for label in names) + 0.6
     columns = max(1, min(len(names), int(width / widest)))
-    runs = sorted({len(line.runs) for panel in drawn for line in panel.lines})
+    runs = sorted({len(line.runs) for line in every})
     several = f"{runs[0]} to {runs[-1]}" if len(runs) > 1 else str(runs[0])
     told = f"median of {several} runs, band: all of them" if runs[-1] > 1 else "one run"
     lines = [told, *wrapped(note, width - 0.3, 8.0)]
@@ -166,7 +166,7 @@ def draw_dots(drawn: Sequence[Dots], note: str = "") -> "Figure":
         note: as in ``draw``.
     """
     names = list(drawn[0].rows)
-    width = 4.2 * in_a_row(len(drawn))
+    width = PANEL_WIDTH * in_a_row(len(drawn))
     lines = ["dot: a run, bar: their median", *wrapped(note, width - 0.3, 8.0)]
     figure, axes = panels(len(drawn), legend_lines=0, title_lines=len(lines))
     for panel, one in zip(drawn, axes, strict=True):
@@ -195,9 +195,8 @@ def wrapped(text: str, width: float, size: float) -> list[str]:
     words, lines = text.split(), []
     while words:
         # A text is measured in milliseconds, and pictures have hundreds of words.
-        fitting = bisect.bisect_right(
-            range(1, len(words) + 1), width, key=lambda count: text_width(" ".join(words[:count]), size)
-        )
-        lines.append(" ".join(words[: max(1, fitting)]))
-        words = words[max(1, fitting) :]
+        counts = range(1, len(words) + 1)
+        fitting = max(1, bisect.bisect_right(counts, width, key=lambda n: text_width(" ".join(words[:n]), size)))
+        lines.append(" ".join(words[:fitting]))
+        words = words[fitting:]
     return lines

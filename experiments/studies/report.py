@@ -162,7 +162,7 @@ def _patiently(take: Callable[[], Any]) -> Any:
 def _files(study: Study) -> list[str]:
     """Of its results."""
     tables = [f"{study.stem}.md"] * (study.table is not None)
-    pictures = [f"{study.stem}{suffix}.png" for suffix in study.pictures if study.draw]
+    pictures = [f"{study.stem}{suffix}.png" for suffix in study.pictures]
     return [f"{study.stem}.json", f"{study.stem}.csv", *tables, *pictures]
 
 
