@@ -1,6 +1,7 @@
 """``python -m benchmarks``: measures everything and prints one table."""
 
 import argparse
+import contextlib
 import os
 import pathlib
 import sys
@@ -32,7 +33,8 @@ def main(arguments: list[str]) -> int:
     for i, name in enumerate(options.only):
         to_stderr(f"{name}:")
         try:
-            found = load(name)(settings)
+            with _compiled(name, options.toy):
+                found = load(name)(settings)
         except Exception as error:  # what the other sections measure, in many minutes, is not lost
             traceback.print_exc()
             found, failed = [table.Row("failed", beside=_first_line(error))], True
@@ -71,6 +73,14 @@ def _command(options: argparse.Namespace) -> str:
     if options.output:
         command += f" --output={options.output.name if options.output.is_absolute() else options.output}"
     return command
+
+
+def _compiled(name: str, toy: bool) -> contextlib.AbstractContextManager[None]:
+    """At toy size, where to trace a step takes much longer than to run it, a section that compiles in every way is
+    enough."""
+    from experiments import compiling
+
+    return compiling.eager() if toy and name != "step" else contextlib.nullcontext()
 
 
 def _first_line(error: Exception) -> str:
