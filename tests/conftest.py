@@ -1,5 +1,6 @@
 """Start of every test: a quiet backend, two logical devices, seeds set, no state left by the test before."""
 
+import functools
 import gc
 import os
 import sys
@@ -20,6 +21,12 @@ import pytest
 import lea_keras.callbacks
 import lea_keras.data
 from experiments import compiling
+
+if BACKEND == "jax":
+    from jax._src.interpreters import mlir
+
+    # One for all functions in place of one for each: to make it is a fifth of what a small one takes to be compiled.
+    mlir.make_ir_context = functools.cache(mlir.make_ir_context)
 
 if BACKEND == "tensorflow":
     import tensorflow as tf

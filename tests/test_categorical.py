@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from backends import once
 from gradients import value_and_gradients
 from keras import ops
 
@@ -17,6 +18,7 @@ def softmax(values):
     return weights / weights.sum(axis=-1, keepdims=True)
 
 
+@once
 def test_divergences_are_twice_the_nats_of_each_choice():
     expected = [
         [2 * sum(q * np.log(q * len(row)) for q in softmax(row)) for row in (logits[:3], logits[3:])]
@@ -27,6 +29,7 @@ def test_divergences_are_twice_the_nats_of_each_choice():
     np.testing.assert_allclose(categorical.divergences(LOGITS + 50, SIZES), found, rtol=1e-3)  # a constant says nothing
 
 
+@once
 def test_divergences_from_nothing_to_all():
     np.testing.assert_allclose(categorical.divergences(np.full((1, 7), 3.0, "float32"), SIZES), [[0, 0]], atol=1e-6)
     sure = np.concatenate([np.eye(3)[[1]], np.eye(4)[[2]]], axis=-1).astype("float32") * 60
@@ -51,6 +54,7 @@ def test_noise_is_standard_gumbel_and_finite():
     assert draws.var() == pytest.approx(np.pi**2 / 6, abs=0.1)
 
 
+@once
 def test_samples_lie_on_simplices_and_near_their_corners_at_low_temperature():
     noise = np.array(categorical.gumbel((5, 7), keras.random.SeedGenerator(2)))
     warm = np.array(categorical.concrete(LOGITS, noise, SIZES, 0.7))
@@ -63,6 +67,7 @@ def test_samples_lie_on_simplices_and_near_their_corners_at_low_temperature():
         np.testing.assert_allclose(cold[:, part], np.eye(part.stop - (part.start or 0))[winners], atol=1e-6)
 
 
+@once
 @pytest.mark.parametrize("temperature", [0.1, 1.0])
 def test_the_largest_entries_of_samples_are_as_frequent_as_the_classes_are_probable(temperature):
     """Whatever the temperature; the mean of relaxed samples is something else."""

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from backends import few, once
 from keras import layers, ops
 
 import lea_keras
@@ -40,6 +41,7 @@ def test_a_linear_decoder_is_inverted():
     assert np.max(np.abs(encoded - best)) > 0.1
 
 
+@once
 def test_the_optimum_for_a_class_is_that_for_its_mean():
     """Σ‖D(z) − x‖² = n·‖D(z) − x̄‖² + const, whatever z is."""
     autoencoder, kernel, bias = linear()
@@ -72,7 +74,7 @@ class Nested(layers.Layer):
         return self.stack(codes)
 
 
-@pytest.mark.parametrize("kind", ["standard", "vae"])
+@pytest.mark.parametrize("kind", few(["standard", "vae"], ["vae"]))
 def test_nothing_of_the_autoencoder_changes_and_its_decoder_computes_as_outside_training(kind):
     keras.utils.set_random_seed(1)
     autoencoder = lea_keras.autoencoders.get(kind, code_length=2, decoder=Nested())
@@ -119,6 +121,7 @@ def test_it_starts_at_the_codes_of_the_targets_and_stops_when_the_loss_is_flat()
     assert int(counted.iterations) == 124
 
 
+@once
 def test_probabilities_of_a_bernoulli_likelihood_and_tied_kernels():
     """The error is that of what ``decode`` returns, whichever decoder that is."""
     autoencoder = lea_keras.StandardAutoencoder(4, units=(), decoder="tied", likelihood="bernoulli")

@@ -6,7 +6,7 @@ from fractions import Fraction
 import keras
 import numpy as np
 import pytest
-from backends import few
+from backends import few, once
 
 from lea_keras.autoencoders import coders
 
@@ -169,6 +169,7 @@ def test_convolutional_decoder(window, kernel_size):
     assert np.any(reconstructions < 0)  # the last layer is linear
 
 
+@once
 def test_the_last_dense_layer_is_there_also_where_the_size_fits():
     decoder = build_decoder(coders.ConvolutionalDecoder(kernels=5, kernel_size=3), (4, 4, 5))
     assert shapes(decoder)[-2:] == [(80, 80), (80,)]
@@ -214,6 +215,7 @@ def coordinates(window):
     return np.moveaxis(np.array(decoder(np.full((1, 1), 9.0, "float32")))[0], 2, 0)
 
 
+@once
 def test_x_runs_along_columns_and_y_along_rows():
     x, y = coordinates((3, 5))
     np.testing.assert_allclose(x, [[-1.0, -0.5, 0.0, 0.5, 1.0]] * 3)
@@ -239,6 +241,7 @@ def test_shapes(encoder_name, name, window):
     assert tuple(decoder(features).shape) == tuple(decoder.compute_output_shape(features.shape)) == (2, *window)
 
 
+@once
 @pytest.mark.parametrize("cls", [*ENCODERS.values(), *DECODERS.values()], ids=lambda cls: cls.__name__)
 def test_kernels_start_glorot_uniform_and_biases_zero(cls):
     layer = cls()
@@ -257,6 +260,7 @@ def test_kernels_start_glorot_uniform_and_biases_zero(cls):
         assert np.std(values) == pytest.approx(limit / math.sqrt(3), rel=0.2)
 
 
+@once
 @pytest.mark.parametrize("cls", [*ENCODERS.values(), *DECODERS.values()], ids=lambda cls: cls.__name__)
 def test_the_activation_can_be_linear(cls):
     layer = cls(activation="linear")

@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from backends import once
 from keras import ops
 
 from lea_keras.constraints import L1Ball
@@ -21,6 +22,7 @@ def kernels(seed=0):
     return np.random.default_rng(seed).normal(size=(6, 9)) * np.linspace(0.05, 3.0, 9)
 
 
+@once
 @pytest.mark.parametrize("radius", [0.3, 1.0, 2.5])
 def test_projection_is_inside_the_ball_idempotent_and_leaves_what_is_inside(radius):
     weights = kernels()
@@ -40,6 +42,7 @@ def nearest(vector, radius, steps=400):
     return points[np.argmin(np.sum((points - vector) ** 2, axis=1))]
 
 
+@once
 def test_projection_is_the_nearest_point_against_brute_force():
     vectors = np.random.default_rng(1).normal(size=(20, 2)) * 2
     outside = vectors[np.abs(vectors).sum(axis=1) > 1.0]
@@ -48,6 +51,7 @@ def test_projection_is_the_nearest_point_against_brute_force():
     assert not np.allclose(found, scale(outside.T, 1.0).T, atol=5e-2)
 
 
+@once
 def test_no_sampled_point_of_the_ball_is_nearer():
     weights, generator = kernels(2)[:, -1:], np.random.default_rng(3)
     points = generator.dirichlet(np.ones(6), 20_000) * generator.choice([-1, 1], (20_000, 6))  # on the sphere

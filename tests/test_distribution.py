@@ -70,7 +70,7 @@ def test_losses_and_weights_are_those_of_one_device():
     models = []
     for job in (None, Job()):
         with distribution.devices(job):
-            model = compile_model(make_model("alternate", "capacity_vae"))
+            model = compile_model(make_model("alternate", "capacity_vae", leas=1))
             distribution.divide_batches(model)
             models.append(train(model))
     alone, divided = models

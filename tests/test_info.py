@@ -55,6 +55,7 @@ def test_the_objective_by_hand(alpha, lambda_):
     )  # KL has no ½ inside
 
 
+@once
 @pytest.mark.parametrize("code_maps", few(["mean", "sample_in_training"], ["mean"]))
 def test_mmd_is_of_what_is_decoded(code_maps):
     """z in training and μ otherwise, whatever is handed on."""

@@ -59,6 +59,7 @@ def one_hot(logits):
     return np.concatenate([np.eye(3)[logits[:, :3].argmax(-1)], np.eye(2)[logits[:, 3:].argmax(-1)]], axis=-1)
 
 
+@once
 @pytest.mark.parametrize("likelihood", few(["gaussian", "bernoulli"], ["bernoulli"]))
 def test_the_objective_by_hand(likelihood):
     autoencoder = make(likelihood=likelihood, gamma=3.0, capacity=40.0, discrete_capacity=15.0, capacity_steps=10)

@@ -54,7 +54,7 @@ def test_channels_first_is_the_transposed_layer():
     assert lea_keras.LocallyEmbeddedAutoencoder(4).data_format == "channels_first"
 
 
-@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("kind", few(TYPES, ["capacity_vae"]))
 @pytest.mark.parametrize("training", few([False, True], [True]))
 def test_registers_the_weighted_objective_once_per_call(kind, training):
     images, _ = make_data(4)

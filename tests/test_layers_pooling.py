@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from backends import once
 from keras import layers, ops
 
 import lea_keras
@@ -13,6 +14,7 @@ def make_images(channels=2, size=(7, 8)):
     return np.random.default_rng(0).normal(size=(2, *size, channels)).astype("float32") + 5
 
 
+@once
 @pytest.mark.parametrize("padding", ["valid", "same"])
 @pytest.mark.parametrize(("window", "strides"), [(2, None), (3, 2), ((2, 3), (1, 2))])
 def test_the_smallest_value_of_every_window(window, strides, padding):

@@ -40,7 +40,7 @@ def far_from_trivial(kind, **arguments):
 # What is measured and trained on
 
 
-@types
+@pytest.mark.parametrize("kind", few(TYPES, ["vae"]))
 def test_the_loss_is_the_cross_entropy_of_logits_and_rl_the_error_of_probabilities(kind):
     autoencoder = far_from_trivial(kind)
     report = autoencoder.objective(ops.convert_to_tensor(WINDOWS))
@@ -57,6 +57,7 @@ def test_the_loss_is_the_cross_entropy_of_logits_and_rl_the_error_of_probabiliti
     np.testing.assert_allclose(report.reconstructions, sigmoid(logits), atol=1e-6)
 
 
+@once
 @types
 def test_nothing_changes_without_it(kind):
     plain, given = make_autoencoder(kind), make_autoencoder(kind, likelihood="gaussian")
@@ -78,6 +79,7 @@ def test_capacity_holds_kl_beside_the_cross_entropy():
     assert float(report.loss) == pytest.approx(3 * abs(measures["kl"] - 2) + measures["nll"], rel=1e-5)
 
 
+@once
 def test_binary_windows_are_learned():
     windows = np.repeat(WINDOWS > 0.5, 30, axis=0).astype("float32")
     model = lea_keras.image_autoencoder("standard", (3, 2, 2), code_length=6, **BERNOULLI)
@@ -143,6 +145,7 @@ def test_pictures_show_probabilities():
     assert any("black 0, white 1" in text for text in texts) and not any("clipped" in text for text in texts)
 
 
+@once
 def test_an_export_has_the_same_codes():
     model = lea_keras.image_autoencoder("vae", (3, 2, 2), code_length=3, **BERNOULLI)
     export = lea_keras.export_encoder(model)
@@ -184,7 +187,7 @@ def test_other_likelihoods():
 
 
 @pytest.mark.parametrize("likelihood", few(list(likelihoods.LIKELIHOODS), ["bernoulli"]))
-@types
+@pytest.mark.parametrize("kind", few(TYPES, ["joint_vae"]))
 def test_a_step_a_file_and_the_same_next_step(kind, likelihood, tmp_path):
     images = make_data(8)[0]
     model = lea_keras.image_autoencoder(make_autoencoder(kind, likelihood=likelihood, units=(6,)), (8, 8, 1))

@@ -122,6 +122,7 @@ def test_kl_is_one_value_per_code_variable_and_a_mean_over_windows():
     assert not np.allclose(kl, 5 * expected)  # the sum over windows is wrong
 
 
+@once
 def test_kl_is_least_at_the_standard_gaussian():
     mean, log_std = RNG.normal(size=(2, 200, 1))
     for m, s in zip(mean, log_std, strict=True):
@@ -225,6 +226,7 @@ def by_hand(labels, logits):
     return np.float64(-np.mean(labels * np.log(p) + (1 - labels) * np.log(others), axis=-1))
 
 
+@once
 @pytest.mark.parametrize(("classes", "at_chance", "crossentropy"), [(3, 0.6365, 1.0986), (10, 0.3251, 2.3026)])
 def test_log_loss_at_chance(classes, at_chance, crossentropy):
     labels = np.eye(classes, dtype="float32")
@@ -364,6 +366,7 @@ def test_mmd_of_draws_from_the_prior_is_zero_on_average():
     assert expected > 0.01 > 10 * abs(found.mean())
 
 
+@once
 def test_mmd_sees_what_is_not_the_prior():
     prior = RNG.normal(size=(500, 2)).astype("float32")
     far = {"prior": prior, "shifted": prior + 1.0, "narrow": 0.2 * prior, "wide": 3.0 * prior, "split": prior}
@@ -373,6 +376,7 @@ def test_mmd_sees_what_is_not_the_prior():
     assert prior_value < 3e-3 and all(value > 4 * prior_value for value in found.values())
 
 
+@once
 def test_mmd_of_fewer_than_two_codes_is_zero():
     for count in (0, 1):
         assert float(losses.maximum_mean_discrepancy(np.ones((count, 3), "float32"))) == 0.0
@@ -387,6 +391,7 @@ def test_mmd_of_half_precision_neither_overflows_nor_rounds_away():
     np.testing.assert_allclose(found, exact[~np.eye(30, dtype=bool)].mean(), rtol=1e-5)
 
 
+@once
 @pytest.mark.parametrize("count", few([1024, 1025, 2047, 5000], [2047]))
 def test_pairs_are_those_of_at_most_1024_codes(count):
     codes = RNG.normal(size=(count, 2)).astype("float32")

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from backends import few
+from backends import few, once
 from compiling import compiled
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -38,6 +38,7 @@ def test_reconstruction_loss_is_that_of_the_losses():
     assert set(metrics.__all__) <= set(dir(metrics))
 
 
+@once
 def test_mean_absolute_error_is_that_of_keras():
     assert float(metrics.mean_absolute_error(WINDOWS, RECONSTRUCTIONS)) == 3 / 4
     assert float(metrics.mean_absolute_error(WINDOWS[:0], WINDOWS[:0])) == 0.0
@@ -96,6 +97,7 @@ def test_rln_of_constant_windows(constant):
     assert np.isfinite(other) and other > 0
 
 
+@once
 @EXAMPLES
 @given(st.integers(1, 6), st.integers(1, 4), st.integers(1, 3), st.integers(0, 2**32 - 1))
 def test_confidence_lies_between_zero_and_one(count, size, channels, seed):
@@ -262,6 +264,7 @@ def test_dead_codes_are_those_that_no_batch_uses():
     assert metrics.DeadCodes.from_config(metric.get_config()).code_length == 4
 
 
+@once
 def test_mmd_over_updates_has_the_pairs_of_each():
     batches = [RNG.normal(0.5, 1.5, (count, 2)).astype("float32") for count in (6, 1, 20, 0)]
     metric = metrics.AggregatedMMD(2, bandwidth=1.5)
@@ -285,6 +288,7 @@ def test_mmd_over_updates_has_the_pairs_of_each():
         metrics.AggregatedMMD(2, 0.0)
 
 
+@once
 def test_mmd_of_sorted_updates_is_larger():
     codes = np.sort(RNG.normal(size=640).astype("float32"))[:, None]
     results = {}

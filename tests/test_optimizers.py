@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from backends import once
 from layer_checks import EAGERLY, make_data, make_lea
 
 import lea_keras
@@ -25,6 +26,7 @@ def after(optimizer, penalty=0.0):
     return np.concatenate([np.array(variable).ravel() for variable in variables])
 
 
+@once
 def test_it_is_adam_on_the_loss_with_a_penalty():
     """Of l2/2·Σθ², whose gradient is l2·θ: here ¼·Σθ². Biases have it, too."""
     found = after(CoupledAdam(0.1, l2=L2, epsilon=1e-8))

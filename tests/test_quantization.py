@@ -35,6 +35,7 @@ def apply(dense, values, mode, activation=lambda values: values):
     return activation(values @ dequantized(dense, mode) + np.array(dense.bias))
 
 
+@once
 @pytest.mark.parametrize("mode", few(LEVELS, ["int8"]))
 @pytest.mark.parametrize("kind", few(["standard", "vae"], ["vae"]))
 def test_codes_are_those_of_the_dequantised_weights(kind, mode):

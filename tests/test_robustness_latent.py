@@ -127,6 +127,7 @@ def test_standardised_entries_weigh_by_their_spread():
     np.testing.assert_array_equal(LatentAttack(scale="standardised").factors(codes[:1]), [0.0, 0.0, 0.0])
 
 
+@once
 @pytest.mark.parametrize("padding", few(["same", "valid"], ["same"]))
 def test_any_grid_of_windows(padding):
     keras.utils.set_random_seed(1)

@@ -3,7 +3,7 @@
 import gradient_attack_checks as checks
 import numpy as np
 import pytest
-from backends import BACKEND, needs_tensorflow
+from backends import BACKEND, needs_tensorflow, once
 from eagerpy import astensor
 from foolbox.attacks.spatial_attack_transformations import rotate_and_shift
 from keras import ops
@@ -34,6 +34,7 @@ def beyond(column):
     return checks.foolbox_model(logits)
 
 
+@once
 def test_the_smallest_shift_that_is_enough():
     attack = SpatialSearch(max_rotation=0, num_rotations=1)
     images = blobs([(7, 7), (7, 6), (7, 4)])
@@ -47,6 +48,7 @@ def test_the_smallest_shift_that_is_enough():
     np.testing.assert_allclose(np.abs(moved), 5 / 9 * 14 / 15, atol=0.1)
 
 
+@once
 def test_no_success_where_the_grid_does_not_reach():
     images = blobs([(7, 7), (7, 3)])
     attack = SpatialSearch(max_translation=2, max_rotation=0, num_translations=5, num_rotations=1)
@@ -55,6 +57,7 @@ def test_no_success_where_the_grid_does_not_reach():
     np.testing.assert_array_equal(results, images)
 
 
+@once
 def test_a_rotation_where_a_shift_does_not_help():
     images = blobs([(7, 7), (7, 12)])
     images = np.clip(images[:1] + images[1:], 0, 1)  # a dumb-bell, whose right end must sink below its left one
@@ -92,6 +95,7 @@ def test_what_jax_gets_is_what_foolbox_makes_of_tensors(shape):
     assert rotated_and_shifted(images, 1, 1, 1).dtype == np.float32
 
 
+@once
 def test_the_closest_of_the_weakest_against_brute_force():
     model, images = checks.network((9, 9, 1), seed=2), checks.smooth_images(6, 9)
     labels = checks.predictions(model, images)

@@ -244,6 +244,7 @@ class Subclassed(lea_keras.LEAModel):
         return {"name": self.name, "units": self.units, "optimization": self.optimization}
 
 
+@once
 @pytest.mark.parametrize("optimization", few(OPTIMIZATIONS, ["independent"]))
 def test_a_subclassed_model_continues_too(tmp_path, optimization):
     model = compile_model(Subclassed(3, optimization), run_eagerly=EAGERLY)

@@ -81,6 +81,7 @@ def test_units_that_are_never_kept_have_no_gradient(select):
         assert np.all(gradients[name][..., 1:3] == 0.0) and np.all(gradients[name][..., [0, 3]] != 0.0)
 
 
+@once
 def test_a_file_holds_a_kernel_once_and_goes_on_as_it_would_have(tmp_path):
     model = make_model("alternate", "k_sparse", leas=1, units=(), decoder="tied")
     compile_model(model, run_eagerly=EAGERLY)

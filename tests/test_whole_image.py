@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from backends import few
+from backends import few, once
 from layer_checks import TYPES
 
 import lea_keras
@@ -11,6 +11,7 @@ import lea_keras
 IMAGES = np.random.default_rng(0).random((12, 6, 5, 2)).astype("float32")
 
 
+@once
 @pytest.mark.parametrize("kind", few(TYPES, ["vae"]))
 def test_codes_are_those_of_the_images(kind):
     arguments = {"k": 2} if kind == "k_sparse" else {}
