@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 
 import command_checks
 import keras
@@ -18,7 +17,7 @@ from backends import BACKEND, needs_tensorflow
 
 import lea_keras.data
 import train
-from experiments import jobs, runs, series, training
+from experiments import compiling, jobs, runs, series, training
 from experiments.config import CONFIGS, RunConfig
 from experiments.runs import RunError
 from lea_keras import callbacks
@@ -27,10 +26,30 @@ from lea_keras.locks import LOCK_FILE, Lock
 ROOT = pathlib.Path(train.__file__).parent
 EPOCHS = 3
 # Every state that a resumed run must restore: noise, capacity, two optimizers, the order of the data.
-FLAGS = ["--limit=64", "--batch_size=16", "--autoencoder=capacity_vae", "--window_size=16", "--seed=3"]
+SMALL = ["--image_size=16", "--limit=32", "--test_limit=30"]
+FLAGS = [*SMALL, "--batch_size=16", "--autoencoder=capacity_vae", "--window_size=4", "--seed=3"]
+
+# train.py in a process that is killed within its second epoch, after the first of two steps.
+KILLED = """
+import os, signal, sys, train
+from experiments import startup
 
 
-pytestmark = pytest.mark.usefixtures("few_test_images")
+def quiet_import(name, **options):
+    module = startup.quiet_import(name, **options)
+    if name == "experiments.training":
+        module.callbacks.TimeLeft.on_train_batch_end = die
+    return module
+
+
+def die(self, batch, logs=None):
+    if int(self.model.optimizer.iterations) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+train.quiet_import = quiet_import
+train.main(["train.py", *sys.argv[1:]])
+"""
 
 
 def main(*arguments):
@@ -39,24 +58,32 @@ def main(*arguments):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A run that nothing interrupted; not to be changed."""
+    """A run that nothing interrupted; not to be changed. It is pictured once, to save time."""
     run_dir = tmp_path_factory.mktemp("finished") / "run"
-    assert main(f"--run_dir={run_dir}", f"--epochs={EPOCHS}", *FLAGS) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "PICTURED_EPOCHS", 1)
+        assert main(f"--run_dir={run_dir}", f"--epochs={EPOCHS}", *FLAGS) == 0
     return run_dir
 
 
 @pytest.fixture(scope="module")
 def interrupted(tmp_path_factory):
-    """The same run in a process of its own, killed at some moment after its first epoch."""
+    """The same run in a process of its own, killed after its first epoch."""
     run_dir = tmp_path_factory.mktemp("interrupted") / "run"
-    command = [sys.executable, "train.py", f"--run_dir={run_dir}", f"--epochs={EPOCHS}", *FLAGS]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    while process.poll() is None and not (run_dir / "metrics.csv").is_file():
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    _, errors = process.communicate()
+    flags = [f"--run_dir={run_dir}", f"--epochs={EPOCHS}", "--nopictures", *FLAGS]
+    process = subprocess.run([sys.executable, "-c", KILLED, *flags], cwd=ROOT, capture_output=True, text=True)
+    errors = process.stderr
+    assert process.returncode == -signal.SIGKILL, errors
     assert "Traceback" not in errors and "oneDNN custom operations" not in errors  # nor other start-up notices
     return run_dir
+
+
+@pytest.fixture
+def eagerly():
+    """To save time where the few steps of a run take less than to trace one: `finished` and what goes on with
+    `interrupted` are traced."""
+    with compiling.eager():
+        yield
 
 
 def snapshot(folder):
@@ -68,14 +95,15 @@ def the_line(capsys):
     return command_checks.the_line(capsys, "train.py: ")
 
 
-def train_metrics(run_dir):
+def metrics(run_dir):
     rows = callbacks.read_metrics(run_dir)
-    return [{name: v for name, v in row.items() if name != "seconds" and not name.startswith("val_")} for row in rows]
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
 
 
 def test_run_folder(finished):
     assert RunConfig.from_json((finished / "config.json").read_text()) == CONFIGS["lea_fc"].replace(
-        limit=64, batch_size=16, autoencoder="capacity_vae", window_size=16, seed=3, epochs=EPOCHS, backend=BACKEND
+        **{"image_size": 16, "limit": 32, "test_limit": 30, "batch_size": 16, "autoencoder": "capacity_vae"},
+        **{"window_size": 4, "seed": 3, "epochs": EPOCHS, "backend": BACKEND},
     )
     names = {path.name for path in finished.iterdir()}
     assert names == {"config.json", "metrics.csv", "model.keras", "checkpoints", "logs", "codes.png"}
@@ -84,10 +112,10 @@ def test_run_folder(finished):
     assert [row["epoch"] for row in rows] == [1, 2, 3]
     measures = ["loss", "main_loss", "accuracy", *(f"lea_{name}" for name in ("loss", "rl", "rln", "kl", "capacity"))]
     assert set(rows[0]) == {"epoch", "seconds", *measures, *(f"val_{name}" for name in measures)}
-    # Four steps an epoch, C rising over 25 epochs.
+    # Two steps an epoch, C rising over 25 epochs.
     assert rows[-1]["val_lea_capacity"] == pytest.approx(25 * EPOCHS / 25)
     model = keras.models.load_model(finished / "model.keras")
-    assert model.optimizer.iterations == model.lea_optimizers[0].iterations == 4 * EPOCHS
+    assert model.optimizer.iterations == model.lea_optimizers[0].iterations == 2 * EPOCHS
 
 
 def test_tensorboard_shows_every_metric_of_every_epoch(finished):
@@ -106,7 +134,7 @@ def test_tensorboard_shows_every_metric_of_every_epoch(finished):
 
 def test_table(finished, capsys):
     before = snapshot(finished / "checkpoints")
-    assert main(f"--run_dir={finished}", "--resume") == 0  # nothing left to do: shows the results again
+    assert main(f"--run_dir={finished}", "--resume", "--nopictures") == 0  # nothing left to do: shows the results again
     lines = capsys.readouterr().out.splitlines()
     assert "All 3 epochs of this run are done" in lines[1]
     row = callbacks.read_metrics(finished)[-1]
@@ -123,16 +151,16 @@ def test_table(finished, capsys):
     assert [line[:24].rstrip() for line in lines[3:-1]] == labels
     assert lines[2].split() == ["train", "test"]
     assert lines[3].split()[2:] == [f"{row['main_loss']:.4f}", f"{row['val_main_loss']:.4f}"]
-    test = lea_keras.data.load("sprites", "test")
+    test = lea_keras.data.load("sprites", "test", limit=30)
     counts = np.sum([label for _, label in lea_keras.data.batches(test)], axis=0)
     assert float(lines[5].split()[-1]) == pytest.approx(counts.max() / counts.sum(), abs=1e-4)
     assert snapshot(finished / "checkpoints") == before
 
 
 def test_killed_run_resumes_and_equals_the_uninterrupted_one(finished, interrupted, capsys):
-    assert len(callbacks.read_metrics(interrupted)) in (1, 2)
-    assert main(f"--run_dir={interrupted}", "--resume") == 0
-    assert train_metrics(interrupted) == train_metrics(finished)
+    assert len(callbacks.read_metrics(interrupted)) == 1
+    assert main(f"--run_dir={interrupted}", "--resume", "--nopictures") == 0
+    assert metrics(interrupted) == metrics(finished)
     first, second = (keras.models.load_model(run / "model.keras") for run in (finished, interrupted))
     for one, other in (
         (first.variables, second.variables),
@@ -144,12 +172,12 @@ def test_killed_run_resumes_and_equals_the_uninterrupted_one(finished, interrupt
             np.testing.assert_array_equal(a, b)
 
 
-def test_interrupt_says_how_to_go_on_and_epochs_may_be_raised(tmp_path, capsys, monkeypatch):
+def test_interrupt_says_how_to_go_on_and_epochs_may_be_raised(eagerly, tmp_path, capsys, monkeypatch):
     class Interrupt(callbacks.TimeLeft):
         def on_train_batch_end(self, batch, logs=None):
             raise KeyboardInterrupt
 
-    run = ["--model=pool_fc", "--limit=32"]
+    run = ["--model=pool_fc", *SMALL]
     with monkeypatch.context() as patch:
         patch.setattr(callbacks, "TimeLeft", Interrupt)
         assert main(f"--run_dir={tmp_path}", "--epochs=1", *run) == 130
@@ -227,16 +255,24 @@ def test_no_locks_are_said_once_and_are_no_reason_to_stop(tmp_path, monkeypatch,
     assert "Nothing keeps other processes from writing to" in command_checks.the_line(capsys)
 
 
-def test_a_damaged_last_checkpoint_costs_one_epoch(finished, tmp_path, capsys):
-    run_dir = tmp_path / "run"
-    shutil.copytree(finished, run_dir)
+def test_a_damaged_last_checkpoint_costs_one_epoch(finished, eagerly, tmp_path, capsys):
+    """As if the run had ended after the epoch before: one that has goes on alike."""
+    run_dir, ended = tmp_path / "run", tmp_path / "ended"
+    for folder in (run_dir, ended):
+        shutil.copytree(finished, folder)
     last = run_dir / "checkpoints/epoch_0003.keras"
     os.truncate(last, 5000)
-    assert main(f"--run_dir={run_dir}", "--resume") == 0
+    assert main(f"--run_dir={run_dir}", "--resume", "--nopictures") == 0
     line = f"{last} is damaged (File is not a zip file): the run goes on after epoch 2"
     assert capsys.readouterr().out.splitlines()[1] == line
-    assert train_metrics(run_dir) == train_metrics(finished)
-    models = [keras.models.load_model(run / "model.keras") for run in (run_dir, finished)]
+    (ended / "checkpoints/epoch_0003.keras").unlink()
+    rows = (ended / "metrics.csv").read_text().splitlines(keepends=True)
+    (ended / "metrics.csv").write_text("".join(rows[:-1]))
+    assert main(f"--run_dir={ended}", "--resume", "--nopictures") == 0
+    assert metrics(run_dir) == metrics(ended)
+    assert metrics(run_dir)[:2] == metrics(finished)[:2]
+    assert metrics(run_dir)[2] == pytest.approx(metrics(finished)[2], rel=1e-4)  # which was traced
+    models = [keras.models.load_model(run / "model.keras") for run in (run_dir, ended)]
     for one, other in zip(*(model.variables for model in models), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -312,12 +348,12 @@ def test_unusable_folder(run_dir, tmp_path, monkeypatch, capsys):
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_full_disk(tmp_path, monkeypatch, capsys):
+def test_full_disk(eagerly, tmp_path, monkeypatch, capsys):
     def full(self, path, **kwargs):
         raise OSError(28, os.strerror(28))
 
     monkeypatch.setattr(keras.Model, "save", full)
-    assert main(f"--run_dir={tmp_path}", "--model=pool_fc", "--limit=32", "--epochs=1") == 1
+    assert main(f"--run_dir={tmp_path}", "--model=pool_fc", *SMALL, "--epochs=1") == 1
     assert the_line(capsys) == f"train.py: The run folder {tmp_path} cannot be used: No space left on device\n"
 
 
@@ -371,18 +407,18 @@ def test_resume_of_a_run_whose_configuration_is_not_that_of_its_model(finished, 
     line = the_line(capsys)
     assert f"The configuration {tmp_path / 'run/config.json'} is not that of the model " in line
     assert "code_length is 4, and 10 in the model" in line
-    assert "window_size is 8, and 16 in the model" in line
+    assert "window_size is 8, and 4 in the model" in line
     assert snapshot(tmp_path) == before
 
 
-def test_nan_stops_the_run(tmp_path, capsys):
-    assert main(f"--run_dir={tmp_path}", "--limit=32", "--epochs=2", "--learning_rate=1e30") == 1
+def test_nan_stops_the_run(eagerly, tmp_path, capsys):
+    assert main(f"--run_dir={tmp_path}", *SMALL, "--epochs=2", "--learning_rate=1e30", "--nopictures") == 1
     line = the_line(capsys)
     assert "Training stopped in epoch 1: " in line and "No epoch had finished" in line
     assert not (tmp_path / "model.keras").exists()
 
 
-def test_nan_keeps_the_last_good_epoch(finished, tmp_path, monkeypatch, capsys):
+def test_nan_keeps_the_last_good_epoch(finished, eagerly, tmp_path, monkeypatch, capsys):
     for name in ("config.json", "metrics.csv", "checkpoints/epoch_0003.keras"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes((finished / name).read_bytes())
@@ -394,7 +430,7 @@ def test_nan_keeps_the_last_good_epoch(finished, tmp_path, monkeypatch, capsys):
         return model
 
     monkeypatch.setattr(training, "_load", load_spoilt)
-    assert main(f"--run_dir={tmp_path}", "--resume", "--epochs=5") == 1
+    assert main(f"--run_dir={tmp_path}", "--resume", "--epochs=5", "--nopictures") == 1
     line = the_line(capsys)
     assert "stopped in epoch 4: " in line
     assert f"The model after epoch 3, the last good one, is in {tmp_path / 'model.keras'}." in line
