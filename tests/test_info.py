@@ -32,6 +32,7 @@ def objective(autoencoder, training):
     return value_and_gradients(function, variables=autoencoder.trainable_variables)
 
 
+@once
 @pytest.mark.parametrize("training", few([True, False], [True]))
 def test_with_alpha_0_and_lambda_1_it_is_the_vae(training):
     loss, measures, gradients = objective(make(alpha=0.0, lambda_=1.0), training)

@@ -87,6 +87,7 @@ def test_the_objective_by_hand(likelihood):
     assert abs(apart + measures[autoencoder.fit_measure] - expected) > 0.1
 
 
+@once
 def test_the_literatures_gamma_and_capacity_count_nats():
     report = make(gamma=15.0, capacity=10.0, discrete_capacity=1.0, capacity_steps=0).objective(WINDOWS, training=True)
     kl, discrete_kl = (value / 2 for value in kls(make()))

@@ -313,6 +313,7 @@ def test_a_model_is_saved_in_training_and_goes_on(depth, kind, tmp_path):
         np.testing.assert_allclose(other, weight, rtol=1e-5, atol=1e-6)
 
 
+@once
 @pytest.mark.parametrize("depth", few([DEPTHS["fc"], DEPTHS["linear"], DEEP], [DEEP]), ids=str)
 def test_chunks_change_nothing(depth):
     results = []
