@@ -100,9 +100,10 @@ def test_training_on_a_representative_reaches_an_error_of_0():
     source, target = make_set(30), make_set(9, seed=1)
     images = np.eye(3, dtype="float32")[source[1]].reshape(-1, 1, 3, 1)  # only its class is to be seen of an image
     model = keras.Sequential([keras.Input((1, 3, 1)), layers.Flatten(), layers.Dense(16), layers.Reshape((4, 4, 1))])
-    model.compile(keras.optimizers.Adam(0.05), "mse")
+    # Each step leaves 0.6 of an error: 2·9.6 / 16 values times the curvatures 1/3 and 4/3 of three classes and a bias.
+    model.compile(keras.optimizers.SGD(9.6), "mse", run_eagerly=True)
     pairs = data.class_pairs((images, source[1]), target, "representative", batch_size=30)
-    history = model.fit(pairs, epochs=150, verbose=0, shuffle=False)
+    history = model.fit(pairs, epochs=12, verbose=0, shuffle=False)
     assert history.history["loss"][-1] < 1e-4
 
 
