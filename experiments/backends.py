@@ -3,10 +3,10 @@
 Nothing here imports Keras.
 """
 
-import importlib.util
 import os
 import sys
 
+from experiments import extras
 from experiments.config import BACKENDS, RunConfig, checks
 
 VARIABLE = "KERAS_BACKEND"  # which Keras reads when it is imported
@@ -41,8 +41,8 @@ def use(name: str) -> None:
         running = sys.modules["keras"].backend.backend()
         if running != name:
             raise checks.fail("backend", f"{running!r}, on which Keras runs in this process already", name)
-    elif not _is_installed(name):
-        others = [f", or choose --backend={other}" for other in BACKENDS if _is_installed(other)]
+    elif not extras.is_installed(name):
+        others = [f", or choose --backend={other}" for other in BACKENDS if extras.is_installed(other)]
         raise ValueError(f"The backend {name} is not installed: pip install {name}{''.join(others)}")
     else:
         os.environ[VARIABLE] = name
@@ -57,9 +57,5 @@ def use_any() -> None:
     if "keras" in sys.modules:
         return
     wanted = os.environ.get(VARIABLE)
-    installed = [name for name in BACKENDS if _is_installed(name)]
+    installed = [name for name in BACKENDS if extras.is_installed(name)]
     use(wanted if wanted in installed else next(iter(installed), RunConfig.backend))
-
-
-def _is_installed(name: str) -> bool:
-    return importlib.util.find_spec(name) is not None

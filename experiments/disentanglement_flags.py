@@ -1,9 +1,9 @@
 """Flags of ``evaluate.py --disentanglement`` and what they stand for; nothing here imports Keras."""
 
-import importlib.util
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from experiments import extras
 from experiments.cli import Flag, chosen_names
 from experiments.config import checks
 
@@ -67,6 +67,5 @@ def check(given: Mapping[str, Any]) -> Settings:
     values = given.get("disentanglement_values", VALUES)
     values = None if values == "all" else checks.check_positive_int("disentanglement_values", values, 2)
     maps = chosen_names("disentanglement_maps", given.get("disentanglement_maps", ",".join(MAPS)), OF_MAPS)
-    if importlib.util.find_spec("sklearn") is None:
-        raise ValueError(f"--{NAME} needs scikit-learn: pip install -e '.[metrics]', or pip install scikit-learn")
+    extras.check_installed(f"--{NAME}", *extras.SKLEARN)
     return Settings(samples, values, tuple(maps))

@@ -14,7 +14,7 @@ from command_checks import contents, the_line
 import evaluate
 import lea_keras.data
 import train
-from experiments import disentangling
+from experiments import disentangling, extras
 from experiments.config import CONFIGS, RunConfig
 from experiments.disentanglement_flags import Settings
 from lea_keras import disentanglement, inspect, probes
@@ -146,7 +146,7 @@ def test_a_run_without_codes_and_without_scikit_learn(folder, tmp_path, capsys, 
     out = f"--output_dir={tmp_path / 'out'}"
     assert main(f"--run_dir={copy}", "--disentanglement", "--disentanglement_samples=40", out) == 1
     assert "has no codes" in the_line(capsys, "evaluate.py: ")
-    monkeypatch.setattr(evaluate.disentanglement_flags.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(extras.importlib.util, "find_spec", lambda name: None)
     assert main(f"--run_dir={copy}", "--disentanglement") == 1
     assert "needs scikit-learn: pip install" in the_line(capsys, "evaluate.py: ")
 

@@ -20,6 +20,7 @@ from command_checks import the_line
 from test_processes import metrics
 
 import study
+from experiments import extras
 from experiments.config import RunConfig
 from experiments.engines import estimates, slurm, units
 from experiments.engines.slurm import Pack, Settings
@@ -167,12 +168,12 @@ def test_what_cannot_be_is_refused_before_slurm_is_asked(options, message, monke
 
 def test_what_is_missing_is_named_with_how_to_get_it(monkeypatch, capsys, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(slurm.importlib.util, "find_spec", lambda name: name)
+    monkeypatch.setattr(extras.importlib.util, "find_spec", lambda name: name)
     argv = ["study.py", "--engine=slurm", "--figure=5.5", "--scale=smoke", f"--run_dir={tmp_path}"]
     assert study.main(argv) == 1
     assert "needs Slurm's commands, of which sbatch, squeue" in (line := the_line(capsys, "study.py: "))
     assert "slurm-client" in line
-    monkeypatch.setattr(slurm.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(extras.importlib.util, "find_spec", lambda name: None)
     assert study.main(argv) == 1
     assert "needs submitit: pip install" in the_line(capsys, "study.py: ")
 

@@ -1,7 +1,6 @@
 """Studies: the thesis' configurations and numbers of runs, what is read off runs, and all of them at smoke scale."""
 
 import collections
-import importlib.util
 import json
 import os
 import pathlib
@@ -16,6 +15,7 @@ from command_checks import contents, the_line
 
 import study
 import train
+from experiments import extras
 from experiments.config import CONFIGS, locks
 from experiments.engines import estimates, requirements, units
 from experiments.studies import STUDIES, base, fig_5_1, fig_5_2, pictures, report, robustness, samples
@@ -311,9 +311,9 @@ def test_what_units_need_is_looked_for_before_any_run(capsys, tmp_path, monkeypa
         ["mnist", "fashion_mnist"],
         ["cifar10"],
     ]
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(extras.importlib.util, "find_spec", lambda name: None)
     assert main("--study=parts", "--scale=smoke", f"--run_dir={tmp_path / 'runs'}") == 1
-    assert "need sklearn: pip install -e '.[metrics]'" in the_line(capsys, "study.py: ")
+    assert "(part_codes) needs scikit-learn: pip install -e '.[metrics]'" in the_line(capsys, "study.py: ")
     assert not (tmp_path / "runs").exists()
 
 

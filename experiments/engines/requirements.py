@@ -1,15 +1,14 @@
 """Data sets and libraries that units need, looked for before anything is trained."""
 
-import importlib.util
 from collections.abc import Sequence
 
+from experiments import extras
 from experiments.config import checks
 from experiments.engines.units import Unit
 from experiments.runs import RunError
 from lea_keras import data
 
-#: What measures need that is installed with an extra: by measure, the module and the extra.
-EXTRAS = {"disentanglement": ("sklearn", "metrics"), "part_codes": ("sklearn", "metrics")}
+_WITH_SKLEARN = ("disentanglement", "part_codes")  # measures that need it
 _DATASETS = ("dataset", "source", "target")  # options of measures that name one
 
 
@@ -23,13 +22,12 @@ def check(todo: Sequence[Unit]) -> None:
     """Refuses units of which one would fail, after hours perhaps, for what is not here.
 
     Raises:
-        RunError: one line, for a library that is not installed, or a data set that is neither there nor to be
-            downloaded.
+        ValueError: one line, for a library that is not installed.
+        RunError: one line, for a data set that is neither there nor to be downloaded.
     """
     for name in dict.fromkeys(name for unit in todo for name in unit.measures):
-        module, extra = EXTRAS.get(name, ("", ""))
-        if module and importlib.util.find_spec(module) is None:
-            raise RunError(f"Units with {name!r} need {module}: pip install -e '.[{extra}]'")
+        if name in _WITH_SKLEARN:
+            extras.check_installed(f"What is measured of runs ({name})", *extras.SKLEARN)
     wanted = {
         (name, unit.config.data_dir): unit for unit in todo for name in datasets(unit) if not unit.config.download
     }

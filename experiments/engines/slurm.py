@@ -21,7 +21,6 @@ import collections
 import contextlib
 import functools
 import importlib
-import importlib.util
 import json
 import math
 import os
@@ -39,7 +38,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from experiments import cli
+from experiments import cli, extras
 from experiments.config import checks
 from experiments.engines import estimates, units
 from experiments.engines.local import ROOT
@@ -472,8 +471,7 @@ def _forget(folder: pathlib.Path, arrays: Iterable[_Array]) -> None:
 
 
 def _check_installed() -> None:
-    if importlib.util.find_spec("submitit") is None:
-        raise ValueError("--engine=slurm needs submitit: pip install -e '.[slurm]', or pip install submitit")
+    extras.check_installed("--engine=slurm", "submitit", "submitit", "slurm")
     missing = [name for name in ("sbatch", "squeue", "scancel", "scontrol", "srun") if shutil.which(name) is None]
     if missing:
         raise ValueError(
