@@ -12,20 +12,20 @@ import pytest
 import evaluate
 import lea_keras.data
 import train
-from experiments import attacking
+from experiments import attacking, compiling
 from experiments.config import RunConfig
 from lea_keras.robustness import evaluation as library
 from lea_keras.robustness.attacks.semantics import NEAREST, SEMANTICS
 
-pytestmark = pytest.mark.usefixtures("few_test_images", "no_pictures_while_training")
+pytestmark = pytest.mark.usefixtures("few_test_images")
 
-SMALL = ("--limit=200", "--batch_size=40", "--epochs=1", "--learning_rate=0.01", "--window_size=16")
+SMALL = ("--image_size=16", "--limit=80", "--batch_size=40", "--epochs=1", "--learning_rate=0.01", "--window_size=4")
 RUNS = {
     "pool": ("--model=pool_fc", "--seed=0"),
     "lea/000": ("--model=lea_fc", "--seed=0"),
     "lea/001": ("--model=lea_fc", "--seed=1"),
 }
-QUICK = "contrast_reduction,deep_fool"
+QUICK = "contrast_reduction,gradient_sign"
 FOLDER = "evaluation/attacks/epoch_1_batch_40_samples_{}_seed_0"
 
 
@@ -37,8 +37,9 @@ def main(*arguments):
 def trained(tmp_path_factory):
     """Three runs, two of which differ in their seeds alone; not to be changed."""
     folder = tmp_path_factory.mktemp("trained") / "runs"
-    for name, flags in RUNS.items():
-        assert train.main(["train.py", f"--run_dir={folder / name}", *SMALL, *flags]) == 0
+    with compiling.eager():  # of two steps each, which take less than to trace one
+        for name, flags in RUNS.items():
+            assert train.main(["train.py", f"--run_dir={folder / name}", "--nopictures", *SMALL, *flags]) == 0
     return folder
 
 
@@ -46,7 +47,7 @@ def trained(tmp_path_factory):
 def attacked(trained, tmp_path_factory):
     """Copies of them, attacked; not to be changed."""
     folder = copied(trained, tmp_path_factory.mktemp("attacked") / "runs")
-    assert main(f"--run_dir={folder}", f"--attacks={QUICK}", "--baseline=pool_fc", "--attack_samples=50") == 0
+    assert main(f"--run_dir={folder}", f"--attacks={QUICK}", "--baseline=pool_fc", "--attack_samples=24") == 0
     return folder
 
 
@@ -75,7 +76,7 @@ def test_files_and_values(attacked):
     for picture in ("attacks.png", "attacks_standardised.png"):
         assert (output / picture).read_bytes().startswith(b"\x89PNG")
     contents = results(output)
-    about = {"dataset": "sprites", "batch_size": 40, "attacks": QUICK, "baseline": "pool", "samples": 50, "seed": 0}
+    about = {"dataset": "sprites", "batch_size": 40, "attacks": QUICK, "baseline": "pool", "samples": 24, "seed": 0}
     assert about.items() <= contents.items()
     assert [(run["model"], run["seed"], run["epochs"]) for run in contents["runs"]] == [
         *(("lea", 0, 1), ("lea", 1, 1), ("pool", 0, 1))
@@ -83,14 +84,14 @@ def test_files_and_values(attacked):
     of_runs = {run["path"].removeprefix(f"{attacked}/"): run for run in contents["runs"]}
     for name in RUNS:
         for i, attack in enumerate(QUICK.split(",")):
-            stored = json.loads((attacked / name / FOLDER.format(50) / f"{attack}.json").read_text())
+            stored = json.loads((attacked / name / FOLDER.format(24) / f"{attack}.json").read_text())
             found = [record["found"] for record in stored["records"]]
             assert of_runs[name]["attacks"][i]["success_rate"] == pytest.approx(np.mean(found))
-            assert len(found) == round(50 * of_runs[name]["accuracy"])
+            assert len(found) == round(24 * of_runs[name]["accuracy"])
     medians = {(row["model"], row["attack"]): row for row in contents["means"]}
     assert list(medians) == [(model, attack) for attack in QUICK.split(",") for model in ("lea", "pool")]
     first, second = (of_runs[name]["attacks"][1] for name in ("lea/000", "lea/001"))
-    of_both, baseline = medians["lea", "deep_fool"], medians["pool", "deep_fool"]
+    of_both, baseline = medians["lea", "gradient_sign"], medians["pool", "gradient_sign"]
     assert of_both["runs"] == 2
     assert of_both["mean_distance"] == pytest.approx((first["mean_distance"] + second["mean_distance"]) / 2)
     pair = first["mean_distance"], second["mean_distance"]
@@ -147,13 +148,13 @@ def test_first_samples_of_every_batch(trained):
 
 def test_one_run_and_its_table(trained, tmp_path, capsys):
     run = copied(trained, tmp_path) / "pool"
-    assert main(f"--run_dir={run}", "--attacks=deep_fool", "--attack_samples=20") == 0
+    assert main(f"--run_dir={run}", "--attacks=gradient_sign", "--attack_samples=8") == 0
     out = capsys.readouterr().out
     (row,) = results(run / "evaluation")["means"]
     lines = out.splitlines()
     assert lines[-6] == "pool, 1 run"
     assert lines[-5].split() == ["success", "distance", "median", "model", "calls", "seconds"]
-    assert lines[-4].split()[:3] == ["deep_fool", f"{row['success_rate']:.4f}", f"{row['mean_distance']:.3g}"]
+    assert lines[-4].split()[:3] == ["gradient_sign", f"{row['success_rate']:.4f}", f"{row['mean_distance']:.3g}"]
     assert "pool: accuracy " in out and "classified correctly and attacked" in out
     assert lines[-1] == f"Results: {run / 'evaluation'}"
     assert not (run / "evaluation" / "attacks_standardised.png").exists()
@@ -161,7 +162,7 @@ def test_one_run_and_its_table(trained, tmp_path, capsys):
 
 def test_attacks_of_foolbox_1_8_share_no_file_with_ours(trained, tmp_path, capsys):
     run = copied(trained, tmp_path) / "pool"
-    command = (f"--run_dir={run}", "--attacks=deep_fool", "--attack_samples=20")
+    command = (f"--run_dir={run}", "--attacks=contrast_reduction", "--attack_samples=8")
     assert main(*command) == 0
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file() and path.name != "contents.json"}
     assert main(*command, "--attack_semantics=foolbox18") == 0
@@ -171,7 +172,7 @@ def test_attacks_of_foolbox_1_8_share_no_file_with_ours(trained, tmp_path, capsy
     stem = "attacks_foolbox18"
     assert new == {
         "contents.json",
-        "foolbox18_deep_fool.json",
+        "foolbox18_contrast_reduction.json",
         *(f"{stem}.{kind}" for kind in ("json", "csv", "md", "png")),
     }
     contents = json.loads((run / "evaluation" / f"{stem}.json").read_text())
@@ -185,7 +186,7 @@ def test_the_semantics_are_the_librarys():
 
 def test_an_interrupted_command_goes_on(trained, tmp_path, monkeypatch, capsys):
     folder = copied(trained, tmp_path / "runs")
-    command = (f"--run_dir={folder / 'pool'},{folder / 'lea/000'}", f"--attacks={QUICK}", "--attack_samples=20")
+    command = (f"--run_dir={folder / 'pool'},{folder / 'lea/000'}", f"--attacks={QUICK}", "--attack_samples=8")
     attack, started = library._attack, []
 
     def interrupted(victim, images, labels, attacked, name, *rest):
@@ -202,7 +203,7 @@ def test_an_interrupted_command_goes_on(trained, tmp_path, monkeypatch, capsys):
     started.clear()
     monkeypatch.setattr(library, "_attack", lambda *arguments: started.append(arguments[4]) or attack(*arguments))
     assert main(*command) == 0
-    assert started == ["deep_fool"]  # the first run and half of the second were done
+    assert started == ["gradient_sign"]  # the first run and half of the second were done
     out = capsys.readouterr().out
     assert out.count("done before") == 3
     assert (folder / "robustness" / "attacks.csv").is_file()
@@ -225,7 +226,7 @@ def test_masked_gradients_are_noted(trained, tmp_path, capsys):
     for layer in model.layers[-2:]:
         layer.set_weights([weights * 0 for weights in layer.get_weights()])
     model.save(run / "model.keras")
-    assert main(f"--run_dir={run}", "--attacks=contrast_reduction", "--attack_samples=20") == 0
+    assert main(f"--run_dir={run}", "--attacks=contrast_reduction", "--attack_samples=8") == 0
     captured = capsys.readouterr()
     assert "; masked gradients: zero for 1.0000 of them, where gradient-based attacks mean nothing" in captured.out
     assert "UserWarning" not in captured.err
@@ -276,9 +277,9 @@ WRONG = [
     (None, ["--attack_samples=3"], "Add --attacks to --attack_samples, which is of no use without it"),
     (None, ["--baseline=pool"], "Add --attacks to --baseline"),
     (other_data, ["--attacks=deep_fool"], "`run_dir` must be runs on one data set where they are attacked"),
-    (damaged_model, ["--attacks=deep_fool", "--attack_samples=20"], "pool/model.keras cannot be loaded"),
+    (damaged_model, ["--attacks=deep_fool", "--attack_samples=8"], "pool/model.keras cannot be loaded"),
     (no_epoch, ["--attacks=deep_fool"], "has no metrics.csv: no epoch of it has finished"),
-    (foreign_results, ["--attacks=deep_fool", "--attack_samples=20"], "attacks.md is in the way: not written by"),
+    (foreign_results, ["--attacks=deep_fool", "--attack_samples=8"], "attacks.md is in the way: not written by"),
 ]  # fmt: skip
 
 
@@ -301,13 +302,13 @@ def test_wrong_command_line_gets_one_line_and_changes_nothing(
 
 def test_ambiguous_baseline_and_foreign_records(trained, tmp_path, capsys):
     folder = copied(trained, tmp_path / "runs")
-    change(folder / "lea/001", window_size=16, code_length=3)  # no longer one group
-    assert main(f"--run_dir={folder}", "--attacks=deep_fool", "--baseline=lea_fc", "--attack_samples=20") == 1
+    change(folder / "lea/001", code_length=3)  # no longer one group
+    assert main(f"--run_dir={folder}", "--attacks=deep_fool", "--baseline=lea_fc", "--attack_samples=8") == 1
     assert "`baseline` must be the folder of one of the runs. Several are meant: 000, 001. Received" in the_line(capsys)
-    records = folder / "pool" / FOLDER.format(20)
+    records = folder / "pool" / FOLDER.format(8)
     records.mkdir(parents=True)
     (records / "deep_fool.json").write_text("mine")
-    assert main(f"--run_dir={folder / 'pool'}", "--attacks=deep_fool", "--attack_samples=20") == 1
+    assert main(f"--run_dir={folder / 'pool'}", "--attacks=deep_fool", "--attack_samples=8") == 1
     assert "deep_fool.json is damaged or no result of attacks; remove it or choose another folder" in the_line(capsys)
     assert (records / "deep_fool.json").read_text() == "mine"
 
