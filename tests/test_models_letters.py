@@ -41,14 +41,14 @@ def test_the_table_of_layers():
 
 @pytest.mark.parametrize("choose", pairs.TARGETS)
 def test_it_trains_saves_and_loads(choose, tmp_path):
-    model, (source, labels) = small(), images()
-    model.compile(keras.optimizers.Adam(3e-3), letters.squared_error, run_eagerly=EAGERLY)
-    batches = lea_keras.data.class_pairs((source, labels), (-source, labels), choose, batch_size=8)
-    losses = model.fit(batches, epochs=6, shuffle=False, verbose=0).history["loss"]
+    model, (source, labels) = small(), images(12)
+    model.compile(keras.optimizers.SGD(1e-3), letters.squared_error, run_eagerly=EAGERLY)
+    batches = lea_keras.data.class_pairs((source, labels), (-source, labels), choose, batch_size=6)
+    losses = model.fit(batches, epochs=3, shuffle=False, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
     model.save(tmp_path / "letters.keras")
     loaded = keras.models.load_model(tmp_path / "letters.keras")
-    np.testing.assert_allclose(loaded.predict(source, verbose=0), model.predict(source, verbose=0), atol=1e-5)
+    np.testing.assert_allclose(loaded(source), model(source), atol=1e-5)
 
 
 def test_the_loss_is_summed_over_pixels():
@@ -62,8 +62,8 @@ def test_a_classifier_judges_and_learns_nothing():
     before = classifier.get_weights()
     trained = letters.judged(model, classifier)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    trained.compile(keras.optimizers.Adam(1e-2), loss, run_eagerly=EAGERLY)
-    losses = trained.fit(source, labels, epochs=8, verbose=0).history["loss"]
+    trained.compile(keras.optimizers.SGD(1e-2), loss, run_eagerly=EAGERLY)
+    losses = trained.fit(source, labels, epochs=4, verbose=0).history["loss"]
     assert losses[-1] < losses[0]
     for weight, now in zip(before, classifier.get_weights(), strict=True):
         np.testing.assert_array_equal(weight, now)
