@@ -9,13 +9,13 @@ import pytest
 import evaluate
 import lea_keras.data
 import train
-from experiments import training
+from experiments import pictures, training
 from experiments.config import RunConfig
 from lea_keras import callbacks, plots
 
 SMALL = [
     "--image_size=16",
-    "--limit=48",
+    "--limit=32",
     "--test_limit=20",
     "--batch_size=16",
     "--model=autoencoder",
@@ -46,7 +46,7 @@ def test_an_autoencoder_is_trained_alone(run_dir):
     model = keras.models.load_model(run_dir / "model.keras")
     assert [type(layer).__name__ for layer in model.layers] == ["InputLayer", "LocallyEmbeddedAutoencoder"]
     assert model.layers[1].window_size == (16, 16) and model.output_shape == (None, 1, 1, 4)
-    assert model.layers[1].autoencoder.k_steps == 2 * 3  # steps of an epoch
+    assert model.layers[1].autoencoder.k_steps == 2 * 2  # steps of an epoch
     rows = callbacks.read_metrics(run_dir)
     assert not [name for name in rows[0] if "accuracy" in name or "main" in name]
     assert ["val_lea_rl" in row for row in rows] == [False, True, True]  # every second epoch, and the last
@@ -57,8 +57,9 @@ def test_an_autoencoder_is_trained_alone(run_dir):
 def test_it_resumes(run_dir, tmp_path):
     flags = json.loads((run_dir / "config.json").read_text())
     given = [f"--{name}={flags[name]}" for name in ("autoencoder", "k", "k_start", "k_epochs", "validate_every")]
-    assert run_training(f"--run_dir={tmp_path}", "--learning_rate=0.01", *SMALL, *given, "--epochs=1") == 0
-    assert run_training(f"--run_dir={tmp_path}", "--resume", "--epochs=3") == 0
+    first = ["--learning_rate=0.01", *SMALL, *given, "--epochs=1", "--nopictures"]
+    assert run_training(f"--run_dir={tmp_path}", *first) == 0
+    assert run_training(f"--run_dir={tmp_path}", "--resume", "--epochs=3", "--nopictures") == 0
     first, rows = (callbacks.read_metrics(folder) for folder in (run_dir, tmp_path))
     assert "val_lea_rl" in rows[0]  # it was the last one then
     for row, expected in zip(rows, first, strict=True):
@@ -69,12 +70,12 @@ def test_it_resumes(run_dir, tmp_path):
 def test_it_is_evaluated_and_compared(run_dir, tmp_path, monkeypatch, capsys):
     curves, draw = [], plots.metric_curves
     monkeypatch.setattr(plots, "metric_curves", lambda *given, **rest: curves.append(given[0]) or draw(*given, **rest))
-    assert run_evaluation(f"--run_dir={run_dir}", "--images=2", "--epoch=best", f"--output_dir={tmp_path / 'one'}") == 0
+    assert run_evaluation(f"--run_dir={run_dir}", "--images=1", "--epoch=best", f"--output_dir={tmp_path / 'one'}") == 0
     values = json.loads((tmp_path / "one/results.json").read_text())["splits"]
-    assert [values[split]["samples"] for split in ("train", "test")] == [48, 20]
-    last = callbacks.read_metrics(run_dir)[-1]
+    assert [values[split]["samples"] for split in ("train", "test")] == [32, 20]
+    best = min(callbacks.read_metrics(run_dir)[1:], key=lambda row: row["val_lea_loss"])  # the first has no such value
     shared = {name: values["test"][name] for name in ("lea_loss", "lea_rl", "lea_rln", "lea_dead_codes")}
-    assert shared == pytest.approx({name: last[f"val_{name}"] for name in shared}, rel=1e-5)
+    assert shared == pytest.approx({name: best[f"val_{name}"] for name in shared}, rel=1e-5)
     assert not {"accuracy", "log_loss", "majority_accuracy"} & set(values["test"])
     assert "test lea loss" in capsys.readouterr().out
     assert run_evaluation(f"--compare={run_dir}", f"--output_dir={tmp_path / 'both'}") == 0
@@ -87,13 +88,13 @@ def test_it_is_evaluated_and_compared(run_dir, tmp_path, monkeypatch, capsys):
 
 def test_a_deep_one_with_a_bernoulli_likelihood(tmp_path, capsys):
     """As the documents beside the thesis have them: flags are stored with the run, and tables have NLL."""
-    flags = ["--units=20,6", "--likelihood=bernoulli", "--autoencoder=vae", "--epochs=1", f"--run_dir={tmp_path}"]
-    assert run_training(*SMALL, *flags) == 0
+    flags = ["--units=10,6", "--likelihood=bernoulli", "--autoencoder=vae", "--epochs=1", f"--run_dir={tmp_path}"]
+    assert run_training("--nopictures", *SMALL, *flags) == 0
     assert "lea NLL" in capsys.readouterr().out
     stored = json.loads((tmp_path / "config.json").read_text())
-    assert stored["units"] == [20, 6] and stored["likelihood"] == "bernoulli"
+    assert stored["units"] == [10, 6] and stored["likelihood"] == "bernoulli"
     autoencoder = keras.models.load_model(tmp_path / "model.keras").layers[1].autoencoder
-    assert autoencoder.units == (20, 6) and autoencoder.likelihood == "bernoulli"
+    assert autoencoder.units == (10, 6) and autoencoder.likelihood == "bernoulli"
     assert run_evaluation(f"--run_dir={tmp_path}", "--splits=test", "--images=1") == 0
     assert "lea NLL" in capsys.readouterr().out
     found = json.loads((tmp_path / "evaluation/results.json").read_text())["splits"]["test"]
@@ -102,12 +103,13 @@ def test_a_deep_one_with_a_bernoulli_likelihood(tmp_path, capsys):
     assert found["lea_loss"] == pytest.approx(found["lea_nll"] + 0.5 * found["lea_kl"], rel=1e-5)
 
 
-def test_an_epoch_of_many_steps_is_still_evaluated_image_by_image(tmp_path):
-    flags = ["--steps_per_epoch=5", "--epochs=1", "--autoencoder=standard", f"--run_dir={tmp_path}"]
+def test_an_epoch_of_many_steps_is_still_evaluated_image_by_image(tmp_path, monkeypatch):
+    flags = ["--steps_per_epoch=3", "--epochs=1", "--autoencoder=standard", "--nopictures", f"--run_dir={tmp_path}"]
     assert run_training(*SMALL, *flags) == 0
-    assert int(keras.models.load_model(tmp_path / "model.keras").optimizer.iterations) == 5
+    assert int(keras.models.load_model(tmp_path / "model.keras").optimizer.iterations) == 3
+    monkeypatch.setattr(pictures, "of_run", lambda *_: None)
     assert run_evaluation(f"--run_dir={tmp_path}", "--splits=train", "--images=1") == 0
-    assert json.loads((tmp_path / "evaluation/results.json").read_text())["splits"]["train"]["samples"] == 48
+    assert json.loads((tmp_path / "evaluation/results.json").read_text())["splits"]["train"]["samples"] == 32
 
 
 def batches(**fields):

@@ -22,8 +22,9 @@ from lea_keras import robustness
 from lea_keras.layers.lea import find_leas
 from lea_keras.plots.certificate_plot import accuracy_over_epsilon
 
-pytestmark = [once, pytest.mark.usefixtures("untraced", "few_test_images", "no_pictures_while_training")]
+pytestmark = [once, pytest.mark.usefixtures("untraced", "few_test_images")]
 SMALL = ("--image_size=16", "--limit=40", "--batch_size=20", "--epochs=1", "--window_size=8", "--code_length=2")
+SMALL += ("--nopictures",)
 
 
 def main(*arguments):

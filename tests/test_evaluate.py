@@ -18,7 +18,7 @@ from backends import needs_tensorflow
 import evaluate
 import lea_keras.data
 import train
-from experiments import evaluation, probing, tables
+from experiments import evaluation, pictures, probing, tables
 from experiments.config import RunConfig
 from experiments.distributions import Distribution
 from experiments.results import Results
@@ -28,9 +28,19 @@ from lea_keras.locks import LOCK_FILE, Lock
 
 ROOT = pathlib.Path(evaluate.__file__).parent
 # Overlapping windows that need padding, a last batch that is smaller, and every measure that there is.
-FLAGS = ["--limit=60", "--batch_size=16", "--autoencoder=capacity_vae", "--window_size=16", "--strides=12", "--seed=3"]
+FLAGS = ["--limit=40", "--batch_size=16", "--autoencoder=capacity_vae", "--window_size=16", "--strides=12", "--seed=3"]
+FLAGS += ["--image_size=32", "--test_limit=40", "--nopictures"]
+TINY = [
+    "--nopictures",
+    "--image_size=16",
+    "--limit=16",
+    "--test_limit=20",
+    "--batch_size=16",
+    "--window_size=4",
+    "--epochs=1",
+]
 
-pytestmark = pytest.mark.usefixtures("untraced", "few_test_images", "no_pictures_while_training")
+pytestmark = pytest.mark.usefixtures("untraced")
 
 
 def main(*arguments):
@@ -49,7 +59,7 @@ def run_dir(tmp_path_factory):
 def output(run_dir, tmp_path_factory):
     """Its evaluation; not to be changed."""
     output = tmp_path_factory.mktemp("output") / "results"
-    assert main(f"--run_dir={run_dir}", f"--output_dir={output}", "--images=2", "--explorer") == 0
+    assert main(f"--run_dir={run_dir}", f"--output_dir={output}", "--images=1", "--explorer") == 0
     return output
 
 
@@ -65,15 +75,20 @@ def copy(run_dir, tmp_path):
 
 @pytest.fixture
 def texts(monkeypatch):
-    """The texts of all pictures written, by their names."""
-    written, write = {}, Results.write_picture
+    """The texts of all pictures that would be written, by their names."""
+    written = {}
 
-    def write_and_tell(self, name, figure):
+    def tell(self, name, figure):
         written[name] = [text.get_text() for axes in figure.axes for text in axes.texts]
-        write(self, name, figure)
 
-    monkeypatch.setattr(Results, "write_picture", write_and_tell)
+    monkeypatch.setattr(Results, "write_picture", tell)
     return written
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """To save time where the pictures of a run are not the question."""
+    monkeypatch.setattr(pictures, "of_run", lambda *_: None)
 
 
 def the_line(capsys):
@@ -94,14 +109,13 @@ def dense(layer, values, relu=False):
 def by_hand(run_dir, split):
     """All measures of a split in NumPy, float64, from the stored weights and images; windows one at a time."""
     model = keras.models.load_model(run_dir / "model.keras", compile=False)
-    limit = {"limit": 60} if split == "train" else {}
-    images, labels = next(iter(lea_keras.data.load("sprites", split, batch_size=100, seed=0, **limit)))
+    images, labels = next(iter(lea_keras.data.load("sprites", split, batch_size=40, limit=40, image_size=32, seed=0)))
     images, labels = np.asarray(images, np.float64), np.asarray(labels, np.float64)
-    # ceil(64 / 12) = 6 windows a side reach over 5·12 + 16 = 76 pixels, 12 more than there are.
-    padded = np.pad(images, ((0, 0), (6, 6), (6, 6), (0, 0)))
-    places = [12 * i for i in range(6)]
+    # ceil(32 / 12) = 3 windows a side reach over 2·12 + 16 = 40 pixels, 8 more than there are.
+    padded = np.pad(images, ((0, 0), (4, 4), (4, 4), (0, 0)))
+    places = [12 * i for i in range(3)]
     flat = [image[y : y + 16, x : x + 16].reshape(-1) for image in padded for y in places for x in places]
-    flat = np.stack(flat)  # [b·36, 256]
+    flat = np.stack(flat)  # [b·9, 256]
     autoencoder = model.get_layer("lea").autoencoder
     (hidden,) = [layer for layer in autoencoder.encoder._flatten_layers() if isinstance(layer, keras.layers.Dense)]
     features = dense(hidden, flat, relu=True)
@@ -114,7 +128,7 @@ def by_hand(run_dir, split):
     log_probabilities = logits - np.log(np.sum(np.exp(logits), axis=1, keepdims=True))
     confidence = 1 - errors / errors.max()
     quartiles = np.percentile(confidence, [0, 25, 50, 75])
-    ends = range(16 * 36, len(errors), 16 * 36)
+    ends = range(16 * 9, len(errors), 16 * 9)
     batches = list(zip(np.split(errors, ends), np.split(flat, ends), strict=True))
     sizes = [len(own) for own, _ in batches]
     return {
@@ -141,7 +155,7 @@ def test_values_against_numpy(run_dir, output, split):
     assert list(found) == list(expected)
     assert found == pytest.approx(expected, rel=1e-4, abs=1e-6)
     # The tempting mistake: the maximum of each batch in place of that of the split.
-    batches = np.split(errors, range(16 * 36, len(errors), 16 * 36))
+    batches = np.split(errors, range(16 * 9, len(errors), 16 * 9))
     wrong = np.percentile(np.concatenate([1 - batch / batch.max() for batch in batches]), 25)
     assert 1 - wrong > 1.02 * (1 - found["lea_confidence_25"])
 
@@ -176,7 +190,7 @@ def test_csv_and_json_hold_the_same_in_full_precision(run_dir, output):
 
 
 def test_table(run_dir, tmp_path, capsys, texts):
-    assert main(f"--run_dir={run_dir}", f"--output_dir={tmp_path}", "--splits=test") == 0
+    assert main(f"--run_dir={run_dir}", f"--output_dir={tmp_path}", "--splits=test", "--images=1") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"Run folder: {run_dir}" and lines[-1] == f"Results: {tmp_path}"
     assert [line[:24].rstrip() for line in lines[1:-1]] == [
@@ -187,7 +201,7 @@ def test_table(run_dir, tmp_path, capsys, texts):
     assert lines[1].split() == ["test"]
     values = stored(tmp_path)
     assert list(values) == ["test"]
-    assert [line.split()[-1] for line in lines[2:6]] == ["100", *(
+    assert [line.split()[-1] for line in lines[2:6]] == ["40", *(
         f"{values['test'][name]:.4f}" for name in ("log_loss", "crossentropy", "accuracy")
     )]  # fmt: skip
     largest = f"{values['test']['lea_rl_max']:.3g}"
@@ -246,12 +260,12 @@ def test_progress_is_said_while_a_split_is_measured(run_dir, monkeypatch, capsys
     evaluation.measure(model, evaluation.load_splits(config, ["train"])["train"], "train")
     lines = capsys.readouterr().out.splitlines()
     assert [line.partition(",")[0] for line in lines] == [
-        f"train data: {done} of 4 batches measured" for done in (1, 2, 3)
+        f"train data: {done} of 3 batches measured" for done in (1, 2)
     ]
 
 
 def test_a_run_without_leas(tmp_path, capsys):
-    assert train.main(["train.py", f"--run_dir={tmp_path}", "--model=pool_fc", "--limit=32", "--epochs=1"]) == 0
+    assert train.main(["train.py", f"--run_dir={tmp_path}", "--model=pool_fc", *TINY]) == 0
     assert main(f"--run_dir={tmp_path}") == 0
     values = stored(tmp_path / "evaluation")
     assert list(values["train"]) == ["samples", "log_loss", "crossentropy", "accuracy", "majority_accuracy"]
@@ -260,9 +274,9 @@ def test_a_run_without_leas(tmp_path, capsys):
 
 def test_mixed_precision_and_an_untrained_decoder(tmp_path, capsys):
     """Sums in float32, and no measures of a decoder that was never trained."""
-    flags = ["--model=decoder_free", "--mixed_precision=float16", "--limit=32", "--epochs=1"]
+    flags = ["--model=decoder_free", "--mixed_precision=float16", *TINY]
     assert train.main(["train.py", f"--run_dir={tmp_path}", *flags]) == 0
-    assert main(f"--run_dir={tmp_path}") == 0
+    assert main(f"--run_dir={tmp_path}", "--images=1") == 0
     values = stored(tmp_path / "evaluation")
     assert list(values["test"]) == ["samples", "log_loss", "crossentropy", "accuracy", "majority_accuracy"]
     expected = callbacks.read_metrics(tmp_path)[-1]["val_main_loss"]
@@ -284,21 +298,26 @@ def test_pictures(output, run_dir):
         "contents.json", "explorer.html", "results.csv", "results.json",
     }  # fmt: skip
     explorer = (output / "explorer.html").read_text("utf-8")
-    assert "windows of" in explorer and '"ofImages":64' in explorer
+    assert "windows of" in explorer and '"ofImages":40' in explorer
 
 
-def test_probes(run_dir, tmp_path, monkeypatch, capsys, texts):
-    load, measure = probes.sprites_data, probes.measure
-    monkeypatch.setattr(probes, "sprites_data", lambda split, limit, **rest: load(split, limit or 80, **rest))
+def test_probes(run_dir, undrawn, tmp_path, monkeypatch, capsys):
+    measure, write, texts = probes.measure, Results.write_picture, {}
+
+    def write_and_tell(self, name, figure):
+        texts[name] = [text.get_text() for axes in figure.axes for text in axes.texts]
+        write(self, name, figure)
+
+    monkeypatch.setattr(Results, "write_picture", write_and_tell)
     few = {"units": 4, "layers": ["input", "logits"]}
     monkeypatch.setattr(probes, "measure", lambda *arguments, **rest: measure(*arguments, **rest, **few))
-    flags = ["--probes", "--probe_limit=50", "--probe_epochs=1", "--probe_features=500", "--splits=test"]
+    flags = ["--probes", "--probe_limit=30", "--probe_epochs=1", "--probe_features=500", "--splits=test"]
     assert main(f"--run_dir={run_dir}", f"--output_dir={tmp_path}", *flags) == 0
     rows = json.loads((tmp_path / "probes.json").read_text())["probes"]
     with (tmp_path / "probes.csv").open(newline="") as file:
         assert [row["accuracy"] for row in csv.DictReader(file)] == [repr(row["accuracy"]) for row in rows]
     assert [row["layer"] for row in rows[::5]] == ["input", "logits"]
-    assert rows[0]["features"] == 22 * 22  # 64×64 averaged over 3×3, the smallest squares that leave at most 500
+    assert rows[0]["features"] == 16 * 16  # 32×32 averaged over 2×2, the smallest squares that leave at most 500
     lines = capsys.readouterr().out.splitlines()[-8:-1]
     assert lines[0].split() == ["probes,", "test", "shape", "scale", "orientation", "x", "y"]
     assert lines[1].split() == ["input", *(f"{row['accuracy']:.4f}" for row in rows[:5])]
@@ -307,7 +326,7 @@ def test_probes(run_dir, tmp_path, monkeypatch, capsys, texts):
     assert lines[5].split() == ["input", *(f"{row['train_accuracy']:.4f}" for row in rows[:5])]
     assert (tmp_path / "probes.png").read_bytes().startswith(b"\x89PNG")
     assert texts["probes.png"] == [
-        "trained on 50 images for 1 of at most 1 epochs, tested on 80\nlayers averaged down to at most 500 values"
+        "trained on 30 images for 1 of at most 1 epochs, tested on 40\nlayers averaged down to at most 500 values"
     ]
 
 
@@ -350,7 +369,7 @@ def write_probes(copy, seed, layers=("input", "lea", "logits"), **settings):
         for i, layer in enumerate(layers)
         for factor in ("x", "y")
     ]
-    about = {"images": 60, "epochs_of_run": 2} | probing.Settings()._asdict() | settings | {"probes": rows}
+    about = {"images": 40, "epochs_of_run": 2} | probing.Settings()._asdict() | settings | {"probes": rows}
     (copy / "evaluation").mkdir(exist_ok=True)
     (copy / "evaluation/probes.json").write_text(json.dumps(about))
 
@@ -388,14 +407,14 @@ def test_probes_need_factors(copy, capsys):
     assert "`probes` must be left out for runs on other data than sprites and dsprites" in the_line(capsys)
 
 
-def test_only_own_files_are_replaced(run_dir, output, tmp_path, capsys):
+def test_only_own_files_are_replaced(run_dir, output, undrawn, tmp_path, capsys):
     shutil.copytree(output, tmp_path / "results")
     contents = json.loads((tmp_path / "results/contents.json").read_text())
     contents["sources"] = [os.path.relpath(run_dir, tmp_path / "results")]
     (tmp_path / "results/contents.json").write_text(json.dumps(contents))
     (tmp_path / "results/notes.txt").write_text("mine")
     (tmp_path / "results/results.csv").write_text("an older evaluation")
-    assert main(f"--run_dir={run_dir}", f"--output_dir={tmp_path / 'results'}", "--images=2") == 0
+    assert main(f"--run_dir={run_dir}", f"--output_dir={tmp_path / 'results'}", "--images=1") == 0
     assert (tmp_path / "results/notes.txt").read_text() == "mine"
     assert (tmp_path / "results/results.csv").read_text() == (output / "results.csv").read_text()
     assert {path.name for path in output.iterdir()} == {*contents["files"], "contents.json"}
@@ -495,7 +514,7 @@ DAMAGED = {
     "foreign model": (
         lambda run: change(run, dataset="cifar10", window_size=8),
         "The model {run}/model.keras must map (None, 32, 32, 3) → (None, 10), as the data set cifar10 of the run's "
-        "configuration needs. Received: (None, 64, 64, 1) → (None, 3)\n",
+        "configuration needs. Received: (None, 32, 32, 1) → (None, 3)\n",
     ),
     "no metrics": (
         lambda run: (run / "metrics.csv").unlink(),
@@ -524,7 +543,7 @@ def test_damaged_run(damage, copy, capsys):
     assert not (copy / "evaluation").exists()
 
 
-def test_the_checkpoint_before_a_damaged_one_is_measured(run_dir, tmp_path, capsys):
+def test_the_checkpoint_before_a_damaged_one_is_measured(run_dir, undrawn, tmp_path, capsys):
     shutil.copytree(run_dir, tmp_path / "run")
     last = tmp_path / "run/checkpoints/epoch_0002.keras"
     for path in (last, tmp_path / "run/model.keras"):
@@ -607,7 +626,7 @@ WRONG = [
     (["--rundir={run}"], "Unknown command line flag 'rundir'. Did you mean: run_dir"),
     (["--run_dir={run}", "--probe_limit=9"], "Add --probes to the flags that begin with --probe_"),
     (["--run_dir={run}", "--probes", "--probe_epochs=0"], "Argument `probe_epochs` must be an integer of at least 1"),
-    (["--run_dir={run}", "--probes", "--probe_limit=61"], "Argument `probe_limit` must be at most 60, the images that"),
+    (["--run_dir={run}", "--probes", "--probe_limit=41"], "Argument `probe_limit` must be at most 40, the images that"),
     (["--run_dir={run}", "--output_dir={run}/config.json"], "Argument `output_dir` must be a folder"),
     (["--run_dir={run}", "--output_dir={run}/config.json/below"], "cannot be used: "),
     (["--run_dir={run}", "--splits=validation"], "must be train or test for {run}, a run without a validation part"),

@@ -14,9 +14,10 @@ from experiments import latent_attacks
 from experiments.comparison import Group, Run
 from lea_keras.robustness import reconstructions
 
-pytestmark = pytest.mark.usefixtures("untraced", "few_test_images", "no_pictures_while_training")
+pytestmark = pytest.mark.usefixtures("untraced", "few_test_images")
 
-SMALL = ("--image_size=16", "--limit=60", "--test_limit=24", "--batch_size=20", "--epochs=1", "--learning_rate=0.01")
+SMALL = ("--image_size=16", "--limit=40", "--test_limit=24", "--batch_size=20", "--epochs=1", "--learning_rate=0.01")
+SMALL += ("--nopictures",)
 RUNS = {
     "judge": ("--model=pool_fc", "--window_size=4"),
     "plain": ("--model=autoencoder", "--code_length=4"),
