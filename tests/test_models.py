@@ -360,6 +360,7 @@ def test_one_training_step(name):
     keras.utils.set_random_seed(0)
     model, config = build(name, (12, 12, 1), 3, window_size=2, filters=(2, 3), code_length=2, learning_rate=1e-3)
     networks.compile_model(model, config)
+    model.run_eagerly = True  # one step takes less than to trace it
     rng = np.random.default_rng(0)
     images = rng.uniform(size=(6, 12, 12, 1)).astype("float32")
     labels = np.eye(3, dtype="float32")[rng.integers(0, 3, 6)]
@@ -397,7 +398,7 @@ def test_networks_are_functions_of_plain_arguments():
     for name in MODELS:  # one default each, that of the thesis, here and on the command line
         config = CONFIGS[name].replace(dataset="mnist")
         outputs = {} if name == "autoencoder" else {"classes": 10}
-        plain, built = getattr(models, name)((28, 28, 1), **outputs), networks.build(config, (28, 28, 1), 10, STEPS)
+        plain, built = getattr(models, name)((16, 16, 1), **outputs), networks.build(config, (16, 16, 1), 10, STEPS)
         assert [layer.name for layer in plain.layers] == [layer.name for layer in built.layers]
         assert plain.output_shape == built.output_shape and plain.count_params() == built.count_params()
         assert getattr(plain, "optimization", None) == getattr(built, "optimization", None)
