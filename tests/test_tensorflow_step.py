@@ -19,15 +19,14 @@ def make(before=(), after=(), optimization="alternate", kind="standard", **argum
     maps = inputs
     for layer in (*before, make_lea(kind, name="lea", **arguments), *after, layers.Flatten()):
         maps = layer(maps)
-    return compile_model(
-        lea_keras.LEAModel(inputs, layers.Dense(CLASSES, name="head")(maps), optimization=optimization)
-    )
+    model = lea_keras.LEAModel(inputs, layers.Dense(CLASSES, name="head")(maps), optimization=optimization)
+    return compile_model(model, keras.optimizers.SGD(0.05), metrics=None)  # with little else to trace
 
 
 def operations(model):
     """The operations that one training step runs: those in its traced graph that lead to a result or an assignment."""
     batch = tf.TensorSpec((4, *IMAGE_SHAPE)), tf.TensorSpec((4, CLASSES))
-    graph = tf.function(model.train_step).get_concrete_function(batch).graph
+    graph = tf.function(model.train_step, autograph=False).get_concrete_function(batch).graph
     waiting = [*(output.op for output in graph.outputs), *graph.control_outputs]
     found = {}
     while waiting:
@@ -135,7 +134,8 @@ def test_encoding_once_is_the_same_step():
     for before in ([], [Weighted()]):
         keras.utils.set_random_seed(0)
         model = make(before, kind="vae", optimization="alternate")
-        model.compile(keras.optimizers.SGD(0.05), loss=keras.losses.CategoricalCrossentropy(from_logits=True))
+        loss = keras.losses.CategoricalCrossentropy(from_logits=True)
+        model.compile(keras.optimizers.SGD(0.05), loss, run_eagerly=True)
         history = fit(model, batch_size=4)
         found.append((history, model.get_layer("lea").get_weights(), model.get_layer("head").get_weights()))
     for first, second in zip(keras.tree.flatten(found[0]), keras.tree.flatten(found[1]), strict=True):
@@ -148,7 +148,7 @@ def test_windows_are_no_convolution_under_xla():
     def compiled(strides):
         images = tf.zeros((2, 8, 8, 3))
 
-        @tf.function(jit_compile=True)
+        @tf.function(jit_compile=True, autograph=False)
         def there_and_back(images):
             with tf.GradientTape() as tape:
                 tape.watch(images)
