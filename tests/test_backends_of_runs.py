@@ -16,7 +16,7 @@ from command_checks import contents, the_line
 
 import evaluate
 import train
-from experiments import backends, compiling, failures, pictures
+from experiments import backends, compiling, extras, failures, pictures
 from experiments.config import CONFIGS
 from lea_keras import callbacks
 
@@ -30,6 +30,7 @@ WITHOUT_TENSORFLOW = """
 import json, os, shutil, sys
 
 sys.modules["tensorflow"] = None  # importing it now fails as if it were not installed
+sys.modules["sklearn"] = None  # which Keras takes a second to import where it can
 import evaluate, train
 from experiments import startup
 
@@ -83,7 +84,7 @@ def before_keras(monkeypatch):
 
 
 def installed(monkeypatch, *names):
-    monkeypatch.setattr(backends, "_is_installed", lambda name: name in names)
+    monkeypatch.setattr(extras, "is_installed", lambda name: name in names)
 
 
 @pytest.mark.parametrize(("value", "backend"), [(None, "tensorflow"), ("", "tensorflow"), ("jax", "jax")])

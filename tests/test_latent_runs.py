@@ -23,7 +23,7 @@ RUNS = {
     "plain": ("--model=autoencoder", "--code_length=4"),
     "grid": ("--model=autoencoder", "--code_length=4", "--window_size=8"),
 }
-LATENT = ("--attacks=latent", "--attack_steps=3", "--attack_samples=9")
+LATENT = ("--attacks=latent", "--attack_steps=2", "--attack_samples=9")
 
 
 def main(*arguments):
@@ -60,7 +60,7 @@ def test_files_and_values_and_going_on(folder, monkeypatch, capsys):
         *("latent_pairs_1.png", "latent_pairs_2.png", "contents.json"),
     }
     contents = json.loads((output / "latent.json").read_text())
-    about = {"dataset": "sprites", "samples": 9, "steps": 3, "epsilon": 0.1, "scale": "raw", "baseline": "plain"}
+    about = {"dataset": "sprites", "samples": 9, "steps": 2, "epsilon": 0.1, "scale": "raw", "baseline": "plain"}
     assert about.items() <= contents.items()
     runs = {run["path"].rpartition("runs/")[2]: run for run in contents["runs"]}
     assert list(runs) == ["grid", "plain"]  # and not the judge

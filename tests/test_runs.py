@@ -15,19 +15,21 @@ from command_checks import contents, the_line
 
 import evaluate
 import train
-from experiments import comparison, runs, series, tables, training
+from experiments import comparison, compiling, pictures, runs, series, tables, training
 from experiments.config import CONFIGS
 from experiments.runs import DivergedError, RunError
 from lea_keras import callbacks
 
 # Noise and data order depend on the seed, and so do weights.
-FLAGS = ["--limit=48", "--batch_size=16", "--autoencoder=vae", "--window_size=16", "--epochs=2"]
+FLAGS = ["--limit=24", "--batch_size=16", "--autoencoder=vae", "--window_size=4", "--epochs=2", "--image_size=16"]
+FLAGS += ["--test_limit=20"]
 
-pytestmark = pytest.mark.usefixtures("few_test_images", "no_pictures_while_training")
+pytestmark = pytest.mark.usefixtures("no_pictures_while_training")
 
 
 def main(*arguments):
-    return train.main(["train.py", *map(str, arguments)])
+    with compiling.eager():  # the few steps of these runs take less than to trace one
+        return train.main(["train.py", *map(str, arguments)])
 
 
 def compare(*arguments):
@@ -38,8 +40,16 @@ def compare(*arguments):
 def folder(tmp_path_factory):
     """Two finished runs; not to be changed."""
     folder = tmp_path_factory.mktemp("runs") / "several"
-    assert main(f"--run_dir={folder}", "--runs=2", "--seed=3", *FLAGS) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "PICTURE_IMAGES", 1)
+        assert main(f"--run_dir={folder}", "--runs=2", "--seed=3", *FLAGS) == 0
     return folder
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """To save time where comparisons are not looked at."""
+    monkeypatch.setattr(pictures, "of_comparison", lambda *_: None)
 
 
 def make_run(run_dir, seed=0, epochs=2, rows=2, model="lea_fc", offset=0.0, **changes):
@@ -286,7 +296,7 @@ def test_hyperparameters_that_differ_are_columns_and_order_the_rows(tmp_path, ca
     assert [line.split()[3:5] for line in lines[2:5]] == [list(map(str, rest)) for _, *rest in in_order]
 
 
-def test_runs_on_different_data_sets_are_said_to_be_no_comparison(tmp_path, capsys):
+def test_runs_on_different_data_sets_are_said_to_be_no_comparison(undrawn, tmp_path, capsys):
     """They are never one group, even if they differ in nothing else, and every table names the data."""
     for seed, name in enumerate(("mnist", "fashion_mnist", "mnist", "fashion_mnist")):
         make_run(tmp_path / f"runs/{seed}", seed, dataset=name, window_size=7, batch_size=32, offset=seed)
@@ -318,7 +328,7 @@ def with_losses(run_dir, losses):
 
 
 @pytest.mark.parametrize("part", [0.0, 0.1])
-def test_epochs_of_a_comparison(part, tmp_path, capsys):
+def test_epochs_of_a_comparison(part, undrawn, tmp_path, capsys):
     split = "validation" if part else "test"
     for seed, losses in enumerate(((3, 1, 2), (1, 2, 3), (4, 3, 2))):
         with_losses(make_run(tmp_path / f"runs/{seed}", seed, 3, 3, offset=seed, validation=part), losses)
@@ -414,7 +424,7 @@ def test_names_of_groups(paths, names, tmp_path):
     assert [group.name for group in comparison.group_runs(found)] == names
 
 
-def test_runs_are_found_however_deep_they_lie(tmp_path, capsys):
+def test_runs_are_found_however_deep_they_lie(undrawn, tmp_path, capsys):
     """Also below another run, but none twice, and none in a hidden folder."""
     names = ["a", "b/c/d/000", "b/c/d/000/again", "b/c/d/e/f/g/001"]
     made = [make_run(tmp_path / name, seed) for seed, name in enumerate(names)]
@@ -428,7 +438,7 @@ def test_runs_are_found_however_deep_they_lie(tmp_path, capsys):
     assert f"{tmp_path.name}, 4 runs" in capsys.readouterr().out
 
 
-def test_a_configuration_that_is_not_that_of_the_model_is_not_compared(folder, tmp_path, capsys):
+def test_a_configuration_that_is_not_that_of_the_model_is_not_compared(folder, undrawn, tmp_path, capsys):
     shutil.copytree(folder, tmp_path / "runs")
     config = json.loads((folder / "004/config.json").read_text())
     (tmp_path / "runs/004/config.json").write_text(json.dumps(config | {"beta": 3.0}))
@@ -482,7 +492,7 @@ def test_damaged_comparisons(tmp_path, capsys):
     assert not (tmp_path / "comparison").exists()
 
 
-def test_another_comparison_is_not_replaced(tmp_path, capsys):
+def test_another_comparison_is_not_replaced(undrawn, tmp_path, capsys):
     first, second = make_run(tmp_path / "a"), make_run(tmp_path / "b", seed=1)
     assert compare(f"--compare={first}") == compare(f"--compare={first}") == 0
     before = contents(tmp_path)
