@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import lea_keras
+from experiments import compiling
 from lea_keras import data, probes, utils
 from lea_keras.data import sources, sprites
 from lea_keras.plots import probe_plot
@@ -51,6 +52,13 @@ def make_data(count=48, seed=0):
 
 
 @pytest.fixture
+def eagerly():
+    """To save time where probes take so few steps that to trace one takes longer."""
+    with compiling.eager():
+        yield
+
+
+@pytest.fixture
 def trained(monkeypatch):
     """Trainees as they are made, each with its first weights."""
     trainees, make = [], measuring._Trainee.__init__
@@ -72,16 +80,16 @@ def test_probes_recover_a_known_answer():
     """Squares and ellipses of any scale, orientation and place. (x and y of a heart are those of a point beside its
     centre, which takes its orientation to find, and many more images than a test has time for: of all shapes, 240 000
     images averaged to 32×32, probes read off x at 0.916 and y at 0.922 in five minutes, and 60 000 images at 0.80.)"""
-    inputs = keras.Input((64, 64, 1))
+    inputs = keras.Input((32, 32, 1))
     average = layers.GlobalAveragePooling2D(name="average")(layers.Activation("linear", name="identity")(inputs))
     model = keras.Model(inputs, average)
     splits = []
-    for split, count in (("train", 4500), ("test", 1000)):
+    for split, count in (("train", 6000), ("test", 1000)):
         labels = sprites.labels_from_indices(data.selection(split)[: 2 * count])
         labels = labels[labels[:, 0] < 2][:count]
-        splits.append((sprites.draw(labels), {"x": labels[:, 3], "y": labels[:, 4]}))
-    options = {"layers": ("identity", "average"), "max_features": 256, "epochs": 6, "batch_size": 64, "units": 256}
-    found = probes.measure(model, *splits, factors=("x", "y"), learning_rate=4e-3, verbose=0, **options)
+        splits.append((sprites.draw(labels, 32), {"x": labels[:, 3], "y": labels[:, 4]}))
+    options = {"layers": ("identity", "average"), "max_features": 256, "epochs": 7, "batch_size": 256, "units": 256}
+    found = probes.measure(model, *splits, factors=("x", "y"), learning_rate=0.012, verbose=0, **options)
     assert [(probe.layer, probe.factor) for probe in found] == [
         ("identity", "x"),
         ("identity", "y"),
@@ -106,12 +114,13 @@ def test_without_a_hidden_layer_a_probe_is_a_softmax_regression():
     splits = [(points[part], {name: of[part] for name, of in labels.items()}) for part in parts]
     inputs = keras.Input((2,))
     model = keras.Model(inputs, layers.Activation("linear", name="same")(inputs))
-    options = {"factors": ("x", "y"), "layers": ("same",), "epochs": 15, "batch_size": 32, "learning_rate": 0.02}
-    found = (probes.measure(model, *splits, units=units, verbose=0, **options) for units in (None, 32))
+    options = {"factors": ("x", "y"), "layers": ("same",), "epochs": 12, "batch_size": 128, "learning_rate": 0.05}
+    found = (probes.measure(model, *splits, units=units, shared=True, verbose=0, **options) for units in (None, 32))
     linear, hidden = ([probe.accuracy for probe in of_size] for of_size in found)
     assert linear[0] > 0.97 and linear[1] < 0.8 and min(hidden) > 0.97
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_linear_probes_have_weights_for_features_and_classes_alone(trained):
     measure(plain_model(), layers=("pool",), units=None, shared=True, epochs=1)
     (trainee, weights), *others = trained
@@ -119,6 +128,7 @@ def test_linear_probes_have_weights_for_features_and_classes_alone(trained):
     assert not others and sizes == [(sizes[0][0], 2), (2,)] * 2 and trainee.factors == ("x", "y")
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_chance_is_the_share_of_the_most_frequent_class():
     assert probes.chance_level([2, 0, 2, 1, 2]) == 0.6
     labels = make_data(30, seed=1)[1]["x"]
@@ -140,6 +150,7 @@ def test_activations_are_the_outputs_of_the_layers():
     np.testing.assert_array_equal(chosen["dropout"], cached["pool"])
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_activations_beyond_the_memory_limit_are_in_a_file(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     model, images = plain_model(), make_data()[0]
@@ -191,6 +202,7 @@ def test_a_lea_is_one_layer_and_runs_no_decoder(monkeypatch):
     np.testing.assert_allclose(cached["logits"], model.predict(images, verbose=0), rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize(("policy", "dtype"), [("mixed_float16", "float16"), ("mixed_bfloat16", "float32")])
 def test_mixed_precision(policy, dtype):
     with_policy = layers.Dense(4, name="half", dtype=policy)
@@ -218,6 +230,7 @@ def test_large_feature_maps_are_averaged_over_the_smallest_squares_that_do():
     np.testing.assert_allclose(cached[0].reshape(4, 2, 1)[1, 0, 0], images[0, 1, 0:2].mean())
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_the_model_under_test_is_left_as_it_is():
     model = lea_model()
     images = make_data()[0]
@@ -240,6 +253,7 @@ def test_the_model_under_test_is_left_as_it_is():
     assert keras.layers.Layer.__call__ is call
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_probe_depends_on_its_seed_and_on_no_other_probe():
     model = plain_model()
     together = measure(model, factors=("x", "noise"), layers=("pool", "logits"))
@@ -269,6 +283,7 @@ def test_side_by_side_training_is_adam_on_each_probe_alone(trained):
     assert np.std(weights[0]) == pytest.approx(np.sqrt(2 / (128 + 8)), rel=0.1)  # Glorot's
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_without_held_out_images_a_probe_trains_all_epochs_on_all_images(trained):
     """As in the thesis: against plain `fit` on all 48 images, whose last weights count even if others were better."""
     model, (images, labels) = plain_model(), make_data()
@@ -290,12 +305,14 @@ def test_without_held_out_images_a_probe_trains_all_epochs_on_all_images(trained
     assert held_out.train_accuracy * 38 == pytest.approx(round(held_out.train_accuracy * 38))  # of 48, 10 held out
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_shared_hidden_layer():
-    found = measure(plain_model(), factors=("x", "y", "noise"), shared=True, layers=("pool",), epochs=30, patience=2)
+    found = measure(plain_model(), factors=("x", "y", "noise"), shared=True, layers=("pool",), epochs=4, patience=2)
     assert [probe.factor for probe in found] == ["x", "y", "noise"]
     assert len({probe.epochs for probe in found}) == 1
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_probes_stop_early_with_their_best_weights(monkeypatch):
     """Held-out scores are played back; what is tested in the end must be the weights of the best epoch."""
     played = {"x": [(0.5, 1.0), (0.7, 1.0), (0.7, 0.9), (0.7, 0.9), (0.6, 0.1)], "y": [(0.5, 1.0)] * 5}
@@ -337,6 +354,7 @@ def test_scores_by_hand():
     assert score == pytest.approx((0.5, (np.log(2) + np.log(4)) / 2))
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_progress_says_what_is_left(capsys):
     measure(plain_model(), factors=("noise",), epochs=3, patience=9, verbose=1)
     lines = capsys.readouterr().out.splitlines()
@@ -345,6 +363,7 @@ def test_progress_says_what_is_left(capsys):
     assert len(lines) == 5
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_progress_is_said_within_everything_that_may_take_long(monkeypatch, capsys):
     monkeypatch.setattr(utils, "SECONDS", 0)
     monkeypatch.setattr(caching, "_FORWARD_BATCH", 16)
@@ -362,6 +381,7 @@ def test_progress_is_said_within_everything_that_may_take_long(monkeypatch, caps
     ]
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_rows_are_plain(tmp_path):
     found = measure(plain_model(), layers=("input", "logits"), epochs=1)
     rows = json.loads(json.dumps(probes.to_rows(found)))
