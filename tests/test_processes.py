@@ -13,13 +13,15 @@ import pytest
 from backends import needs_tensorflow
 
 ROOT = pathlib.Path(__file__).parents[1]
-FLAGS = ["--backend=jax", "--autoencoder=capacity_vae", "--limit=40", "--batch_size=16", "--window_size=16", "--seed=3"]
+FLAGS = ["--backend=jax", "--autoencoder=capacity_vae", "--limit=40", "--batch_size=16", "--window_size=8", "--seed=3"]
+FLAGS += ["--image_size=16"]
 
 # train.py with few test images; with a number, this process is killed after so many epochs.
 TRAIN = """
 import os, signal, sys, time
 
-sys.modules["tensorflow"] = None  # which it does not need, and which takes seconds to import
+for name in ("tensorflow", "sklearn"):
+    sys.modules[name] = None  # which it does not need, and which takes seconds to import
 import train
 from experiments import startup
 
