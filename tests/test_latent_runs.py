@@ -12,6 +12,7 @@ import evaluate
 import train
 from experiments import latent_attacks
 from experiments.comparison import Group, Run
+from experiments.results import Results
 from lea_keras.robustness import reconstructions
 
 pytestmark = pytest.mark.usefixtures("untraced", "few_test_images")
@@ -83,6 +84,7 @@ def test_files_and_values_and_going_on(folder, monkeypatch, capsys):
     table = (output / "latent.md").read_text()
     assert "AS ignore-target" in table and "9 sources reconstructed as their class" in table
     attacked.clear()
+    monkeypatch.setattr(Results, "write_picture", lambda *_: None)  # to save time: they were looked at
     assert main(*command) == 0  # what is stored is not attacked again
     assert not attacked
     assert main(f"--run_dir={folder / 'grid'}", *command[1:2], *LATENT, "--attack_scale=standardised") == 0
@@ -92,7 +94,8 @@ def test_files_and_values_and_going_on(folder, monkeypatch, capsys):
     assert "judge, clean, and squared error: of all 100 test images" in table and "sources by class: " in table
 
 
-def test_another_judge_leaves_the_results_of_the_first_alone(folder, capsys):
+def test_another_judge_leaves_the_results_of_the_first_alone(folder, monkeypatch, capsys):
+    monkeypatch.setattr(Results, "write_picture", lambda *_: None)  # to save time
     other = folder.parent / "other"
     assert train.main(["train.py", f"--run_dir={other}", *SMALL, *RUNS["judge"], "--seed=9"]) == 0
     command = (f"--run_dir={folder / 'grid'}", *LATENT)
