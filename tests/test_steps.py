@@ -70,9 +70,9 @@ def test_optimisations_differ_by_more_than_what_is_allowed(golden, kind):
             assert max(np.abs(one[name] - other[name]).max() for name in one if "encoder" in name) > 1e-3
 
 
-def test_twenty_steps_of_cnn_lea(golden):
-    found = step_cases.curve()
-    check_close(found, golden["curve"], 5e-4)
+def test_twelve_steps_of_cnn_lea(golden):
+    found = step_cases.curve(12)
+    check_close(found, {name: values[:12] for name, values in golden["curve"].items()}, 5e-4)
     assert all(np.ptp(values) > 0.05 for values in found.values())  # which no flat line would show
 
 
