@@ -1,5 +1,6 @@
 """Pictures: what is drawn, from which values, in which range, and whether every text can be read."""
 
+import functools
 import io
 import pickle
 
@@ -34,7 +35,9 @@ def make_images(channels=1, count=2, size=(12, 16), scale=1.0):
     return np.random.default_rng(0).uniform(size=(count, *size, channels)).astype("float32") * scale
 
 
+@functools.cache
 def views_of(channels=1, count=2, scale=1.0, **arguments):
+    """Inspections, which tests read and replace parts of, and do not change."""
     return lea_keras.inspect(make_model(channels, **arguments), make_images(channels, count, scale=scale))
 
 
