@@ -1,11 +1,8 @@
 """Ends of training: the exact optimum where there is one, and less error than PCA where there is none."""
 
-import os
-import pathlib
-
 import keras
 import numpy as np
-import pytest
+from real_data import tfds_folder
 
 import lea_keras
 from lea_keras.autoencoders import coders
@@ -59,9 +56,7 @@ def test_a_linear_autoencoder_reaches_pca_and_never_gets_below_it():
 
 
 def test_the_fc_autoencoder_gets_below_pca_on_real_windows():
-    folder = os.environ.get("LEA_KERAS_TEST_DATA") or pathlib.Path(__file__).parents[2] / "shared" / "data" / "tfds"
-    if not (pathlib.Path(folder) / "fashion_mnist").is_dir():
-        pytest.skip(f"no prepared Fashion-MNIST in {folder}")
+    folder = tfds_folder("fashion_mnist")
     dataset = lea_keras.data.load("fashion_mnist", "test", batch_size=200, data_dir=str(folder))
     images = next(iter(dataset))[0]
     windows = windows_of(images)

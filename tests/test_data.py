@@ -1,21 +1,16 @@
 """Data sets by name: splits, seeds, scaling, and the order of epochs, also through `fit`."""
 
 import gc
-import os
-import pathlib
 import sys
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from real_data import tfds_folder
 
 from lea_keras import data, probes
 from lea_keras.data import pipelines, sources, splits, sprites
-
-DATA = pathlib.Path(
-    os.environ.get("LEA_KERAS_TEST_DATA") or pathlib.Path(__file__).parents[2].joinpath("shared", "data")
-)
 
 
 def arrays(dataset):
@@ -37,12 +32,6 @@ def check_same_batches(some, others):
         for array, expected in zip(one, other, strict=True):
             assert array.dtype == expected.dtype == np.float32
             np.testing.assert_array_equal(array, expected)
-
-
-def tfds_folder(name):
-    if not (DATA / "tfds" / name).is_dir():
-        pytest.skip(f"{name} is not prepared in {DATA / 'tfds'}")
-    return DATA / "tfds"
 
 
 @pytest.fixture

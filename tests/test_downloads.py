@@ -2,12 +2,12 @@
 
 import json
 import logging
-import pathlib
 import shutil
 import socket
 
 import pytest
 from backends import needs_tensorflow
+from real_data import tfds_folder
 
 from lea_keras import data
 from lea_keras.data import downloads, sources
@@ -133,10 +133,7 @@ DAMAGED = {
 
 @pytest.mark.parametrize("name", DAMAGED)
 def test_half_a_data_set_is_not_taken_for_whole(name, tmp_path):
-    source = pathlib.Path(__file__).parents[2] / "shared" / "data" / "tfds" / "mnist"
-    if not source.is_dir():
-        pytest.skip(f"mnist is not prepared in {source}")
-    shutil.copytree(source, tmp_path / "mnist")
+    shutil.copytree(tfds_folder("mnist") / "mnist", tmp_path / "mnist")
     (folder,) = (tmp_path / "mnist").iterdir()
     (file,) = folder.glob("mnist-test*")
     act, message = DAMAGED[name]

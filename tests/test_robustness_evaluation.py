@@ -1,8 +1,6 @@
 """``robustness.evaluate``: what counts as found, seeds, resuming, refusals, and all attacks on models of digits."""
 
 import json
-import os
-import pathlib
 import random
 import re
 
@@ -13,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 from backends import BACKEND, needs_tensorflow
+from real_data import tfds_folder
 
 import lea_keras.data
 from experiments import networks
@@ -413,10 +412,7 @@ def test_the_thirteen():
 def digits():
     """Images to train on and others to attack, averaged to 14×14, with one-hot labels: all of MNIST's test set, since
     to read the training set takes longer than everything else."""
-    folder = os.environ.get("LEA_KERAS_TEST_DATA") or pathlib.Path(__file__).parents[2] / "shared" / "data" / "tfds"
-    if not (pathlib.Path(folder) / "mnist").is_dir():
-        pytest.skip(f"no prepared MNIST in {folder}")
-    (batch,) = lea_keras.data.load("mnist", "test", batch_size=2060, limit=2060, data_dir=str(folder))
+    (batch,) = lea_keras.data.load("mnist", "test", batch_size=2060, limit=2060, data_dir=str(tfds_folder("mnist")))
     images, labels = (np.asarray(part) for part in batch)
     images = images.reshape(-1, 14, 2, 14, 2, 1).mean((2, 4))
     return {"test": (images[:60], labels[:60]), "train": (images[60:], labels[60:])}

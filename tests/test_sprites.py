@@ -2,17 +2,13 @@
 
 import ast
 import math
-import os
 import pathlib
 
 import numpy as np
 import pytest
+from real_data import DATA
 
 from lea_keras.data import sprites
-
-DATA = pathlib.Path(
-    os.environ.get("LEA_KERAS_TEST_DATA") or pathlib.Path(__file__).parents[2].joinpath("shared", "data")
-)
 
 
 def heart_by_even_odd(u, v):

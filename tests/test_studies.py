@@ -3,7 +3,6 @@
 import collections
 import json
 import os
-import pathlib
 import shutil
 import threading
 import time
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 from backends import once
 from command_checks import contents, the_line
+from real_data import TFDS
 
 import study
 import train
@@ -29,7 +29,6 @@ THESIS = [
     *("5.1", "5.2", "5.4", "5.5", "5.6", "5.7", "5.8", "T3.1", "T3.2", "T4.1"),
 ]
 OTHERS = json.dumps(dict.fromkeys(report._STORED, "") | {"study": "5.5", "scale": "small"})
-DATA = os.environ.get("LEA_KERAS_TEST_DATA") or pathlib.Path(__file__).parents[2] / "shared" / "data" / "tfds"
 
 
 def main(*arguments):
@@ -357,7 +356,7 @@ def test_smoke(tmp_path, capsys, monkeypatch):
     In one test: in several, each of pytest's processes would make them for itself.
     """
     folder = tmp_path
-    there = all((pathlib.Path(DATA) / name).is_dir() for name in ("mnist", "fashion_mnist", "cifar10"))
+    there = all((TFDS / name).is_dir() for name in ("mnist", "fashion_mnist", "cifar10"))
     generated = [
         "--figure=4.1,4.2,4.4,4.5,4.6,5.1,5.4,5.5,5.6,5.7",
         "--table=3.1,4.1",
@@ -365,7 +364,7 @@ def test_smoke(tmp_path, capsys, monkeypatch):
     ]
     chosen = [] if there else generated
     chosen += [] if there else ["--study=beta,info_vae,k_sparse,latents,objective,two_dimensions"]
-    flags = ["--scale=smoke", "--parallel=0", f"--run_dir={folder}", f"--data_dir={DATA}", *chosen]
+    flags = ["--scale=smoke", "--parallel=0", f"--run_dir={folder}", f"--data_dir={TFDS}", *chosen]
     assert main(*flags) == 0
     check_what_is_stored(folder, there)
     check_that_what_was_deleted_alone_is_made_again(folder, flags, capsys)
