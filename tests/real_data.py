@@ -1,7 +1,7 @@
 """Real data sets for tests that use them where they are.
 
-In the folder that the environment variable ``LEA_KERAS_TEST_DATA`` names, or in ``shared/data`` beside the checkout: data
-sets prepared by TensorFlow Datasets in ``tfds``, and some images of dSprites.
+In the folder that the environment variable ``LEA_KERAS_TEST_DATA`` names, or in ``shared/data`` beside the checkout:
+data sets prepared by TensorFlow Datasets in ``tfds``, and some images of dSprites.
 """
 
 import os
