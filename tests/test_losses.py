@@ -80,6 +80,7 @@ def test_cross_entropy_is_least_at_the_logit_of_a_value_and_is_its_entropy_there
         assert np.all(np.array(losses.window_cross_entropies(values[:, None], logits[:, None] + shift)) > entropies)
 
 
+@once
 def test_cross_entropy_is_exact_for_large_logits():
     """Where a probability of 1 to all its digits would make the logarithm of 0."""
     values, logits = np.array([[0.0, 1.0, 0.0, 1.0, 0.25]]), np.array([[100.0, -100.0, -100.0, 100.0, 100.0]])
@@ -240,6 +241,7 @@ def test_log_loss_at_chance(classes, at_chance, crossentropy):
     )
 
 
+@once
 def test_log_loss_equals_the_formula():
     logits = RNG.normal(0, 3, (50, 4)).astype("float32")
     logits[0] = [2, 2, 2, 2]
@@ -290,6 +292,7 @@ def test_log_loss_is_saved_and_refuses_a_single_class():
         losses.LogLoss()(np.ones((4, 1)), np.ones((4, 1)))
 
 
+@once
 @pytest.mark.parametrize("shift", [1e4, 1e6, 3e8, -3e8])
 def test_log_loss_does_not_change_where_all_logits_are_shifted(shift):
     logits = np.full((3, 3), shift, "float32")
@@ -395,7 +398,7 @@ def test_mmd_of_half_precision_neither_overflows_nor_rounds_away():
 
 
 @once
-@pytest.mark.parametrize("count", few([1024, 1025, 2047, 5000], [2047]))
+@pytest.mark.parametrize("count", [1024, 1025, 2047, 5000])
 def test_pairs_are_those_of_at_most_1024_codes(count):
     codes = RNG.normal(size=(count, 2)).astype("float32")
     similarity, pairs = losses.pair_similarity(codes)

@@ -137,7 +137,7 @@ def test_without_hidden_layers_the_flat_window_is_what_is_encoded():
 
 
 @once
-@pytest.mark.parametrize("window", few([(9, 7, 2), (8, 8, 1), (1, 3, 2)], [(9, 7, 2)]), ids=str)
+@pytest.mark.parametrize("window", [(9, 7, 2), (8, 8, 1), (1, 3, 2)], ids=str)
 def test_convolutional_coders_against_plain_keras(window):
     arguments = {"filters": (4, 3), "kernel_size": 3, "units": (6, 5)}
     encoder = built(coders.ConvolutionalEncoder(**arguments), window)
@@ -314,7 +314,7 @@ def test_a_model_is_saved_in_training_and_goes_on(depth, kind, tmp_path):
 
 
 @once
-@pytest.mark.parametrize("depth", few([DEPTHS["fc"], DEPTHS["linear"], DEEP], [DEEP]), ids=str)
+@pytest.mark.parametrize("depth", [DEPTHS["fc"], DEPTHS["linear"], DEEP], ids=str)
 def test_chunks_change_nothing(depth):
     results = []
     for chunk_windows in (None, 20):

@@ -104,7 +104,8 @@ def test_a_file_holds_a_kernel_once_and_goes_on_as_it_would_have(tmp_path):
     np.testing.assert_allclose(reconstruction, np.array(code.kernel)[:, 0], atol=1e-6)  # that of the loaded model
 
 
-@pytest.mark.parametrize("optimization", few(OPTIMIZATIONS, ["independent"]))
+@once
+@pytest.mark.parametrize("optimization", OPTIMIZATIONS)
 def test_chunks_change_no_step(optimization):
     found = []
     for chunk_windows in (None, 20):
