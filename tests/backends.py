@@ -31,7 +31,11 @@ def quick_to_compile(package, flags=""):
         tried = importlib.metadata.version(package).startswith(_TRIED[package])
     except importlib.metadata.PackageNotFoundError:
         tried = False
-    return {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1", "XLA_FLAGS": " ".join([flags, _XLA_FLAGS if tried else ""])}
+    return {
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+        "JAX_TRACEBACK_IN_LOCATIONS_LIMIT": "0",  # of each operation where in Python it comes from
+        "XLA_FLAGS": " ".join([flags, _XLA_FLAGS if tried else ""]),
+    }
 
 
 def kept_compilations(folder):
