@@ -92,16 +92,17 @@ def test_packs_have_one_backend(tmp_path):
     assert [len(pack) for pack in local.packs(todo, 1)] == [2, 1]
 
 
-@pytest.fixture
-def quick(jax_environment, tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def quick(jax_environment, tmp_path_factory):
     """Workers under JAX, and without what takes seconds to import and is not needed: they start quickly."""
-    for name, value in jax_environment.items():
-        monkeypatch.setenv(name, value)
-    (tmp_path / "without").mkdir()
-    for name in ("tensorflow", "sklearn"):
-        (tmp_path / "without" / f"{name}.py").write_text('raise ImportError("not needed here")')
-    paths = [tmp_path / "without", *filter(None, [os.environ.get("PYTHONPATH")])]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, paths)))
+    without = tmp_path_factory.mktemp("without")
+    for name in ("tensorflow", "sklearn", "matplotlib"):
+        (without / f"{name}.py").write_text('raise ImportError("not needed here")')
+    paths = [without, *filter(None, [os.environ.get("PYTHONPATH")])]
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (jax_environment | {"PYTHONPATH": os.pathsep.join(map(str, paths))}).items():
+            patch.setenv(name, value)
+        yield
 
 
 def kill_in_second_epoch(folder):
@@ -133,18 +134,27 @@ def test_a_killed_worker_loses_at_most_its_epoch(quick, tmp_path):
     assert metrics(todo[0].folder) == metrics(todo[1].folder)
 
 
-def test_what_a_unit_fails_with_is_told_and_the_next_one_made(quick, tmp_path):
-    broken, fine = make(tmp_path, 2, epochs=1)
-    broken.folder.mkdir()
+@pytest.fixture(scope="module")
+def worked(quick, tmp_path_factory):
+    """A unit that cannot be made, one after it that is trained in place of a run, and one of a second worker."""
+    folder = tmp_path_factory.mktemp("worked")
+    (broken,) = make(folder / "broken")
+    broken.folder.mkdir(parents=True)
     (broken.folder / "config.json").write_text("{}")
-    failed = local.run([broken, fine], 1, tmp_path / "logs", lambda count: None)
+    (first,) = base.units(STUDIES["defences"].plan("smoke", backend="jax")[:1], folder / "runs")
+    (run,) = make(folder / "beside", epochs=1)
+    todo = [broken, first, run]
+    assert local.packs(todo, 2) == [[broken, first], [run]]
+    return *todo, local.run(todo, 2, folder / "logs", lambda count: None)
+
+
+def test_what_a_unit_fails_with_is_told_and_the_next_one_made(worked):
+    broken, fine, _, failed = worked
     assert list(failed) == [broken.folder] and "lacks the fields" in failed[broken.folder]
     assert units.read_outcome(fine)
 
 
-def test_two_workers_make_what_is_trained_in_place_of_runs(quick, tmp_path):
-    (first,) = base.units(STUDIES["defences"].plan("smoke", backend="jax")[:1], tmp_path / "runs")
-    (run,) = make(tmp_path / "beside", epochs=1)  # for the second worker
-    assert local.run([first, run], 2, tmp_path / "logs", lambda count: None) == {}
+def test_two_workers_make_what_is_trained_in_place_of_runs(worked):
+    _, first, run, _ = worked
     assert units.read_outcome(first) and units.read_outcome(run)
     assert not first.trained and (first.folder / "evaluation" / "defences.json").is_file()
