@@ -88,8 +88,8 @@ def test_probes_recover_a_known_answer():
         labels = sprites.labels_from_indices(data.selection(split)[: 2 * count])
         labels = labels[labels[:, 0] < 2][:count]
         splits.append((sprites.draw(labels, 32), {"x": labels[:, 3], "y": labels[:, 4]}))
-    options = {"layers": ("identity", "average"), "max_features": 256, "epochs": 7, "batch_size": 256, "units": 256}
-    found = probes.measure(model, *splits, factors=("x", "y"), learning_rate=0.012, verbose=0, **options)
+    options = {"layers": ("identity", "average"), "max_features": 256, "epochs": 8, "batch_size": 500, "units": 256}
+    found = probes.measure(model, *splits, factors=("x", "y"), learning_rate=0.02, verbose=0, **options)
     assert [(probe.layer, probe.factor) for probe in found] == [
         ("identity", "x"),
         ("identity", "y"),
