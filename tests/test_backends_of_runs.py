@@ -23,6 +23,7 @@ from lea_keras import callbacks
 ROOT = pathlib.Path(train.__file__).parent
 # Standard autoencoders have no noise, so that a step is the same on every backend; the last batch is smaller.
 FLAGS = ["--image_size=16", "--limit=20", "--test_limit=20", "--batch_size=8", "--window_size=8", "--seed=3"]
+FLAGS += ["--units=linear", "--code_length=2"]
 
 # Command lines in a process without TensorFlow: a list of [script, flags, exit status], ["copy", from, to] or, from
 # where on evaluations are not drawn, ["undrawn"].
