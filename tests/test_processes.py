@@ -13,14 +13,15 @@ import pytest
 from backends import needs_tensorflow
 
 ROOT = pathlib.Path(__file__).parents[1]
-FLAGS = ["--backend=jax", "--autoencoder=capacity_vae", "--limit=40", "--batch_size=16", "--window_size=8", "--seed=3"]
-FLAGS += ["--image_size=16"]
+FLAGS = ["--backend=jax", "--autoencoder=capacity_vae", "--limit=40", "--batch_size=16", "--seed=3"]
+FLAGS += ["--image_size=16", "--window_size=8", "--units=linear", "--code_length=2"]
 
 # train.py with few test images; with a number, this process is killed after so many epochs.
 TRAIN = """
 import os, signal, sys, time
 
-for name in ("tensorflow", "sklearn"):
+drawn = "--nopictures" not in sys.argv and "--process=1" not in sys.argv
+for name in ("tensorflow", "sklearn", *([] if drawn else ["matplotlib"])):
     sys.modules[name] = None  # which it does not need, and which takes seconds to import
 import train
 from experiments import startup
@@ -91,13 +92,14 @@ def files(run_dir):
 
 def test_two_processes_train_end_together_and_go_on(tmp_path, jax_environment):
     one, two = tmp_path / "one", tmp_path / "two"
-    alone = start(jax_environment, one, *FLAGS, "--epochs=2")
-    both = start_both(jax_environment, two, *FLAGS, "--epochs=2", killed_after=("", 1))
+    flags = [*FLAGS, "--epochs=2", "--nopictures"]  # which are drawn once, to save time: after resuming
+    alone = start(jax_environment, one, *flags)
+    both = start_both(jax_environment, two, *flags, killed_after=("", 1))
     assert finished(alone)[1:] == (0, [])
     output, status, said = finished(both[0])
     assert status == 1 and len(said) == 1
     assert said[0].startswith("train.py: Process 1 has ended, and so process 0 ends too. Continue with --resume")
-    assert f"python train.py --run_dir={two} --resume --distribution=data_parallel" in said[0]
+    assert f"python train.py --run_dir={two} --resume --nopictures --distribution=data_parallel" in said[0]
     assert finished(both[1])[1] == -signal.SIGKILL
     assert len(metrics(two)) == 1
 
@@ -107,7 +109,7 @@ def test_two_processes_train_end_together_and_go_on(tmp_path, jax_environment):
     output, status, said = finished(both[1])
     assert (status, said) == (0, []) and "Process 1 of 2 has finished." in output and "Epoch" not in output
 
-    assert files(one) == files(two)
+    assert sorted([*files(one), "codes.png", "logs/pictures/confidence.npz"]) == files(two)
     assert len([path for path in (two / "logs" / "train").iterdir()]) == 2  # of process 0, before and after
     assert json.loads((two / "config.json").read_text()) == json.loads((one / "config.json").read_text())
     expected, found = metrics(one), metrics(two)
@@ -118,7 +120,7 @@ def test_two_processes_train_end_together_and_go_on(tmp_path, jax_environment):
 
 def test_what_process_0_refuses_ends_all(tmp_path, jax_environment):
     (tmp_path / "notes.txt").write_text("mine")
-    both = start_both(jax_environment, tmp_path, *FLAGS, "--epochs=1")
+    both = start_both(jax_environment, tmp_path, *FLAGS, "--epochs=1", "--nopictures")
     _, status, said = finished(both[0])
     assert status == 1 and said[0].startswith("train.py: Argument `run_dir` must be a new or empty folder")
     _, status, said = finished(both[1])
