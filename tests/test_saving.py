@@ -31,6 +31,7 @@ import sys
 
 if os.environ["KERAS_BACKEND"] == "jax":
     sys.modules["tensorflow"] = None
+sys.modules["sklearn"] = None  # which Keras takes a second to import where it can
 
 import keras
 import numpy as np
