@@ -31,7 +31,10 @@ FLAGS = [*SMALL, "--batch_size=16", "--autoencoder=capacity_vae", "--window_size
 
 # train.py in a process that is killed within its second epoch, after the first of two steps.
 KILLED = """
-import os, signal, sys, train
+import os, signal, sys
+
+sys.modules["sklearn"] = None  # which Keras takes a second to import where it can
+import train
 from experiments import startup
 
 
