@@ -349,7 +349,6 @@ def test_a_run_of_another_configuration_is_no_run_of_a_study(capsys, tmp_path):
     assert contents(tmp_path) == before
 
 
-@pytest.mark.usefixtures("untraced")
 def test_smoke(tmp_path, capsys, monkeypatch):
     """All studies at smoke scale, or those on generated images where the others are missing.
 
