@@ -7,7 +7,7 @@ SKLEARN = ("sklearn", "scikit-learn", "metrics")
 
 
 def is_installed(module: str) -> bool:
-    """Whether a package can be imported; it is not."""
+    """Says whether a package can be imported, without importing it."""
     return importlib.util.find_spec(module) is not None
 
 

@@ -363,8 +363,7 @@ def test_radii_of_images_together_are_those_alone_and_no_precision_is_too_coarse
     def radii(chosen, precision):
         return robustness.certified_radius(model, images[chosen], labels[chosen], precision=precision, verbose=0)
 
-    for precision in (0.1, 1):
+    for precision in (0.01, 1):
         together = radii(np.arange(9), precision)
-        alone = (3, np.argmax(together), np.argmin(together + (together == 0)))  # a wrong one, the last, the first
-        np.testing.assert_allclose(together[[*alone]], [radii([i], precision)[0] for i in alone], rtol=1e-6)
+        np.testing.assert_allclose(together, [radii([i], precision)[0] for i in range(9)], rtol=1e-6)
         assert together[3] == 0 and np.sum(together > 0) >= 6 and len(set(together)) > 3
