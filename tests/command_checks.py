@@ -1,5 +1,7 @@
 """Checks that the tests of command lines share: of what those say, and of what they leave behind."""
 
+from lea_keras import callbacks
+
 
 def the_line(capsys, start=""):
     """The one line on stderr."""
@@ -10,3 +12,9 @@ def the_line(capsys, start=""):
 
 def contents(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def metrics(run_dir):
+    """What ``metrics.csv`` of a run says of every epoch, without the seconds that it took."""
+    rows = callbacks.read_metrics(run_dir)
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]

@@ -118,6 +118,13 @@ def untraced():
         yield
 
 
+@pytest.fixture
+def eagerly():
+    """As ``untraced``, for single tests of a file in which others are about what is traced."""
+    with compiling.eager():
+        yield
+
+
 @pytest.fixture(scope="module")
 def no_pictures_while_training():
     """To save time where runs are trained for something else than what TensorBoard shows of them."""

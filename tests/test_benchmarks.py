@@ -31,7 +31,7 @@ from benchmarks import (
     worker,
 )
 from benchmarks.sections import against_torch, coders, step, windows
-from experiments import compiling, networks
+from experiments import networks
 from experiments.config import CONFIGS
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -396,7 +396,7 @@ def multiply_adds_of(model, case):
 # What is measured
 
 
-@compiling.eager()
+@pytest.mark.usefixtures("eagerly")
 def test_chunks_are_those_that_were_asked_for():
     model = cases.cnn(TINY, chunk_windows="auto")
     assert [lea.chunk_windows for lea in model.lea_layers] == ["auto"] * 2
@@ -425,7 +425,7 @@ def test_the_peak_of_memory_is_seen():
         assert memory._restart() < peak - 2**26 and memory._peak() < peak
 
 
-@compiling.eager()
+@pytest.mark.usefixtures("eagerly")
 def test_memory_of_a_step_in_this_process():
     before, peak = memory.measure(batch=1, side=8, channels=2, chunk_windows="auto", convolution=True)
     assert 0 < before <= peak
@@ -471,7 +471,7 @@ def test_without_torch_its_section_says_so(monkeypatch):
 # What a VAE hands on
 
 
-@compiling.eager()
+@pytest.mark.usefixtures("eagerly")
 def test_readings_of_code_maps_at_toy_size(tmp_path, capsys):
     command = [f"--rows={tmp_path / 'rows.jsonl'}", "--datasets=sprites", "--toy", "--part=1/18"]
     assert code_maps.main(command) == 0

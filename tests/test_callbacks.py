@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import pytest
 from backends import needs_tensorflow, once
+from command_checks import metrics
 from layer_checks import EAGERLY
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -83,12 +84,6 @@ def values(model):
     return [np.array(v) for v in model.variables + [v for optimizer in optimizers for v in optimizer.variables]]
 
 
-def without_seconds(run_dir):
-    return [
-        {name: value for name, value in row.items() if name != "seconds"} for row in callbacks.read_metrics(run_dir)
-    ]
-
-
 def assert_equal(first, second):
     assert_values(first, values(second))
 
@@ -120,7 +115,7 @@ def test_resumed_run_equals_uninterrupted_one(tmp_path):
     assert finished == 1
     second = keras.models.load_model(path)
     fit(second, parts, 3, finished)
-    assert without_seconds(folder) == without_seconds(parts)
+    assert metrics(folder) == metrics(parts)
     assert_equal(whole, second)
 
 
@@ -326,17 +321,17 @@ def test_training_goes_on_from_the_checkpoint_before_a_damaged_one(copied, unint
     whole = keras.models.load_model(copied / "model.keras")
     fit(whole, copied, 4, 3)
     assert_values(whole, uninterrupted[1])  # as if it had not ended after the third
-    expected = without_seconds(copied)
+    expected = metrics(copied)
     os.truncate(callbacks.checkpoint_path(copied, 4), 1000)
     finished, path = callbacks.last_checkpoint(copied)
     model = keras.models.load_model(path)
     stop = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         fit(model, copied, 4, finished, more=[stop])
-    assert without_seconds(copied) == expected and callbacks.last_checkpoint(copied) == (3, path)
+    assert metrics(copied) == expected and callbacks.last_checkpoint(copied) == (3, path)
     assert keras.models.load_model(copied / "model.keras")
     fit(keras.models.load_model(path), copied, 4, 3)
-    assert without_seconds(copied) == expected
+    assert metrics(copied) == expected
     assert_equal(keras.models.load_model(copied / "model.keras"), whole)
 
 

@@ -17,7 +17,7 @@ from backends import BACKEND, needs_tensorflow
 
 import lea_keras.data
 import train
-from experiments import compiling, jobs, runs, series, training
+from experiments import jobs, runs, series, training
 from experiments.config import CONFIGS, RunConfig
 from experiments.runs import RunError
 from lea_keras import callbacks
@@ -81,26 +81,9 @@ def interrupted(tmp_path_factory):
     return run_dir
 
 
-@pytest.fixture
-def eagerly():
-    """To save time where the few steps of a run take less than to trace one: `finished` and what goes on with
-    `interrupted` are traced."""
-    with compiling.eager():
-        yield
-
-
-def snapshot(folder):
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 def the_line(capsys):
     """The one line on stderr."""
     return command_checks.the_line(capsys, "train.py: ")
-
-
-def metrics(run_dir):
-    rows = callbacks.read_metrics(run_dir)
-    return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
 
 
 def test_run_folder(finished):
@@ -136,7 +119,7 @@ def test_tensorboard_shows_every_metric_of_every_epoch(finished):
 
 
 def test_table(finished, capsys):
-    before = snapshot(finished / "checkpoints")
+    before = command_checks.contents(finished / "checkpoints")
     assert main(f"--run_dir={finished}", "--resume", "--nopictures") == 0  # nothing left to do: shows the results again
     lines = capsys.readouterr().out.splitlines()
     assert "All 3 epochs of this run are done" in lines[1]
@@ -157,13 +140,13 @@ def test_table(finished, capsys):
     test = lea_keras.data.load("sprites", "test", limit=30)
     counts = np.sum([label for _, label in lea_keras.data.batches(test)], axis=0)
     assert float(lines[5].split()[-1]) == pytest.approx(counts.max() / counts.sum(), abs=1e-4)
-    assert snapshot(finished / "checkpoints") == before
+    assert command_checks.contents(finished / "checkpoints") == before
 
 
 def test_killed_run_resumes_and_equals_the_uninterrupted_one(finished, interrupted, capsys):
     assert len(callbacks.read_metrics(interrupted)) == 1
     assert main(f"--run_dir={interrupted}", "--resume", "--nopictures") == 0
-    assert metrics(interrupted) == metrics(finished)
+    assert command_checks.metrics(interrupted) == command_checks.metrics(finished)
     first, second = (keras.models.load_model(run / "model.keras") for run in (finished, interrupted))
     for one, other in (
         (first.variables, second.variables),
@@ -194,21 +177,21 @@ def test_interrupt_says_how_to_go_on_and_epochs_may_be_raised(eagerly, tmp_path,
 
 
 def test_no_run_is_ever_overwritten(finished, capsys):
-    before = snapshot(finished)
+    before = command_checks.contents(finished)
     assert main(f"--run_dir={finished}", "--epochs=9") == 1
     assert "`run_dir` must be a new or empty folder" in the_line(capsys)
-    assert snapshot(finished) == before
+    assert command_checks.contents(finished) == before
 
 
 def test_a_run_folder_has_one_process(finished, tmp_path, capsys):
     """A new run and one that goes on, at the same moment and while the first one trains."""
-    before = snapshot(finished)
+    before = command_checks.contents(finished)
     holder = f"process {os.getpid()} on {socket.gethostname()} has been writing to it since "
     for folder, flags in ((tmp_path, ["--epochs=1"]), (finished, ["--resume", "--epochs=9"]), (finished, [])):
         with Lock(folder):
             assert main(f"--run_dir={folder}", *flags) == 1
             assert the_line(capsys).startswith(f"train.py: The run folder {folder} cannot be used: {holder}")
-    assert snapshot(finished) == before and not list(tmp_path.iterdir())
+    assert command_checks.contents(finished) == before and not list(tmp_path.iterdir())
 
 
 def test_a_run_folder_is_owned_until_the_last_file_is_written(tmp_path, monkeypatch, capsys):
@@ -272,9 +255,11 @@ def test_a_damaged_last_checkpoint_costs_one_epoch(finished, eagerly, tmp_path, 
     rows = (ended / "metrics.csv").read_text().splitlines(keepends=True)
     (ended / "metrics.csv").write_text("".join(rows[:-1]))
     assert main(f"--run_dir={ended}", "--resume", "--nopictures") == 0
-    assert metrics(run_dir) == metrics(ended)
-    assert metrics(run_dir)[:2] == metrics(finished)[:2]
-    assert metrics(run_dir)[2] == pytest.approx(metrics(finished)[2], rel=1e-4)  # which was traced
+    assert command_checks.metrics(run_dir) == command_checks.metrics(ended)
+    assert command_checks.metrics(run_dir)[:2] == command_checks.metrics(finished)[:2]
+    assert command_checks.metrics(run_dir)[2] == pytest.approx(
+        command_checks.metrics(finished)[2], rel=1e-4
+    )  # which was traced
     models = [keras.models.load_model(run / "model.keras") for run in (run_dir, ended)]
     for one, other in zip(*(model.variables for model in models), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -370,10 +355,10 @@ def test_full_disk(eagerly, tmp_path, monkeypatch, capsys):
     ],
 )
 def test_resume_refuses_what_contradicts_the_run(finished, arguments, message, capsys):
-    before = snapshot(finished)
+    before = command_checks.contents(finished)
     assert main(f"--run_dir={finished}", "--resume", *arguments) == 1
     assert message in the_line(capsys)
-    assert snapshot(finished) == before
+    assert command_checks.contents(finished) == before
 
 
 @pytest.mark.parametrize(
@@ -405,13 +390,13 @@ def test_resume_of_a_run_whose_configuration_is_not_that_of_its_model(finished, 
     shutil.copytree(finished, tmp_path / "run")
     config = json.loads((finished / "config.json").read_text())
     (tmp_path / "run/config.json").write_text(json.dumps(config | {"window_size": 8, "code_length": 4}))
-    before = snapshot(tmp_path)
+    before = command_checks.contents(tmp_path)
     assert main(f"--run_dir={tmp_path / 'run'}", "--resume", "--epochs=4") == 1
     line = the_line(capsys)
     assert f"The configuration {tmp_path / 'run/config.json'} is not that of the model " in line
     assert "code_length is 4, and 10 in the model" in line
     assert "window_size is 8, and 4 in the model" in line
-    assert snapshot(tmp_path) == before
+    assert command_checks.contents(tmp_path) == before
 
 
 def test_nan_stops_the_run(eagerly, tmp_path, capsys):

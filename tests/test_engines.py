@@ -9,7 +9,7 @@ import time
 import pytest
 import tensorflow as tf
 from backends import once
-from test_processes import metrics
+from command_checks import metrics
 
 from experiments.config import RunConfig
 from experiments.engines import local, units, worker

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import lea_keras
-from experiments import compiling
 from lea_keras import data, probes, utils
 from lea_keras.data import sources, sprites
 from lea_keras.plots import probe_plot
@@ -49,13 +48,6 @@ def make_data(count=48, seed=0):
     images[np.arange(count), :, x] += 1
     images[np.arange(count), y] += 1
     return images, {"x": x // 4, "y": y // 4, "noise": rng.integers(0, 3, count)}
-
-
-@pytest.fixture
-def eagerly():
-    """To save time where probes take so few steps that to trace one takes longer."""
-    with compiling.eager():
-        yield
 
 
 @pytest.fixture

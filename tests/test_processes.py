@@ -1,6 +1,5 @@
 """Two processes train one run: the losses of one process, one who writes, and what happens where one of them ends."""
 
-import csv
 import importlib.util
 import json
 import pathlib
@@ -11,6 +10,7 @@ import sys
 
 import pytest
 from backends import needs_tensorflow
+from command_checks import metrics
 
 ROOT = pathlib.Path(__file__).parents[1]
 FLAGS = ["--backend=jax", "--autoencoder=capacity_vae", "--limit=40", "--batch_size=16", "--seed=3"]
@@ -78,11 +78,6 @@ def finished(process):
     """What it printed, how it ended, and what it said of that."""
     output, errors = process.communicate(timeout=300)
     return output, process.returncode, [line for line in errors.splitlines() if line.startswith("train.py: ")]
-
-
-def metrics(run_dir):
-    with (run_dir / "metrics.csv").open(newline="") as file:
-        return [{name: float(text) for name, text in row.items() if name != "seconds"} for row in csv.DictReader(file)]
 
 
 def files(run_dir):

@@ -10,7 +10,6 @@ from keras import layers, ops
 from layer_checks import EAGERLY
 
 import lea_keras
-from experiments import compiling
 from lea_keras import robustness
 from lea_keras.robustness import affine, certificates, polytope
 
@@ -33,13 +32,6 @@ def trained(model):
     model.compile(keras.optimizers.Adam(2e-2), LOSS, run_eagerly=EAGERLY)
     model.fit(images, labels, epochs=12, batch_size=60, verbose=0)
     return model
-
-
-@pytest.fixture
-def eagerly():
-    """To save time where bounds are asked for a few times, and in each certificate's own trace."""
-    with compiling.eager():
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,7 @@ import time
 
 import pytest
 from backends import once
-from command_checks import the_line
-from test_processes import metrics
+from command_checks import metrics, the_line
 
 import study
 from experiments import extras

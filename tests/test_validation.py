@@ -6,7 +6,7 @@ import shutil
 import keras
 import numpy as np
 import pytest
-from command_checks import contents, the_line
+from command_checks import contents, metrics, the_line
 
 import evaluate
 import lea_keras
@@ -41,12 +41,6 @@ def run_dir(tmp_path_factory):
     return run_dir
 
 
-def rows_of(run_dir):
-    return [
-        {name: value for name, value in row.items() if name != "seconds"} for row in callbacks.read_metrics(run_dir)
-    ]
-
-
 def cells(lines):
     """The values of a table by the beginning of its lines, as text."""
     return {line[:24].strip(): line[24:].split() for line in lines}
@@ -77,7 +71,7 @@ def test_every_split_is_measured_on_its_own_samples(run_dir, tmp_path, monkeypat
     assert table[""] == ["train", "validation", "test"]
     assert [values[split]["samples"] for split in values] == [48, 16, 100]
     assert table["samples"] == ["48", "16", "100"]
-    last = rows_of(run_dir)[-1]
+    last = metrics(run_dir)[-1]
     for name in ("accuracy", "lea_loss", "lea_kl"):
         assert values["validation"][name] == pytest.approx(last[f"val_{name}"], rel=1e-4)
     assert values["validation"]["log_loss"] == pytest.approx(last["val_main_loss"], rel=1e-4)
@@ -115,10 +109,10 @@ def test_steps_of_an_epoch_and_resuming(run_dir, tmp_path):
     """The capacity rises over the steps that there are, and a resumed run sees what an uninterrupted one would."""
     autoencoder = keras.models.load_model(run_dir / "model.keras").get_layer("lea").autoencoder
     assert autoencoder.capacity_steps == 25 * 3
-    assert rows_of(run_dir)[-1]["val_lea_capacity"] == pytest.approx(25 * 2 / 25)
+    assert metrics(run_dir)[-1]["val_lea_capacity"] == pytest.approx(25 * 2 / 25)
     assert main(f"--run_dir={tmp_path}", "--epochs=1", *FLAGS) == 0
     assert main(f"--run_dir={tmp_path}", "--resume", "--epochs=2", "--validation=0.25") == 0
-    assert rows_of(tmp_path) == rows_of(run_dir)
+    assert metrics(tmp_path) == metrics(run_dir)
 
 
 @pytest.mark.parametrize(
