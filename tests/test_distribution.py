@@ -46,7 +46,7 @@ def train(model):
 
 
 def test_there_are_two_devices():
-    assert len(jax.devices()) == 2  # conftest.py
+    assert len(jax.devices()) == 2  # fixtures.py
 
 
 def test_every_device_takes_its_part():
