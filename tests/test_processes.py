@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import pathlib
 import signal
 import socket
@@ -16,41 +17,64 @@ ROOT = pathlib.Path(__file__).parents[1]
 FLAGS = ["--backend=jax", "--autoencoder=capacity_vae", "--limit=40", "--batch_size=16", "--seed=3"]
 FLAGS += ["--image_size=16", "--window_size=8", "--units=linear", "--code_length=2"]
 
-# train.py with few test images; with a number, this process is killed after so many epochs.
-TRAIN = """
-import os, signal, sys, time
+# Imports once, before JAX has looked for devices, what train.py needs, and forks for every command line: the imports take
+# longer than such a run. A line of the standard input is a list of [flags, after how many epochs the process is killed
+# or None], which run side by side; a line of the standard output what became of them, [output, status, errors] each.
+NURSERY = """
+import json, os, pathlib, signal, sys, time
 
-drawn = "--nopictures" not in sys.argv and "--process=1" not in sys.argv
-for name in ("tensorflow", "sklearn", *([] if drawn else ["matplotlib"])):
+for name in ("tensorflow", "sklearn"):
     sys.modules[name] = None  # which it does not need, and which takes seconds to import
 import train
 from experiments import startup
 
+os.environ["KERAS_BACKEND"] = "jax"
+training, _ = (startup.quiet_import(f"experiments.{name}", look_for_devices=False) for name in ("training", "distribution"))
+import lea_keras.data
 
-def quiet_import(name, **options):
-    module = startup.quiet_import(name, **options)
-    data = sys.modules.get("lea_keras.data")
-    if data is not None and data.load.__name__ == "load":
-        load = data.load
-        data.load = lambda *names, **rest: load(*names, **rest | ({"limit": 21} if "test" in names else {}))
-    if name == "experiments.training" and epochs:
-        stop = module.callbacks.StopOnNaN
-        module.callbacks.StopOnNaN = type("Killed", (stop,), {"on_epoch_begin": die})
-    return module
+load = lea_keras.data.load
 
 
-def die(self, epoch, logs=None):
-    self._epoch = epoch
-    if epoch == int(epochs):
-        os.kill(os.getpid(), signal.SIGKILL)
+def load_few(*names, **rest):
+    return load(*names, **rest | ({"limit": 21} if "test" in names else {}))
 
 
-epochs, *arguments = sys.argv[1:]
-train.quiet_import = quiet_import
-status = train.main(["train.py", *arguments])
-if "--process=1" in arguments:
-    time.sleep(2)  # process 0 must not have left what process 1 still needs
-sys.exit(status)
+def run(flags, killed_after):
+    lea_keras.data.load = load_few
+    if killed_after is not None:
+        def die(self, epoch, logs=None):
+            self._epoch = epoch
+            if epoch == killed_after:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        stop = training.callbacks.StopOnNaN
+        training.callbacks.StopOnNaN = type("Killed", (stop,), {"on_epoch_begin": die})
+    status = train.main(["train.py", *flags])
+    if "--process=1" in flags:
+        time.sleep(2)  # process 0 must not have left what process 1 still needs
+    return status
+
+
+def start(number, flags, killed_after):
+    process = os.fork()
+    if process:
+        return process
+    signal.alarm(300)
+    for descriptor, name in (1, "output"), (2, "errors"):
+        os.dup2(os.open(f"{number}.{name}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+    sys.exit(run(flags, killed_after))
+
+
+def finished(number, process):
+    status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    output, errors = (pathlib.Path(f"{number}.{name}").read_text() for name in ("output", "errors"))
+    return output, status, errors
+
+
+os.chdir(sys.argv[1])
+for line in sys.stdin:
+    processes = [start(number, *command) for number, command in enumerate(json.loads(line))]
+    print(json.dumps([finished(number, process) for number, process in enumerate(processes)]), flush=True)
 """
 
 pytestmark = [
@@ -59,25 +83,31 @@ pytestmark = [
 ]
 
 
-def start(environment, run_dir, *flags, killed_after=""):
-    command = [sys.executable, "-c", TRAIN, str(killed_after), f"--run_dir={run_dir}", *flags]
+@pytest.fixture(scope="module")
+def nursery(jax_environment, tmp_path_factory):
+    command = [sys.executable, "-c", NURSERY, str(tmp_path_factory.mktemp("nursery"))]
+    environment = jax_environment | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True)
+    with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        yield process
 
 
-def start_both(environment, run_dir, *flags, killed_after=("", "")):
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    shared = ["--distribution=data_parallel", f"--coordinator=127.0.0.1:{port}", "--processes=2"]
+def run_all(nursery, *commands):
+    """What each of these processes printed, how it ended, and what it said of that."""
+    print(json.dumps(commands), file=nursery.stdin, flush=True)
+    reply = nursery.stdout.readline()
+    assert reply, nursery.stderr.read()
     return [
-        start(environment, run_dir, *flags, *shared, f"--process={i}", killed_after=killed_after[i]) for i in (0, 1)
+        (output, status, [line for line in errors.splitlines() if line.startswith("train.py: ")])
+        for output, status, errors in json.loads(reply)
     ]
 
 
-def finished(process):
-    """What it printed, how it ended, and what it said of that."""
-    output, errors = process.communicate(timeout=300)
-    return output, process.returncode, [line for line in errors.splitlines() if line.startswith("train.py: ")]
+def both(run_dir, *flags, killed_after=(None, None)):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    shared = [f"--run_dir={run_dir}", *flags, "--distribution=data_parallel", f"--coordinator=127.0.0.1:{port}"]
+    return [([*shared, "--processes=2", f"--process={i}"], killed_after[i]) for i in (0, 1)]
 
 
 def files(run_dir):
@@ -85,23 +115,23 @@ def files(run_dir):
     return sorted(name for name in found if "tfevents" not in name)
 
 
-def test_two_processes_train_end_together_and_go_on(tmp_path, jax_environment):
+def test_two_processes_train_end_together_and_go_on(nursery, tmp_path):
     one, two = tmp_path / "one", tmp_path / "two"
     flags = [*FLAGS, "--epochs=2", "--nopictures"]  # which are drawn once, to save time: after resuming
-    alone = start(jax_environment, one, *flags)
-    both = start_both(jax_environment, two, *flags, killed_after=("", 1))
-    assert finished(alone)[1:] == (0, [])
-    output, status, said = finished(both[0])
+    alone = [f"--run_dir={one}", *flags], None
+    alone, first, second = run_all(nursery, alone, *both(two, *flags, killed_after=(None, 1)))
+    assert alone[1:] == (0, [])
+    output, status, said = first
     assert status == 1 and len(said) == 1
     assert said[0].startswith("train.py: Process 1 has ended, and so process 0 ends too. Continue with --resume")
     assert f"python train.py --run_dir={two} --resume --nopictures --distribution=data_parallel" in said[0]
-    assert finished(both[1])[1] == -signal.SIGKILL
+    assert second[1] == -signal.SIGKILL
     assert len(metrics(two)) == 1
 
-    both = start_both(jax_environment, two, "--resume")
-    output, status, said = finished(both[0])
+    first, second = run_all(nursery, *both(two, "--resume"))
+    output, status, said = first
     assert (status, said) == (0, []) and "lea capacity" in output
-    output, status, said = finished(both[1])
+    output, status, said = second
     assert (status, said) == (0, []) and "Process 1 of 2 has finished." in output and "Epoch" not in output
 
     assert sorted([*files(one), "codes.png", "logs/pictures/confidence.npz"]) == files(two)
@@ -113,11 +143,11 @@ def test_two_processes_train_end_together_and_go_on(tmp_path, jax_environment):
         assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-6)
 
 
-def test_what_process_0_refuses_ends_all(tmp_path, jax_environment):
+def test_what_process_0_refuses_ends_all(nursery, tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    both = start_both(jax_environment, tmp_path, *FLAGS, "--epochs=1", "--nopictures")
-    _, status, said = finished(both[0])
+    first, second = run_all(nursery, *both(tmp_path, *FLAGS, "--epochs=1", "--nopictures"))
+    _, status, said = first
     assert status == 1 and said[0].startswith("train.py: Argument `run_dir` must be a new or empty folder")
-    _, status, said = finished(both[1])
+    _, status, said = second
     assert status == 1 and said[0].startswith("train.py: Process 0 has ended, and so process 1 ends too.")
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
