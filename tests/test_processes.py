@@ -14,41 +14,37 @@ from backends import needs_tensorflow
 from command_checks import metrics
 
 ROOT = pathlib.Path(__file__).parents[1]
-FLAGS = ["--backend=jax", "--autoencoder=capacity_vae", "--limit=40", "--batch_size=16", "--seed=3"]
+# The last batch of the test images is one that two devices cannot share.
+FLAGS = ["--backend=jax", "--autoencoder=capacity_vae", "--limit=32", "--test_limit=21", "--batch_size=16", "--seed=3"]
 FLAGS += ["--image_size=16", "--window_size=8", "--units=linear", "--code_length=2"]
 
-# Imports once, before JAX has looked for devices, what train.py needs, and forks for every command line: the imports take
-# longer than such a run. A line of the standard input is a list of [flags, after how many epochs the process is killed
-# or None], which run side by side; a line of the standard output what became of them, [output, status, errors] each.
+# Imports once, before JAX has looked for devices, what train.py needs, and forks for every command line: the imports
+# take longer than such a run. A line of the standard input is a list of [flags, after how many epochs the process is
+# killed or None], which run side by side; a line of the standard output what became of them, [output, status, errors].
 NURSERY = """
-import json, os, pathlib, signal, sys, time
+import functools, json, os, pathlib, signal, sys, time
 
 for name in ("tensorflow", "sklearn"):
     sys.modules[name] = None  # which it does not need, and which takes seconds to import
+os.environ["KERAS_BACKEND"] = "jax"
 import train
 from experiments import startup
+from jax._src.interpreters import mlir
 
-os.environ["KERAS_BACKEND"] = "jax"
-training, _ = (startup.quiet_import(f"experiments.{name}", look_for_devices=False) for name in ("training", "distribution"))
-import lea_keras.data
-
-load = lea_keras.data.load
-
-
-def load_few(*names, **rest):
-    return load(*names, **rest | ({"limit": 21} if "test" in names else {}))
+mlir.make_ir_context = functools.cache(mlir.make_ir_context)  # as in fixtures.py
+for name in ("training", "distribution"):
+    startup.quiet_import(f"experiments.{name}", look_for_devices=False)
 
 
 def run(flags, killed_after):
-    lea_keras.data.load = load_few
-    if killed_after is not None:
-        def die(self, epoch, logs=None):
-            self._epoch = epoch
-            if epoch == killed_after:
-                os.kill(os.getpid(), signal.SIGKILL)
+    def die(self, epoch, logs=None):
+        self._epoch = epoch
+        if epoch == killed_after:
+            os.kill(os.getpid(), signal.SIGKILL)
 
-        stop = training.callbacks.StopOnNaN
-        training.callbacks.StopOnNaN = type("Killed", (stop,), {"on_epoch_begin": die})
+    if killed_after is not None:
+        callbacks = sys.modules["experiments.training"].callbacks
+        callbacks.StopOnNaN = type("Killed", (callbacks.StopOnNaN,), {"on_epoch_begin": die})
     status = train.main(["train.py", *flags])
     if "--process=1" in flags:
         time.sleep(2)  # process 0 must not have left what process 1 still needs
