@@ -127,7 +127,7 @@ def test_automatic_chunks_are_none(optimization):
     for chunk_windows in (None, "auto"):
         model = make_model(optimization, "info_vae", leas=1, chunk_windows=chunk_windows)
         compile_model(model, keras.optimizers.SGD(0.01), run_eagerly=EAGERLY)
-        found.append((fit(model, samples=8), model.get_weights()))
+        found.append((fit(model, samples=2), model.get_weights()))
         assert model.lea_layers[0].chunk_windows == model.lea_layers[0].get_config()["chunk_windows"] == chunk_windows
     assert found[0][0] == found[1][0]
     for one, other in zip(found[0][1], found[1][1], strict=True):
@@ -137,12 +137,12 @@ def test_automatic_chunks_are_none(optimization):
 @once
 def test_a_saved_model_goes_on_as_it_would_have(tmp_path):
     model = compile_model(make_model("alternate", "info_vae", leas=1), run_eagerly=EAGERLY)
-    fit(model, samples=8)
+    fit(model, samples=4)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert loaded.lea_layers[0].autoencoder.get_config() == model.lea_layers[0].autoencoder.get_config()
     for one in (model, loaded):
-        fit(one, samples=8)
+        fit(one, samples=4)
     assert same_weights(model, loaded)
 
 

@@ -216,11 +216,11 @@ CASES = [("alternate", "standard"), ("alternate", "capacity_vae"), ("joint", "va
 @pytest.mark.parametrize(("optimization", "kind"), CASES)
 def test_chunks_change_nothing(optimization, kind):
     results = []
-    for chunk_windows in (None, 20):  # five rows of twelve
+    for chunk_windows in (None, 12):  # three rows of eight
         model = make_model(optimization, kind, leas=1, chunk_windows=chunk_windows, **BERNOULLI)
         model.layers[1].activation = keras.activations.sigmoid  # the LEA is given what lies in [0, 1]
         compile_model(model, keras.optimizers.SGD(0.005), run_eagerly=EAGERLY)
-        results.append((fit(model, samples=3), model.get_weights()))
+        results.append((fit(model, samples=2), model.get_weights()))
     (history, weights), (chunked, others) = results
     assert "lea_1_nll" in history
     for name, values in history.items():

@@ -304,11 +304,11 @@ def test_units_are_those_of_coders_given_by_name(argument):
 )
 def test_a_model_is_saved_in_training_and_goes_on(depth, kind, tmp_path):
     model = compile_model(make_model("alternate", kind, leas=1, **DEPTHS[depth]), run_eagerly=EAGERLY)
-    fit(model)
+    fit(model, samples=8)
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
     assert same_weights(model, again)
-    fit(model), fit(again)
+    fit(model, samples=8), fit(again, samples=8)
     for weight, other in zip(model.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_allclose(other, weight, rtol=1e-5, atol=1e-6)
 
@@ -317,10 +317,10 @@ def test_a_model_is_saved_in_training_and_goes_on(depth, kind, tmp_path):
 @pytest.mark.parametrize("depth", [DEPTHS["fc"], DEPTHS["linear"], DEEP], ids=str)
 def test_chunks_change_nothing(depth):
     results = []
-    for chunk_windows in (None, 20):
+    for chunk_windows in (None, 12):  # three rows of eight
         model = make_model("alternate", "standard", leas=1, chunk_windows=chunk_windows, **depth)
         compile_model(model, keras.optimizers.SGD(0.02), run_eagerly=EAGERLY)
-        results.append((fit(model, samples=8), model.get_weights()))
+        results.append((fit(model, samples=2), model.get_weights()))
     (history, weights), (chunked, others) = results
     for name, values in history.items():
         np.testing.assert_allclose(chunked[name], values, rtol=2e-5, err_msg=name)
@@ -333,7 +333,7 @@ def test_chunks_change_nothing(depth):
 @pytest.mark.parametrize("depth", [DEPTHS["fc"], DEPTHS["linear"], DEEP], ids=str)
 def test_quantised_layers_of_deep_coders_are_restored(depth, tmp_path):
     model = make_model("alternate", "standard", leas=1, **depth)
-    images = make_data()[0]
+    images = make_data(4)[0]
     before = model.predict(images, verbose=0)
     model.quantize("int8")
     after = model.predict(images, verbose=0)

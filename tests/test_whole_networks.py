@@ -15,11 +15,11 @@ from experiments.engines import units, worker
 from experiments.studies import STUDIES, base, beyond_info_vae, beyond_k_sparse, beyond_two_dimensions, networks
 from experiments.studies.base import Scale
 
-pytestmark = once
+pytestmark = [once, pytest.mark.usefixtures("untraced")]
 CONFIG = RunConfig(model="autoencoder", window_size=None, optimization="joint", seed=3)
 OPTIONS = {
     **{"network": "slides_vae", "arguments": {"units": [6], "code_length": 3}, "dataset": "sprites", "image_size": 16},
-    **{"limit": 40, "test_limit": 20, "optimizer": "adam", "learning_rate": 1e-2, "epochs": 3, "batch_size": 16},
+    **{"limit": 40, "test_limit": 20, "optimizer": "adam", "learning_rate": 1e-2, "epochs": 2, "batch_size": 20},
 }
 
 
@@ -118,7 +118,7 @@ def test_the_loss_of_two_points_has_the_half_of_kl():
 
 
 def test_two_points_are_stored(tmp_path):
-    two_points.train(tmp_path, CONFIG, {"alpha": 0.0, "lambda_": 1.0, "steps": 20})
+    two_points.train(tmp_path, CONFIG, {"alpha": 0.0, "lambda_": 1.0, "steps": 4})
     stored = json.loads((tmp_path / "two_points.json").read_text())
     assert len(stored["mean"]) == len(stored["std"]) == 2 and min(stored["std"]) > 0
 
