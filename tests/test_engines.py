@@ -1,7 +1,7 @@
 """Units of work and the engine of this machine: what is done is known, what is killed goes on to the same numbers."""
 
+import json
 import os
-import pathlib
 import signal
 import threading
 import time
@@ -109,51 +109,54 @@ def kill_in_second_epoch(folder):
     """Kills whoever trains a run as soon as its first epoch is stored."""
     while not (folder / "metrics.csv").is_file():
         time.sleep(0.02)
-    for process in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_bytes()
-        except OSError:
-            continue
-        if b"experiments.engines.worker" in command and os.getppid() != int(process.name):
-            if int((process / "stat").read_text().split()[3]) == os.getpid():
-                os.kill(int(process.name), signal.SIGKILL)
-
-
-def test_a_killed_worker_loses_at_most_its_epoch(quick, tmp_path):
-    todo = make(tmp_path / "killed", 2, epochs=3)
-    todo[1] = todo[1]._replace(config=todo[0].config)  # the same run, which nobody kills
-    killer = threading.Thread(target=kill_in_second_epoch, args=[todo[0].folder])
-    killer.start()
-    progress = []
-    failed = local.run(todo, 1, tmp_path / "logs", progress.append)
-    killer.join()
-    assert list(failed) == [todo[0].folder] and "SIGKILL" in failed[todo[0].folder]
-    assert units.read_outcome(todo[1])  # another worker took what the first had not come to
-    assert local.run(todo, 1, tmp_path / "logs", progress.append) == {}
-    assert progress[-1] == 2
-    assert metrics(todo[0].folder) == metrics(todo[1].folder)
+    os.kill(json.loads((folder / ".lea_keras.lock").read_text())["process"], signal.SIGKILL)
 
 
 @pytest.fixture(scope="module")
 def worked(quick, tmp_path_factory):
-    """A unit that cannot be made, one after it that is trained in place of a run, and another of a second worker."""
+    """What two workers made of these units, and what another one made of them all once more; the failures of both.
+
+    ``killed``, whose worker is killed in its second epoch, and ``twin``, the same run; ``broken``, that cannot be made,
+    and ``made``, which is trained in place of a run.
+    """
     folder = tmp_path_factory.mktemp("worked")
-    (broken,) = make(folder / "broken")
+    killed, broken = make(folder / "runs", 2, epochs=3)
+    twin = killed._replace(folder=folder / "twin")
     broken.folder.mkdir(parents=True)
     (broken.folder / "config.json").write_text("{}")
-    first, second = base.units(STUDIES["defences"].plan("smoke", backend="jax")[:2], folder / "runs")
-    todo = [broken, first, second]
-    assert local.packs(todo, 2) == [[broken, first], [second]]
-    return *todo, local.run(todo, 2, folder / "logs", lambda count: None)
+    made = base.units(STUDIES["defences"].plan("smoke", backend="jax"), folder / "made")[1]
+    few = {"units": (4,), "attacked": 1, "attack_steps": 1}
+    made = made._replace(measures={"defences": made.measures["defences"] | few})
+    todo = {"killed": killed, "twin": twin, "broken": broken, "made": made}
+    assert local.packs(list(todo.values()), 2) == [[killed, twin], [broken, made]]
+    killer = threading.Thread(target=kill_in_second_epoch, args=[killed.folder])
+    killer.start()
+    progress = []
+    first = local.run(list(todo.values()), 2, folder / "logs", progress.append)
+    killer.join()
+    assert progress[-1] == 2 and len(metrics(killed.folder)) < 3
+    second = local.run(list(todo.values()), 1, folder / "logs", progress.append)
+    assert progress[-1] == 3
+    assert len(list((folder / "logs").glob("worker_*.log"))) == 4
+    return todo, first, second
+
+
+def test_a_killed_worker_loses_at_most_its_epoch(worked):
+    todo, first, second = worked
+    killed, twin = todo["killed"], todo["twin"]
+    assert "SIGKILL" in first[killed.folder] and killed.folder not in second
+    assert units.read_outcome(twin)  # another worker took what the first had not come to
+    assert metrics(killed.folder) == metrics(twin.folder) and len(metrics(twin.folder)) == 3
 
 
 def test_what_a_unit_fails_with_is_told_and_the_next_one_made(worked):
-    broken, fine, _, failed = worked
-    assert list(failed) == [broken.folder] and "lacks the fields" in failed[broken.folder]
-    assert units.read_outcome(fine)
+    todo, first, second = worked
+    assert first.keys() == {todo["killed"].folder, todo["broken"].folder} and second.keys() == {todo["broken"].folder}
+    assert all("lacks the fields" in failed[todo["broken"].folder] for failed in (first, second))
+    assert units.read_outcome(todo["made"])
 
 
-def test_two_workers_make_what_is_trained_in_place_of_runs(worked):
-    _, *made, _ = worked
-    assert all(units.read_outcome(unit) and not unit.trained for unit in made)
-    assert all((unit.folder / "evaluation" / "defences.json").is_file() for unit in made)
+def test_workers_make_what_is_trained_in_place_of_runs(worked):
+    made = worked[0]["made"]
+    assert units.read_outcome(made) and not made.trained
+    assert (made.folder / "evaluation" / "defences.json").is_file()
