@@ -30,6 +30,9 @@ def error(autoencoder, codes, targets):
     return np.sum((ops.convert_to_numpy(autoencoder.decode(codes)) - targets) ** 2, axis=(1, 2, 3))
 
 
+eagerly = pytest.mark.usefixtures("eagerly")  # a search of few steps takes less time than to trace one
+
+
 @once
 def test_a_linear_decoder_is_inverted():
     autoencoder, kernel, bias = linear()
@@ -49,12 +52,12 @@ def test_the_optimum_for_a_class_is_that_for_its_mean():
     members = windows(20, seed=1)
     mean = members.mean(axis=0, keepdims=True)
     constant = np.sum((members - mean) ** 2)
-    for codes in (np.zeros((1, 2), "float32"), optimize_codes(autoencoder, mean, 10)):
+    found = optimize_codes(autoencoder, mean, 100, tolerance=0, optimizer=keras.optimizers.SGD(0.2))
+    for codes in (np.zeros((1, 2), "float32"), found):
         all_members = error(autoencoder, np.repeat(codes, 20, axis=0), members).sum()
         np.testing.assert_allclose(all_members, 20 * error(autoencoder, codes, mean)[0] + constant, rtol=1e-5)
     stacked = np.linalg.pinv(np.tile(kernel, (1, 20)))  # the optimum over all of them at once
     best = (members.reshape(1, -1) - np.tile(bias, 20)) @ stacked
-    found = optimize_codes(autoencoder, mean, 100, tolerance=0, optimizer=keras.optimizers.SGD(0.2))
     np.testing.assert_allclose(found, best, atol=2e-3)
 
 
@@ -77,6 +80,7 @@ class Nested(layers.Layer):
 
 
 @once
+@eagerly
 @pytest.mark.parametrize("kind", ["standard", "vae"])
 def test_nothing_of_the_autoencoder_changes_and_its_decoder_computes_as_outside_training(kind):
     keras.utils.set_random_seed(1)
@@ -85,16 +89,17 @@ def test_nothing_of_the_autoencoder_changes_and_its_decoder_computes_as_outside_
     autoencoder.encode(targets)
     autoencoder.decoder.stack.layers[0].trainable = False
     flags, weights = state(autoencoder)
-    first = optimize_codes(autoencoder, targets, 20)
+    first = optimize_codes(autoencoder, targets, 4)
     after = state(autoencoder)
     assert after[0] == flags
     for before, now in zip(weights, after[1], strict=True):
         np.testing.assert_array_equal(before, now)
-    np.testing.assert_array_equal(first, optimize_codes(autoencoder, targets, 20))  # no dropout
+    np.testing.assert_array_equal(first, optimize_codes(autoencoder, targets, 4))  # no dropout
     encoded = ops.convert_to_numpy(autoencoder.encode(targets))
     assert error(autoencoder, first, targets).sum() < error(autoencoder, encoded, targets).sum()
 
 
+@eagerly
 def test_random_streams_of_the_user_are_left_alone():
     autoencoder, *_ = linear()
     draws = []
@@ -114,7 +119,7 @@ def test_it_starts_at_the_codes_of_the_targets_and_stops_when_the_loss_is_flat()
     still = keras.optimizers.SGD(0.0)
     np.testing.assert_allclose(optimize_codes(autoencoder, windows(3), 2, optimizer=still), mean, rtol=1e-6)
     start = np.full((3, 2), 0.5)
-    found = optimize_codes(autoencoder, windows(3), start=start, optimizer=keras.optimizers.SGD(0.0))
+    found = optimize_codes(autoencoder, windows(3), 2, start=start, optimizer=keras.optimizers.SGD(0.0))
     np.testing.assert_array_equal(found, start)
     counted = keras.optimizers.SGD(0.0)
     optimize_codes(autoencoder, windows(3), 2000, optimizer=counted)
@@ -125,19 +130,21 @@ def test_it_starts_at_the_codes_of_the_targets_and_stops_when_the_loss_is_flat()
 
 
 @once
+@eagerly
 def test_probabilities_of_a_bernoulli_likelihood_and_tied_kernels():
     """The error is that of what ``decode`` returns, whichever decoder that is."""
     autoencoder = lea_keras.StandardAutoencoder(4, units=(), decoder="tied", likelihood="bernoulli")
     targets = np.random.default_rng(0).uniform(0.3, 0.7, size=(3, *SHAPE)).astype("float32")
     before = error(autoencoder, autoencoder.encode(targets), targets)
     kernel = ops.convert_to_numpy(autoencoder.code.kernel)
-    assert np.all(error(autoencoder, optimize_codes(autoencoder, targets, 20), targets) < before)
+    assert np.all(error(autoencoder, optimize_codes(autoencoder, targets, 8), targets) < before)
     np.testing.assert_array_equal(autoencoder.code.kernel, kernel)
 
 
+@eagerly
 def test_mixed_precision():
     autoencoder, *_ = linear(dtype="mixed_bfloat16")
-    codes = optimize_codes(autoencoder, windows(2), 10)
+    codes = optimize_codes(autoencoder, windows(2), 2)
     assert codes.dtype == np.float32 and np.all(np.isfinite(codes))
 
 

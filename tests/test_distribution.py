@@ -16,13 +16,13 @@ import jax
 
 
 class Batches(keras.utils.PyDataset):
-    """Two batches of 8, which two devices share, and one of 3, which they do not."""
+    """A batch of 8, which two devices share, and one of 3, which they do not."""
 
     def __len__(self):
-        return 3
+        return 2
 
     def __getitem__(self, index):
-        return tuple(array[8 * index : 8 * index + 8] for array in make_data(19))
+        return tuple(array[8 * index : 8 * index + 8] for array in make_data(11))
 
 
 class Seen(keras.layers.Layer):
@@ -89,7 +89,7 @@ def test_keras_own_data_parallelism():
     for strategy in (None, keras.distribution.DataParallel()):
         keras.distribution.set_distribution(strategy)
         try:
-            model = compile_model(make_model("alternate", "vae", leas=1))
+            model = compile_model(make_model("joint", "vae", leas=1))
             found.append(model.fit(images, labels, batch_size=8, epochs=2, verbose=0, shuffle=False).history["loss"])
         finally:
             keras.distribution.set_distribution(None)
@@ -111,9 +111,9 @@ def test_what_one_process_does_alone():
                     np.testing.assert_array_equal(ours, theirs)
 
     with distribution.devices(Job()):
-        model = compile_model(make_model())
+        model = compile_model(make_model("joint", leas=1))
         with distribution.alone():
-            copy = make_model(seed=1)
+            copy = make_model("joint", leas=1, seed=1)
         images, labels = make_data(8)
         callback = distribution.OnlyHere([Note()], [Note()], copy)
         model.fit(images, labels, epochs=1, verbose=0, callbacks=[callback])

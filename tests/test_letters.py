@@ -14,7 +14,7 @@ from experiments.letters import Sets, Settings
 from experiments.studies.beyond_letters import STUDY
 
 pytestmark = [once, pytest.mark.usefixtures("untraced")]
-TINY = Settings(**STUDY.scales["smoke"].options)
+TINY = Settings(**STUDY.scales["smoke"].options)._replace(limit=12, test_limit=12, code_steps=2)
 
 
 def made_up(count=30, classes=3, shift=0.0):

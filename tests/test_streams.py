@@ -123,6 +123,7 @@ def test_streams_that_are_missing_or_closed(monkeypatch):
     assert output.error == "it is closed" and sys.stdout is None and sys.stderr is closed
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_training_goes_on_without_a_reader(tmp_path, monkeypatch, capsys):
     run_dir, raw = tmp_path / "run", Unwritable(errno.EPIPE)
     monkeypatch.setattr(sys, "stdout", text_stream(raw))
@@ -133,6 +134,7 @@ def test_training_goes_on_without_a_reader(tmp_path, monkeypatch, capsys):
     assert len(callbacks.read_metrics(run_dir)) == 1 and (run_dir / "model.keras").is_file()
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_training_goes_on_without_any_stream(tmp_path, monkeypatch):
     for stream in ("stdin", "stdout", "stderr"):
         monkeypatch.setattr(sys, stream, None)

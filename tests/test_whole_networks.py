@@ -19,7 +19,7 @@ pytestmark = [once, pytest.mark.usefixtures("untraced")]
 CONFIG = RunConfig(model="autoencoder", window_size=None, optimization="joint", seed=3)
 OPTIONS = {
     **{"network": "slides_vae", "arguments": {"units": [6], "code_length": 3}, "dataset": "sprites", "image_size": 16},
-    **{"limit": 40, "test_limit": 20, "optimizer": "adam", "learning_rate": 1e-2, "epochs": 2, "batch_size": 20},
+    **{"limit": 40, "test_limit": 20, "optimizer": "sgd", "learning_rate": 1e-3, "epochs": 1, "batch_size": 20},
 }
 
 
@@ -66,7 +66,7 @@ def test_units_without_a_run_are_done_once_and_anew_with_other_options(tmp_path)
     written = (unit.folder / "model.keras").stat().st_mtime_ns
     worker.work(unit)
     assert (unit.folder / "model.keras").stat().st_mtime_ns == written
-    other = unit._replace(measures={"network": OPTIONS | {"epochs": 1}})
+    other = unit._replace(measures={"network": OPTIONS | {"epochs": 2}})
     assert units.read_outcome(other) is None
 
 
