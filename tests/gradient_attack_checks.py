@@ -54,8 +54,39 @@ def linear_model(weights, biases, bounds=(0, 1)):
     return foolbox_model(logits, bounds)
 
 
+def array_model(function, bounds=(0, 1)):
+    """A foolbox model of a function from images to logits that are arrays, for attacks that ask for no gradients: of a
+    few images NumPy takes a tenth of the time that the backend's operations take, one by one."""
+    return model_around(lambda images: tensor(function(np.asarray(images)), "float32"), bounds)
+
+
 def network(shape=(6, 6, 1), classes=4, units=12, seed=0, bounds=(0, 1), activation=ops.relu):
-    """A random network with one hidden layer."""
+    """A random network with one hidden layer, of ReLUs or tanh.
+
+    On TensorFlow it is NumPy with gradients of its own, which takes a third of the time.
+    """
+    if BACKEND != "tensorflow":
+        return backend_network(shape, classes, units, seed, bounds, activation)
+    size = int(np.prod(shape))
+    first, second = kernels(size, classes, units, seed)
+
+    @tf.custom_gradient
+    def logits(images):  # in float64, as float32 is rounded in another way for each number of images
+        values = (images.numpy().reshape(-1, size) - 0.5) @ first
+        hidden = np.maximum(values, 0) if activation is ops.relu else np.tanh(values)
+        slopes = values > 0 if activation is ops.relu else 1 - hidden**2
+
+        def back(gradients):
+            slope = ((gradients.numpy() @ second.T) * slopes) @ first.T
+            return tf.constant(slope.reshape(images.shape), tf.float32)
+
+        return tf.constant(hidden @ second, tf.float32), back
+
+    return model_around(logits, bounds)
+
+
+def backend_network(shape=(6, 6, 1), classes=4, units=12, seed=0, bounds=(0, 1), activation=ops.relu):
+    """The same of the backend's own operations."""
     size = int(np.prod(shape))
     first, second = (tensor(kernel, "float32") for kernel in kernels(size, classes, units, seed))
 
@@ -95,14 +126,15 @@ def smooth_images(count, size=6, channels=1, lower=0.0, upper=1.0, seed=0):
     return np.moveaxis(lower + (upper - lower) * np.exp(-squares / 4), 1, -1).astype("float32")
 
 
-def check_attack(attack):
+def check_attack(attack, make_network=network):
     """All that does not depend on the algorithm.
 
     Args:
         attack: of a class of this package, with options under which it is quick.
+        make_network: ``network`` or ``backend_network``.
     """
     lower, upper = -0.5, 2.0
-    model = network(bounds=(lower, upper))
+    model = make_network(bounds=(lower, upper))
     images = smooth_images(9, lower=lower, upper=upper)
     labels = predictions(model, images)
     labels[2] = (labels[2] + 1) % 4  # misclassified before anything happens
@@ -117,22 +149,22 @@ def check_attack(attack):
     assert np.all(distances(results, images)[success & (np.arange(9) != 2)] > 0)
     assert np.all((results >= lower) & (results <= upper))
 
-    again, _ = attacked(attack, model, images, labels)
-    np.testing.assert_array_equal(again, results)
-    for count in (1, 5):  # no matter who else is in the batch
-        part, found = attacked(attack, model, images[:count], labels[:count])
-        np.testing.assert_array_equal(found, success[:count])
-        np.testing.assert_allclose(part, results[:count], atol=1e-3)
-    others = np.concatenate([images[:4], 1.5 - images[4:]])
-    np.testing.assert_allclose(attacked(attack, model, others, labels)[0][:4], results[:4], atol=1e-3)
+    named = foolbox.Misclassification(tensor(labels))
+    np.testing.assert_array_equal(attacked(attack, model, images, named)[0], results)  # the same once more
+    # No matter who else is in the batch, nor how many.
+    alone = attack.run(model, ep.astensor(tensor(images[:1])), tensor(labels[:1]))
+    assert isinstance(alone, ep.Tensor)
+    np.testing.assert_allclose(alone.numpy(), results[:1], atol=1e-3)
+    others = np.concatenate([images[:4], 1.5 - images[4:6]])
+    part, found = attacked(attack, model, others, labels[:6])
+    np.testing.assert_array_equal(found[:4], success[:4])
+    np.testing.assert_allclose(part[:4], results[:4], atol=1e-3)
 
     flat = foolbox_model(lambda x: ops.zeros((len(x), 3)) + 0 * ops.sum(x, (1, 2, 3))[:, None], (lower, upper))
-    results, success = attacked(attack, flat, images, np.zeros(9, int))  # nothing to go by
-    np.testing.assert_array_equal(results, images)
+    results, success = attacked(attack, flat, images[:2], np.zeros(2, int))  # nothing to go by
+    np.testing.assert_array_equal(results, images[:2])
     assert not np.any(success)
 
-    named = foolbox.Misclassification(tensor(labels))
-    np.testing.assert_array_equal(attacked(attack, model, images, named)[0], again)
     both = named & named
     with pytest.raises(ValueError, match="Argument `criterion` must be"):
         attack(model, tensor(images), both, epsilons=None)
@@ -140,7 +172,6 @@ def check_attack(attack):
         attack(model, tensor(images), tensor(labels, "float32"), epsilons=None)
     with pytest.raises(TypeError, match="unexpected keyword"):
         attack(model, tensor(images), tensor(labels), epsilons=None, steps=3)
-    assert isinstance(attack.run(model, ep.astensor(tensor(images)), named), ep.Tensor)
     assert type(attack).__name__ in repr(attack)
 
 

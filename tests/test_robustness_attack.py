@@ -12,7 +12,7 @@ from keras import ops
 from lea_keras.robustness.attacks.registry import ATTACKS, get
 
 SHORT = {
-    "projected_gradient_descent": {"steps": 3},
+    "projected_gradient_descent": {"steps": 3, "halvings": 4},
     "deep_fool": {"steps": 10, "candidates": 2},
     "adef": {"max_iter": 3, "subsample": 2, "shrink_steps": 3},
     "slsqp": {"max_iter": 3, "classes": 1, "subsample": 2},
@@ -20,6 +20,8 @@ SHORT = {
     "spatial": {"num_translations": 3, "num_rotations": 1},
     "saliency_map": {"max_iter": 20},
     "gaussian_blur": {"steps": 20},
+    "contrast_reduction": {"steps": 20},
+    "additive_gaussian_noise": {"steps": 20},
     "salt_and_pepper": {"steps": 20, "repeats": 5},
 }
 TYPES = ("float16", "bfloat16", "float64")

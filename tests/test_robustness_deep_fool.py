@@ -29,20 +29,20 @@ def test_the_margin_of_a_linear_model():
 
 @checks.slow_on_jax
 def test_the_same_as_foolbox_however_many_steps_it_takes(monkeypatch):
-    model, images = checks.network(seed=1, activation=ops.tanh), checks.smooth_images(10)
+    model, images = checks.network(seed=1, activation=ops.tanh), checks.smooth_images(6)
     labels = checks.predictions(model, images)
     given = checks.tensor(images), checks.tensor(labels)
-    _, expected, fooled = map(np.asarray, L2DeepFoolAttack(steps=100)(model, *given, epsilons=None))
+    _, expected, fooled = map(np.asarray, L2DeepFoolAttack(steps=30)(model, *given, epsilons=None))
     assert fooled.any()
-    for first in (1, 2, 10, 200):
+    for first in (1, 10, 200):
         monkeypatch.setattr("lea_keras.robustness.attacks.deep_fool._FIRST_STEPS", first)
-        results, success = checks.attacked(DeepFoolSearch(max_images=4), model, images, labels)
+        results, success = checks.attacked(DeepFoolSearch(steps=30, max_images=4), model, images, labels)
         np.testing.assert_array_equal(success, fooled)
         np.testing.assert_allclose(results[fooled], expected[fooled], atol=1e-5)
 
 
 def test_what_every_attack_does():
-    checks.check_attack(DeepFoolSearch(steps=30))
+    checks.check_attack(DeepFoolSearch(steps=6))
 
 
 def test_bad_arguments():

@@ -153,7 +153,7 @@ def test_the_full_map_asks_what_other_classes_lose():
 
 @pytest.mark.parametrize("options", [{}, {"fast": False}])
 def test_what_every_attack_must_do(options):
-    checks.check_attack(SaliencyMapAttack(max_iter=80, **options))
+    checks.check_attack(SaliencyMapAttack(max_iter=40, **options))
 
 
 def test_wrong_arguments():

@@ -18,7 +18,7 @@ SHAPE = (4, 5, 1)
 WEIGHTS = RNG.normal(size=20)
 
 
-def pgd(steps=12, rel_stepsize=0.1, per_sample=True, **options):
+def pgd(steps=4, rel_stepsize=0.3, per_sample=True, **options):
     attack = PerSampleProjectedGradientDescent(steps=steps, rel_stepsize=rel_stepsize)
     return SmallestEpsilon(attack, per_sample=per_sample, **options)
 
@@ -123,13 +123,13 @@ def test_projected_gradient_descent_on_a_linear_model():
 
 @checks.slow_on_jax
 def test_an_epsilon_for_each_sample_or_one_run_for_each_epsilon():
-    model, images = checks.network(), checks.smooth_images(6)
+    model, images = checks.network(), checks.smooth_images(3)
     labels = checks.predictions(model, images)
     both = [
         checks.attacked(SmallestEpsilon(attack, per_sample=per_sample, precision=0.05), model, images, labels)[0]
         for attack, per_sample in [
-            (PerSampleProjectedGradientDescent(steps=8), True),
-            (LinfProjectedGradientDescentAttack(steps=8, random_start=False), False),
+            (PerSampleProjectedGradientDescent(steps=3, rel_stepsize=0.4), True),
+            (LinfProjectedGradientDescentAttack(steps=3, rel_stepsize=0.4, random_start=False), False),
         ]
     ]
     np.testing.assert_allclose(both[0], both[1], atol=1e-6)
@@ -199,7 +199,9 @@ def test_ladder():
     assert steps[0] == 1 and steps[-1] == 1000 and np.all(np.diff(steps) >= 1) and len(steps) < 40
 
 
-@pytest.mark.parametrize("attack", [GradientSignSearch(), pgd(steps=5, precision=0.1)], ids=["sign", "pgd"])
+@pytest.mark.parametrize(
+    "attack", [GradientSignSearch(), pgd(steps=3, rel_stepsize=0.4, precision=0.1)], ids=["sign", "pgd"]
+)
 def test_what_every_attack_does(attack):
     checks.check_attack(attack)
 

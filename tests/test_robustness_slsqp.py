@@ -127,7 +127,7 @@ def test_a_step_function_as_constraint_leads_nowhere():
 @checks.slow_on_jax
 def test_kinks_do_not_stop_it_before_the_boundary():
     model = checks.network((8, 8, 1), 6, units=30, seed=5)
-    images = checks.smooth_images(20, 8, seed=6)
+    images = checks.smooth_images(10, 8, seed=6)
     labels = checks.predictions(model, images)
     results, success = checks.attacked(SLSQPAttack(random_starts=0), model, images, labels)
     assert np.all(success)
@@ -149,7 +149,7 @@ def test_seeds_decide_random_starts():
 
 
 def test_what_every_attack_must_do():
-    checks.check_attack(SLSQPAttack(max_iter=30))
+    checks.check_attack(SLSQPAttack(max_iter=12))
 
 
 def test_wrong_arguments():
