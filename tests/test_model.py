@@ -8,7 +8,18 @@ import numpy as np
 import pytest
 from backends import BACKEND, few, once
 from keras import layers
-from layer_checks import EAGERLY, OPTIMIZATIONS, TYPES, compile_model, fit, make_data, make_graph, make_lea, make_model
+from layer_checks import (
+    EAGERLY,
+    OPTIMIZATIONS,
+    TYPES,
+    compile_model,
+    fit,
+    make_data,
+    make_graph,
+    make_lea,
+    make_model,
+    steps,
+)
 
 import lea_keras
 from lea_keras.layers.lea import find_leas
@@ -125,7 +136,7 @@ def test_leas_inside_nested_models_and_layers_count_in_the_order_they_were_added
     model = lea_keras.LEAModel(inputs, layers.Dense(3, activation="softmax")(layers.Flatten()(maps)))
     assert [lea.name for lea in model.lea_layers] == ["a_1", "a_2", "b_1", "b_2"]
     before = model.get_weights()
-    history = fit(compile_model(model, run_eagerly=EAGERLY), samples=8)
+    history = steps(compile_model(model, metrics=None, run_eagerly=EAGERLY), samples=8)
     assert {f"{name}_rl" for name in ("a_1", "a_2", "b_1", "b_2")} <= set(history)
     assert all(not np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
 
@@ -142,15 +153,15 @@ def test_a_lea_used_twice_sums_its_losses(optimization):
         outputs = layers.Dense(3, activation="softmax")(layers.Flatten()(maps))
         return lea_keras.LEAModel(inputs, outputs, optimization=optimization)
 
-    model = compile_model(build(True), run_eagerly=EAGERLY)
-    once = model.evaluate(images, labels, verbose=0, return_dict=True)
+    model = compile_model(build(True), metrics=None, run_eagerly=EAGERLY)
+    once = model.test_on_batch(images, labels, return_dict=True)
     lea = model.lea_layers[0]
     halves = []
     for half in (images, images[:, ::-1]):
         cut = lea_keras.windows.extract_windows(half, 4, 2)
         halves.append(float(lea.autoencoder.objective(keras.ops.reshape(cut, (-1, 4, 4, 1))).loss))
     np.testing.assert_allclose(once["lea_loss"], sum(halves), rtol=1e-5)
-    fit(model, samples=8)
+    steps(model, samples=8)
     assert int(lea.autoencoder.step) == 1  # steps, not uses
 
 
@@ -185,15 +196,16 @@ def test_regularisation_and_other_losses_belong_to_the_main_loss(optimization):
         maps = layers.Conv2D(2, 3, padding="same", kernel_regularizer=regularizer, name="conv")(inputs)
         maps = Extra()(maps) if extra else maps
         outputs = layers.Dense(3, activation="softmax")(layers.Flatten()(make_lea()(maps)))
-        return compile_model(lea_keras.LEAModel(inputs, outputs, optimization=optimization), run_eagerly=EAGERLY)
+        model = lea_keras.LEAModel(inputs, outputs, optimization=optimization)
+        return compile_model(model, metrics=None, run_eagerly=EAGERLY)
 
     bare = build(None, False)
     full = build(keras.regularizers.L2(0.1), True)
     penalty = 0.1 * np.sum(np.square(full.get_layer("conv").kernel)) + 3.0
-    first, second = (m.evaluate(images, labels, verbose=0, return_dict=True) for m in (bare, full))
+    first, second = (m.test_on_batch(images, labels, return_dict=True) for m in (bare, full))
     np.testing.assert_allclose(second["main_loss"] - first["main_loss"], penalty, rtol=1e-4)
     np.testing.assert_allclose(second["lea_loss"], first["lea_loss"], rtol=1e-5)
-    assert np.isfinite(fit(full, samples=8)["loss"][0])
+    assert np.isfinite(steps(full, samples=8)["loss"][0])
 
 
 def test_ways_of_training_that_keras_has():
@@ -202,19 +214,20 @@ def test_ways_of_training_that_keras_has():
     Joint optimisation is held against a plain model elsewhere.
     """
     images, labels = make_data()
-    reference = compile_model(make_model("alternate", "vae", leas=1), run_eagerly=EAGERLY)
+    reference = compile_model(make_model("alternate", "vae", leas=1), metrics=None, run_eagerly=EAGERLY)
     expected = fit(reference)["loss"]
     runs = {
-        "class_weight": lambda m: compile_model(m, run_eagerly=EAGERLY).fit(
+        "class_weight": lambda m: compile_model(m, metrics=None, run_eagerly=EAGERLY).fit(
             images, labels, class_weight={0: 1.0, 1: 1.0, 2: 1.0}, batch_size=8, shuffle=False, verbose=0
         ),
-        "steps_per_execution": lambda m: compile_model(m, steps_per_execution=2).fit(
+        "steps_per_execution": lambda m: compile_model(m, metrics=None, steps_per_execution=2).fit(
             images, labels, batch_size=8, shuffle=False, verbose=0
         ),
     }
     if BACKEND == "tensorflow":
         dataset = tf.data.Dataset.from_tensor_slices((images, labels, np.ones(16))).batch(8)
-        runs["dataset"] = lambda m: compile_model(m, run_eagerly=True).fit(dataset, shuffle=False, verbose=0)
+        options = {"metrics": None, "run_eagerly": True}
+        runs["dataset"] = lambda m: compile_model(m, **options).fit(dataset, shuffle=False, verbose=0)
     for name, run in runs.items():
         model = make_model("alternate", "vae", leas=1)
         np.testing.assert_allclose(run(model).history["loss"], expected, rtol=1e-5, err_msg=name)
@@ -225,9 +238,9 @@ def test_ways_of_training_that_keras_has():
 @pytest.mark.parametrize("optimization", few(["independent", "alternate"], ["alternate"]))
 def test_sample_weights_weigh_the_main_loss_only(optimization):
     images, labels = make_data(8)
-    model = compile_model(make_model(optimization), run_eagerly=EAGERLY)
-    plain = model.evaluate(images, labels, verbose=0, return_dict=True)
-    doubled = model.evaluate(images, labels, sample_weight=2 * np.ones(8), verbose=0, return_dict=True)
+    model = compile_model(make_model(optimization, leas=1), metrics=None, run_eagerly=EAGERLY)
+    plain = model.test_on_batch(images, labels, return_dict=True)
+    doubled = model.test_on_batch(images, labels, sample_weight=2 * np.ones(8), return_dict=True)
     np.testing.assert_allclose(doubled["main_loss"], 2 * plain["main_loss"], rtol=1e-5)
     np.testing.assert_allclose(doubled["lea_1_rl"], plain["lea_1_rl"], rtol=1e-6)
 
@@ -241,7 +254,7 @@ def test_mixed_precision(optimization, policy):
     keras.config.set_dtype_policy(policy)
     once_in_graphs = (optimization, policy) == PRECISIONS[0]
     model = make_model(optimization, "capacity_vae", leas=1)
-    compile_model(model, run_eagerly=EAGERLY and not once_in_graphs)
+    compile_model(model, metrics=None, run_eagerly=EAGERLY and not once_in_graphs)
     optimizers = (model.optimizer.members.main, *model.lea_optimizers)
     scaled = [isinstance(o, keras.optimizers.LossScaleOptimizer) for o in optimizers]
     assert all(scaled) if policy == "mixed_float16" else not any(scaled)
@@ -249,7 +262,7 @@ def test_mixed_precision(optimization, policy):
         for optimizer in optimizers:
             optimizer.initial_scale = 16.0
     before = model.get_weights()
-    history = fit(model, epochs=6 if once_in_graphs else 1)
+    history = steps(model, epochs=6) if once_in_graphs else steps(model, samples=8)
     assert np.all(np.isfinite(history["loss"]))
     assert any(not np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
     assert all(variable.dtype == "float32" for variable in model.trainable_variables)
@@ -262,8 +275,8 @@ def test_each_lea_clips_by_its_own_norm():
     def run(loss_weight):
         model = make_model()
         model.lea_layers[0].loss_weight = loss_weight
-        compile_model(model, keras.optimizers.SGD(0.1, global_clipnorm=1e-3), run_eagerly=EAGERLY)
-        fit(model, samples=8)
+        compile_model(model, keras.optimizers.SGD(0.1, global_clipnorm=1e-3), metrics=None, run_eagerly=EAGERLY)
+        steps(model, samples=8)
         return model.get_layer("lea_2").get_weights()
 
     for small, large in zip(run(1.0), run(1e4), strict=True):
@@ -298,10 +311,10 @@ def test_optimizers():
     subsets = (model.main_variables, *model.lea_variables)
     assert built == [2 + len(subset) for subset in subsets]  # iterations, learning rate, a momentum each
     given = keras.optimizers.SGD(0.5)
-    compile_model(model, lea_optimizer=given, run_eagerly=EAGERLY)
+    compile_model(model, lea_optimizer=given, metrics=None, run_eagerly=EAGERLY)
     assert model.lea_optimizers[0] is given
     assert isinstance(model.lea_optimizers[1], keras.optimizers.SGD)
-    fit(model, samples=8)
+    steps(model, samples=8)
     assert [int(o.iterations) for o in (model.optimizer, *model.lea_optimizers)] == [1, 1, 1]
     assert compile_model(make_model("joint", leas=1)).lea_optimizers == []
 
@@ -322,10 +335,11 @@ def test_subclassed_models_before_and_after_functional_ones(optimization):
 
     images, _ = make_data()
     make_model(optimization, leas=1)
-    model = compile_model(Subclassed(2, 3), run_eagerly=EAGERLY and optimization != "joint")  # once in graphs
-    history = fit(model, samples=8)
+    traced = optimization == "joint"  # once in graphs
+    model = compile_model(Subclassed(2, 3), metrics=None, run_eagerly=EAGERLY and not traced)
+    history = (fit if traced else steps)(model, samples=8)
     assert {"main_loss", "lea_rl", "lea_kl"} <= set(history)
-    assert model.predict(images, verbose=0).shape == (16, 3)
+    assert model.predict_on_batch(images).shape == (16, 3)
     assert [layer.name for layer in model.layers][1] == "lea"
     assert len(model.main_variables) == 4
     assert isinstance(make_model(optimization, leas=1), lea_keras.LEAModel)
@@ -342,7 +356,7 @@ def test_moving_averages_move_once_per_step():
         outputs = layers.Dense(3, activation="softmax")(layers.Flatten()(make_lea()(maps)))
         return lea_keras.LEAModel(inputs, outputs, optimization=optimization)
 
-    model = compile_model(build("alternate"), run_eagerly=EAGERLY)
+    model = compile_model(build("alternate"), metrics=None, run_eagerly=EAGERLY)
     model.train_on_batch(images, labels)
     once = 0.5 * np.mean(images)
     np.testing.assert_allclose(model.get_layer("norm").moving_mean, [once], rtol=1e-5)
@@ -364,7 +378,7 @@ def test_training_does_not_retrace_between_epochs():
             traces.append(1)
             return super().train_step(*arguments)
 
-    model = compile_model(Counting(*make_graph(leas=1)))
+    model = compile_model(Counting(*make_graph(leas=1)), keras.optimizers.SGD(1e-3), metrics=None)
     fit(model)
     once = len(traces)
     fit(model, epochs=3)
@@ -374,7 +388,7 @@ def test_training_does_not_retrace_between_epochs():
 @once
 def test_same_seed_same_run_and_another_seed_another():
     models = (make_model("alternate", "vae", seed=seed, leas=1) for seed in (3, 3, 4))
-    histories = [fit(compile_model(model, run_eagerly=EAGERLY))["loss"] for model in models]
+    histories = [steps(compile_model(model, metrics=None, run_eagerly=EAGERLY))["loss"] for model in models]
     assert histories[0] == histories[1]
     assert histories[0] != histories[2]
 
@@ -382,7 +396,7 @@ def test_same_seed_same_run_and_another_seed_another():
 @once
 def test_copies_and_pickles():
     images, _ = make_data()
-    model = make_model("independent", "vae")
+    model = make_model("independent", "vae", leas=1)
     expected = model(images)
     for copy in (pickle.loads(pickle.dumps(model)), deepcopy(model)):
         assert isinstance(copy, lea_keras.LEAModel) and copy.optimization == "independent"
@@ -393,11 +407,11 @@ def test_copies_and_pickles():
 @once
 @pytest.mark.parametrize("optimization", ["joint", "independent"])  # not the default
 def test_clones_keep_the_optimization(optimization):
-    model = compile_model(make_model(optimization, "vae", leas=1), run_eagerly=EAGERLY)
+    model = compile_model(make_model(optimization, "vae", leas=1), metrics=None, run_eagerly=EAGERLY)
     clone = keras.models.clone_model(model)
     assert isinstance(clone, lea_keras.LEAModel) and clone.optimization == optimization
     assert keras.models.clone_model(clone).optimization == optimization
-    assert "main_loss" in fit(clone, samples=8)
+    assert "main_loss" in steps(clone, samples=8)
     inputs, outputs = make_graph(leas=1)
     assert lea_keras.LEAModel(inputs, outputs).optimization == "alternate"  # whatever was made before
     other = type(model)(inputs, outputs, optimization="alternate")
@@ -431,7 +445,7 @@ def test_a_layer_that_is_never_called(optimization):
     inputs = keras.Input((8, 8, 1))
     outputs = layers.Dense(3, activation="softmax")(layers.Flatten()(make_lea()(Block()(inputs))))
     for model in (lea_keras.LEAModel(inputs, outputs, optimization=optimization), Subclassed()):
-        history = fit(compile_model(model, run_eagerly=EAGERLY), samples=8)
+        history = steps(compile_model(model, metrics=None, run_eagerly=EAGERLY), samples=8)
         assert np.all(np.isfinite(history["loss"])) and history["lea_rl"][0] > 0
 
 
