@@ -61,11 +61,14 @@ def test_no_attack_ends_within_what_is_certified(lea_model):
     images, labels = (one[:6] for one in data())
     radii = robustness.certified_radius(lea_model, images, labels, verbose=0)
     assert np.sum(radii > 1e-2) >= 4
-    slow = {"saliency_map": {"max_iter": 60}, "slsqp": {"maxiter": 8}, "local_search": {"rounds": 8}}
-    slow |= {name: {"steps": 60} for name in ("gaussian_blur", "contrast_reduction")}
-    slow["projected_gradient_descent"] = {"steps": 10, "rel_stepsize": 0.15, "halvings": 8}
-    slow["spatial"] = {"num_translations": 5, "num_rotations": 3}
-    found = robustness.evaluate(lea_model, images, labels, ATTACKS(slow), keep_images=True, verbose=0)
+    fewer = {"saliency_map": {"max_iter": 60}, "local_search": {"rounds": 8}, "salt_and_pepper": {"repeats": 10}}
+    fewer |= {name: {"steps": 60} for name in ("gaussian_blur", "contrast_reduction", "additive_gaussian_noise")}
+    fewer["projected_gradient_descent"] = {"steps": 6, "rel_stepsize": 0.25, "halvings": 6}
+    fewer["slsqp"] = {"max_iter": 8, "classes": 1, "random_starts": 0}
+    fewer |= {"deep_fool": {"steps": 10}, "adef": {"max_iter": 10, "shrink_steps": 4}}
+    fewer["spatial"] = {"num_translations": 3, "num_rotations": 3}
+    attacks = {name: robustness.get(name, **fewer.get(name, {})) for name in robustness.ATTACKS}
+    found = robustness.evaluate(lea_model, images, labels, attacks, keep_images=True, verbose=0)
     assert len(found.attacks) == 13
     ends = {name: [] for name in found.attacks}
     for name in found.attacks:
@@ -81,26 +84,14 @@ def test_no_attack_ends_within_what_is_certified(lea_model):
     assert np.sum(at.certified) == 4 == 6 * (1 - at.bound)
 
 
-def ATTACKS(options):
-    """All thirteen, with options by name."""
-    return {name: make_attack(name, options.get(name, {})) for name in robustness.ATTACKS}
-
-
-def make_attack(name, options):
-    try:
-        return robustness.get(name, **options)
-    except TypeError:
-        return robustness.get(name)
-
-
 @once
 @pytest.mark.usefixtures("eagerly")
 def test_radii_and_margins_of_linear_models_are_exact():
-    model, (images, _) = linear(), data(8)
+    model, (images, _) = linear(), data(5)
     weights, bias = model.get_weights()
-    logits = images.reshape(8, -1) @ weights + bias
+    logits = images.reshape(5, -1) @ weights + bias
     labels = np.argmax(logits, axis=1)
-    gaps = logits[np.arange(8), labels][:, None] - logits  # [n, classes]
+    gaps = logits[np.arange(5), labels][:, None] - logits  # [n, classes]
     norms = np.abs(weights[:, labels].T[:, :, None] - weights[None]).sum(axis=1)
     found = robustness.certify(model, images, labels, 0.02, clip=False, verbose=0)
     np.testing.assert_allclose(found.margins, gaps - 0.02 * norms, atol=1e-4)
@@ -300,7 +291,7 @@ def test_robust_training_makes_margins_larger_with_plain_fit(tight, tmp_path, re
     model.compile("sgd", LOSS, metrics=["accuracy"])  # which is no business of the other's
     metrics = [robustness.certified_accuracy]
     robust.compile(keras.optimizers.Adam(1e-2), loss, metrics=metrics, run_eagerly=tight)
-    history = robust.fit(images, labels, batch_size=20, epochs=3 if tight else 8, verbose=0).history
+    history = robust.fit(images, labels, batch_size=40, epochs=3 if tight else 8, verbose=0).history
     assert set(history) == {"loss", "certified_accuracy"} and history["loss"][-1] < 0.97 * history["loss"][0]
     after = robustness.certify(model, images[:5], labels[:5], 0.02, verbose=0)  # of the shared weights
     assert np.sum(after.margins) > np.sum(found.margins)
@@ -312,7 +303,7 @@ def test_robust_training_makes_margins_larger_with_plain_fit(tight, tmp_path, re
     if tight:
         robust.save(tmp_path / "robust.keras")
         loaded = keras.models.load_model(tmp_path / "robust.keras")
-        np.testing.assert_allclose(loaded.predict(images[:5], verbose=0), robust(images[:5]), atol=1e-5)
+        np.testing.assert_allclose(loaded(images[:5]), robust(images[:5]), atol=1e-5)
 
 
 @once
@@ -355,7 +346,8 @@ def test_radii_of_images_together_are_those_alone_and_no_precision_is_too_coarse
     def radii(chosen, precision):
         return robustness.certified_radius(model, images[chosen], labels[chosen], precision=precision, verbose=0)
 
-    for precision in (0.01, 1):
+    for precision in (0.1, 1):
         together = radii(np.arange(9), precision)
-        np.testing.assert_allclose(together, [radii([i], precision)[0] for i in range(9)], rtol=1e-6)
+        alone = [radii([i], precision)[0] for i in (0, 8)]  # whose neighbours end sooner and later
+        np.testing.assert_allclose(together[[0, 8]], alone, rtol=1e-6)
         assert together[3] == 0 and np.sum(together > 0) >= 6 and len(set(together)) > 3
