@@ -90,9 +90,7 @@ def curve(steps=CURVE_STEPS):
     """Losses of the first of twenty steps of cnn_lea on sprites of a quarter of the size, by name."""
     model = networks.build(CONFIGS["cnn_lea"], (16, 16, 1), 3, steps_per_epoch=CURVE_STEPS)
     loss = keras.losses.CategoricalCrossentropy(from_logits=True)
-    compiled(
-        model, keras.optimizers.Adam(CONFIGS["cnn_lea"].learning_rate), None, metrics=[], loss=loss, run_eagerly=False
-    )
+    compiled(model, keras.optimizers.Adam(CONFIGS["cnn_lea"].learning_rate), None, metrics=[], loss=loss)
     set_weights(model)
     rng = np.random.default_rng(2)
     factors = np.stack([rng.integers(0, count, CURVE_STEPS * CURVE_BATCH) for count in sprites.FACTORS.values()], 1)

@@ -18,6 +18,7 @@ import pytest
 from backends import needs_tensorflow, once
 from command_checks import metrics
 from layer_checks import EAGERLY
+from matplotlib.figure import Figure
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
@@ -92,25 +93,33 @@ def assert_values(model, expected):
     assert all(np.array_equal(a, b) for a, b in zip(values(model), expected, strict=True))
 
 
-def test_folder_holds_the_last_epoch_and_all_metrics(tmp_path):
-    model = make_model(lea=True)
-    history = fit(model, tmp_path, 2).history
-    assert files(tmp_path) == FINISHED_2
-    rows = callbacks.read_metrics(tmp_path)
-    assert [list(row) for row in rows] == [["epoch", *history, "seconds"]] * 2
-    assert [row["epoch"] for row in rows] == [1, 2]
+@pytest.fixture(scope="module")
+def run_of_lea(tmp_path_factory):
+    """A run of three epochs in graphs: its folder, a copy of that after the first epoch, both not to be changed, the
+    model, and the history."""
+    folder = tmp_path_factory.mktemp("run_of_lea")
+    model, whole, part = make_model(lea=True, run_eagerly=False), folder / "whole", folder / "part"
+    return whole, part, model, fit(model, whole, 3, more=[copy_after(1, whole, part)]).history
+
+
+def test_folder_holds_the_last_epoch_and_all_metrics(run_of_lea):
+    folder, _, model, history = run_of_lea
+    assert files(folder) == [name.replace("2", "3").replace("1", "2") for name in FINISHED_2]
+    rows = callbacks.read_metrics(folder)
+    assert [list(row) for row in rows] == [["epoch", *history, "seconds"]] * 3
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
     for name, epochs in history.items():
         assert [row[name] for row in rows] == epochs  # to the last digit
     assert {"lea_loss", "lea_rl", "lea_rln", "lea_kl", "lea_capacity", "val_main_loss"} <= set(rows[0])
-    finished, path = callbacks.last_checkpoint(tmp_path)
-    assert finished == 2
+    finished, path = callbacks.last_checkpoint(folder)
+    assert finished == 3
     assert_equal(model, keras.models.load_model(path))
-    assert_equal(model, keras.models.load_model(tmp_path / "model.keras"))
+    assert (folder / "model.keras").read_bytes() == path.read_bytes()
 
 
-def test_resumed_run_equals_uninterrupted_one(tmp_path):
-    whole, folder, parts = make_model(lea=True, run_eagerly=False), tmp_path / "whole", tmp_path / "parts"
-    fit(whole, folder, 3, more=[copy_after(1, folder, parts)])
+def test_resumed_run_equals_uninterrupted_one(run_of_lea, tmp_path):
+    folder, part, whole, _ = run_of_lea
+    parts = shutil.copytree(part, tmp_path / "parts")
     finished, path = callbacks.last_checkpoint(parts)
     assert finished == 1
     second = keras.models.load_model(path)
@@ -736,6 +745,13 @@ def lea_alone():
     return keras.Model(inputs, lea_keras.LocallyEmbeddedAutoencoder(2, autoencoder, name="lea")(inputs))
 
 
+@pytest.fixture
+def confidence_alone(monkeypatch):
+    """To save time: of the pictures of LEAs, those that do not depend on the epochs before are left empty."""
+    for name in ("code_maps", "reconstructions"):
+        monkeypatch.setattr(plots, name, lambda *_, **__: Figure((1, 1)))
+
+
 def draw(model, log_dir, epochs, finished=0, every=1, count=1):
     return drive(callbacks.LEAPictures(make_data()[0][:count], log_dir, every), model, epochs, finished)
 
@@ -750,7 +766,7 @@ def logged(tmp_path_factory):
     return log_dir, model, pictures
 
 
-FIT = {"epochs": 3, "batch_size": 4, "shuffle": False, "verbose": 0}
+FIT = {"epochs": 3, "batch_size": 6, "shuffle": False, "verbose": 0}
 PICTURES = ["lea/code_maps", "lea/confidence", "lea/reconstructions", "lea/traversal"]
 HISTOGRAMS = ["lea/values/codes", "lea/values/inputs", "lea/values/reconstructions"]
 
@@ -812,10 +828,10 @@ def test_histograms_are_those_of_the_fixed_batch(logged):
 
 
 def test_capacity_readout_against_the_formulas(logged):
-    """C rises from 0 to 25 over 20 steps, 3 of them an epoch; KL of a variable is the mean of μ² + σ² − log σ² − 1."""
+    """C rises from 0 to 25 over 20 steps, 2 of them an epoch; KL of a variable is the mean of μ² + σ² − log σ² − 1."""
     log_dir, model, _ = logged
     capacity = event_values(log_dir / "capacity", "lea/capacity")
-    np.testing.assert_allclose(capacity, [25 * 3 * epoch / 20 for epoch in (1, 2, 3)], rtol=1e-6)
+    np.testing.assert_allclose(capacity, [25 * 2 * epoch / 20 for epoch in (1, 2, 3)], rtol=1e-6)
     autoencoder = model.lea_layers[0].autoencoder
     images = make_data()[0][:2]
     blocks = images.reshape(2, 2, 2, 2, 2).transpose(0, 1, 3, 2, 4).reshape(8, 2, 2, 1)  # windows of 2×2
@@ -833,6 +849,7 @@ def shown_epochs(pictures):
 
 
 @once
+@pytest.mark.usefixtures("confidence_alone")
 def test_resumed_training_goes_on_with_steps_and_confidence(tmp_path):
     model = lea_alone()
     whole = draw(model, tmp_path / "whole", 3)
@@ -850,6 +867,7 @@ def test_resumed_training_goes_on_with_steps_and_confidence(tmp_path):
 
 
 @once
+@pytest.mark.usefixtures("confidence_alone")
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04", b"no archive"])
 def test_confidence_that_cannot_be_read_is_given_up(tmp_path, damage):
     (tmp_path / "pictures").mkdir()
@@ -858,6 +876,7 @@ def test_confidence_that_cannot_be_read_is_given_up(tmp_path, damage):
 
 
 @once
+@pytest.mark.usefixtures("confidence_alone")
 def test_confidence_of_another_batch_is_given_up(tmp_path):
     model = lea_alone()
     draw(model, tmp_path, 1)
@@ -865,6 +884,7 @@ def test_confidence_of_another_batch_is_given_up(tmp_path):
 
 
 @once
+@pytest.mark.usefixtures("confidence_alone")
 def test_a_training_that_stops_early_is_written_at_its_end(tmp_path):
     draw(lea_alone(), tmp_path, 2, every=5)
     assert set(map(tuple, events(tmp_path / "pictures").values())) == {(1,)}

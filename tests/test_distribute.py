@@ -33,9 +33,12 @@ def trained(strategy):
         leas = 2 if optimization == "alternate" else 1  # whose losses are scaled one by one
         # Replicas evaluate the same way whatever the optimisation, and to hand them an epoch's data takes a second.
         validation = {"validation_data": make_data()} if optimization == "joint" else {}
-        one = compile_model(make_model(optimization, leas=leas), keras.optimizers.SGD(0.05), run_eagerly=EAGERLY)
+        metrics = ["accuracy"] if optimization == "joint" else None
+        options = {"optimizer": keras.optimizers.SGD(0.05), "metrics": metrics}
+        one = compile_model(make_model(optimization, leas=leas), **options, run_eagerly=EAGERLY)
         with strategy.scope():
-            two = compile_model(make_model(optimization, leas=leas), keras.optimizers.SGD(0.05))
+            options["optimizer"] = keras.optimizers.SGD(0.05)
+            two = compile_model(make_model(optimization, leas=leas), **options)
         histories = [fit_batches(model, 16, **validation) for model in (one, two)]
         return (one, two), histories, [model.get_weights() for model in (one, two)]
 
@@ -67,7 +70,7 @@ def test_a_subclassed_model_is_built_inside_fit(strategy):
             return images
 
     with strategy.scope():
-        model = compile_model(Subclassed())
+        model = compile_model(Subclassed(), keras.optimizers.SGD(1e-3), metrics=None)
     history = fit(model)
     assert np.all(np.isfinite(history["lea_kl"]))
     assert int(model.lea_layers[0].autoencoder.step) == 2

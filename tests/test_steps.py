@@ -48,7 +48,20 @@ TAKEN = [
 ]
 
 
-@pytest.mark.parametrize("case", TAKEN + few(["alternate k_sparse chunks"], []))
+# Under JAX, where each compiles a step, one for every one of those; "alternate capacity_vae" goes on below.
+TAKEN_ON_JAX = [
+    "joint standard",
+    "joint k_sparse",
+    "alternate vae",
+    "alternate info_vae",
+    "independent capacity_vae",
+    "alternate capacity_vae chunks",
+    "independent vae chunks",
+]
+assert {kind for case in TAKEN_ON_JAX for kind in case.split()} == {*OPTIMIZATIONS, *TYPES, "chunks"}
+
+
+@pytest.mark.parametrize("case", few([*TAKEN, "alternate k_sparse chunks"], TAKEN_ON_JAX))
 def test_one_step_without_noise(golden, case):
     found = step_cases.step(case)
     later = {name for name in found if name.endswith("_dead_codes")}  # counted since the golden steps were taken
@@ -70,10 +83,10 @@ def test_optimisations_differ_by_more_than_what_is_allowed(golden, kind):
             assert max(np.abs(one[name] - other[name]).max() for name in one if "encoder" in name) > 1e-3
 
 
-def test_twelve_steps_of_cnn_lea(golden):
-    found = step_cases.curve(12)
-    check_close(found, {name: values[:12] for name, values in golden["curve"].items()}, 5e-4)
-    assert all(np.ptp(values) > 0.05 for values in found.values())  # which no flat line would show
+def test_six_steps_of_cnn_lea(golden):
+    found, tolerance = step_cases.curve(6), 5e-4
+    check_close(found, {name: values[:6] for name, values in golden["curve"].items()}, tolerance)
+    assert all(np.ptp(values) > 60 * tolerance for values in found.values())  # which no flat line would show
 
 
 @pytest.mark.parametrize("writer", few(["tensorflow", "jax"], ["tensorflow"]))
