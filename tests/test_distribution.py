@@ -16,10 +16,14 @@ import jax
 
 
 class Batches(keras.utils.PyDataset):
-    """A batch of 8, which two devices share, and one of 3, which they do not."""
+    """A batch of 8, which two devices share, and one of 3, which they do not; or the first alone."""
+
+    def __init__(self, count=2):
+        super().__init__()
+        self.count = count
 
     def __len__(self):
-        return 2
+        return self.count
 
     def __getitem__(self, index):
         return tuple(array[8 * index : 8 * index + 8] for array in make_data(11))
@@ -40,8 +44,8 @@ class Seen(keras.layers.Layer):
         return images
 
 
-def train(model):
-    model.fit(Batches(), validation_data=Batches(), verbose=0, shuffle=False)
+def train(model, validated=2):
+    model.fit(Batches(), validation_data=Batches(validated), verbose=0, shuffle=False)
     return model
 
 
@@ -70,9 +74,9 @@ def test_losses_and_weights_are_those_of_one_device():
     models = []
     for job in (None, Job()):
         with distribution.devices(job):
-            model = compile_model(make_model("alternate", "capacity_vae", leas=1))
+            model = compile_model(make_model("alternate", "capacity_vae", leas=1, units=()), metrics=[])
             distribution.divide_batches(model)
-            models.append(train(model))
+            models.append(train(model, validated=1))
     alone, divided = models
     assert len(divided.trainable_variables[0].value.sharding.device_set) == 2
     assert len(alone.trainable_variables[0].value.sharding.device_set) == 1
@@ -89,7 +93,7 @@ def test_keras_own_data_parallelism():
     for strategy in (None, keras.distribution.DataParallel()):
         keras.distribution.set_distribution(strategy)
         try:
-            model = compile_model(make_model("joint", "vae", leas=1))
+            model = compile_model(make_model("joint", "vae", leas=1, units=()), metrics=[])
             found.append(model.fit(images, labels, batch_size=8, epochs=2, verbose=0, shuffle=False).history["loss"])
         finally:
             keras.distribution.set_distribution(None)

@@ -37,6 +37,7 @@ def test_it_is_saved_and_loaded(tmp_path):
     assert type(loaded.layers[0]) is MinPooling2D
 
 
+@once
 def test_average_pooling_is_a_lea_with_a_fixed_linear_encoder():
     """Weights 1/(p1·p2), code length c: what a LEA stands in place of."""
     images = make_images(channels=3, size=(8, 9))

@@ -59,7 +59,7 @@ def test_codes_are_those_of_the_dequantised_weights(kind, mode):
 
 
 MODES = [
-    ("int8", "alternate", "capacity_vae", None),
+    ("int8", "joint", "capacity_vae", None),
     ("int4", "alternate", "k_sparse", 64),
     ("float8", "joint", "vae", None),
 ]

@@ -299,11 +299,15 @@ def test_units_are_those_of_coders_given_by_name(argument):
 # Like any other coder
 
 
+CONV = ("conv", "vae", "joint")
+
+
 @pytest.mark.parametrize(
-    ("depth", "kind"), few([("linear", "standard"), ("fc", "k_sparse"), ("conv", "vae")], [("conv", "vae")])
+    ("depth", "kind", "optimization"),
+    few([("linear", "standard", "alternate"), ("fc", "k_sparse", "alternate"), CONV], [CONV]),
 )
-def test_a_model_is_saved_in_training_and_goes_on(depth, kind, tmp_path):
-    model = compile_model(make_model("alternate", kind, leas=1, **DEPTHS[depth]), run_eagerly=EAGERLY)
+def test_a_model_is_saved_in_training_and_goes_on(depth, kind, optimization, tmp_path):
+    model = compile_model(make_model(optimization, kind, leas=1, **DEPTHS[depth]), run_eagerly=EAGERLY)
     fit(model, samples=8)
     model.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")

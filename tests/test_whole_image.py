@@ -27,6 +27,7 @@ def test_codes_are_those_of_the_images(kind):
     np.testing.assert_allclose(export.predict(IMAGES, verbose=0), codes, rtol=1e-4, atol=1e-5)
 
 
+@once
 def test_it_is_the_autoencoder_of_the_whole_image(tmp_path):
     autoencoder = lea_keras.StandardAutoencoder(3, units=(128, 64, 12))
     model = lea_keras.image_autoencoder(autoencoder, (28, 28, 1), name="mine")
