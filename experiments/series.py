@@ -81,7 +81,7 @@ def train_one(run_dir: pathlib.Path, config: RunConfig, pictured: bool = True) -
 @contextlib.contextmanager
 def nothing_kept() -> Iterator[None]:
     """Nothing of former models is seen inside, and nothing of the ones made inside is kept: no state and no memory."""
-    keras.utils.clear_session()
+    keras.utils.clear_session(free_memory=False)  # whoever used it has freed what it took
     try:
         with compiling.graphs_let_go():
             yield

@@ -204,12 +204,11 @@ def _writers(
         run_dir: where to.
         pictured: whether anything is written of images.
     """
-    logs, images = run_dir / LOG_FOLDER, lea_keras.data.take(data, PICTURE_IMAGES)[0]
-    of_images = [
-        callbacks.LEAPictures(images, logs, every=max(1, config.epochs // PICTURED_EPOCHS)),
-        callbacks.CapacityReadout(images, logs),
-    ]
-    of_images = of_images if pictured else []
+    logs, of_images = run_dir / LOG_FOLDER, []
+    if pictured:
+        images = lea_keras.data.take(data, PICTURE_IMAGES)[0]
+        every = max(1, config.epochs // PICTURED_EPOCHS)
+        of_images = [callbacks.LEAPictures(images, logs, every=every), callbacks.CapacityReadout(images, logs)]
     scalars = EpochScalars(logs, VALIDATED_ON[config.validates_on])
     checkpoints = callbacks.RunCheckpoint(run_dir, lock=False)
     if shown is model:
