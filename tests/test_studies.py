@@ -21,6 +21,7 @@ from experiments.engines import estimates, requirements, units
 from experiments.studies import STUDIES, base, fig_5_1, fig_5_2, pictures, report, robustness, samples
 from experiments.studies.base import SCALES, Scale, configuration
 from experiments.studies.pictures import Line, Panel
+from lea_keras.data import sources
 from lea_keras.plots.pixels import text_width
 
 pytestmark = once
@@ -28,6 +29,7 @@ THESIS = [
     *("3.3", "3.4", "3.5", "4.1", "4.2", "4.3", "4.4", "4.5", "4.6"),
     *("5.1", "5.2", "5.4", "5.5", "5.6", "5.7", "5.8", "T3.1", "T3.2", "T4.1"),
 ]
+STORED = 200
 OTHERS = json.dumps(dict.fromkeys(report._STORED, "") | {"study": "5.5", "scale": "small"})
 
 
@@ -349,7 +351,21 @@ def test_a_run_of_another_configuration_is_no_run_of_a_study(capsys, tmp_path):
     assert contents(tmp_path) == before
 
 
-def test_smoke(tmp_path, capsys, monkeypatch):
+@pytest.fixture
+def few_stored_images(monkeypatch):
+    """The first few images of data sets that are stored, as if there were no more: smoke studies take 128 at most, but
+    to read 50 000 is a tenth of all that they do. That whole sets are read: ``test_real_test_splits``."""
+    whole = sources._open
+    monkeypatch.setattr(sources, "_open", lambda name, split, folder: whole(name, split, folder).take(STORED))
+    for name in ("mnist", "fashion_mnist", "cifar10"):
+        few = sources.DATASETS[name]._replace(train_size=STORED, test_size=STORED)
+        monkeypatch.setitem(sources.DATASETS, name, few)
+    sources.read.cache_clear()
+    yield
+    sources.read.cache_clear()
+
+
+def test_smoke(tmp_path, capsys, monkeypatch, few_stored_images):
     """All studies at smoke scale, or those on generated images where the others are missing.
 
     In one test: in several, each of pytest's processes would make them for itself.

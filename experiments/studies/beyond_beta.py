@@ -82,7 +82,12 @@ STUDY = Study(
         ),
         "smoke": Scale(
             1,
-            options={"data": networks.SMOKE, "epochs": 1, "training": _ADAM, "arguments": {"width": 8}},
+            options={
+                "data": networks.SMOKE,
+                "epochs": 1,
+                "training": _ADAM,
+                "arguments": {"width": 8, "code_length": 2},
+            },
         ),
     },
     series=series,

@@ -55,7 +55,7 @@ _SMOKE = {
     "batch_size": 32,
     "judge_filters": (2, 2),
     "judge_epochs": 1,
-    "code_steps": 10,
+    "code_steps": 2,
 }
 
 

@@ -22,11 +22,13 @@ _PANELS = (
     ("capacity_vae", "conv"),
     ("capacity_vae", "sb"),
 )
+#: Those that Figs. 3.4 and 3.5 train as well: every type, and every pair of coders.
+_SHARED = tuple((kind, coders) for kind, coders in _PANELS if coders == "fc" or kind == "vae")
 _IMAGES = 8  # the first of the test data (chosen)
 
 
 def series(scale: Scale) -> list[Series]:
-    return [autoencoders.series(kind, coders, scale) for kind, coders in _PANELS]
+    return [autoencoders.series(kind, coders, scale) for kind, coders in scale.options["panels"]]
 
 
 def collect(finished: "Finished") -> dict[str, Any]:
@@ -38,14 +40,15 @@ def draw(stored: dict[str, Any], finished: "Finished") -> Any:
     from lea_keras.plots.grid import Block, Cell
     from lea_keras.plots.grid import draw as draw_blocks
 
-    names = [autoencoders.name(*panel) for panel in _PANELS]
+    panels = [panel for panel in _PANELS if autoencoders.name(*panel) in stored["values"]]
+    names = [autoencoders.name(*panel) for panel in panels]
     images, _ = lea_keras.data.take(finished.data(names[0]), _IMAGES)
     rows = [images]
     for name in names:
         with finished.model(name) as model:
             rows.append(lea_keras.inspect(model, images)[0].reconstructions)
     labels = ["images"]
-    for (kind, coders), name in zip(_PANELS, names, strict=True):
+    for (kind, coders), name in zip(panels, names, strict=True):
         labels.append(f"{kind}, {coders}: RL {stored['values'][name]['val_lea_rl'][0]:.1f}")
     cells = [[Cell(np.squeeze(image, -1), (0.0, 1.0)) for image in row] for row in rows]
     return draw_blocks(
@@ -59,9 +62,9 @@ STUDY = Study(
     thesis="Eleven panels, the images and what ten autoencoders make of them, one run each. All reconstruct; standard "
     "ones are sharper but have artifacts, k-sparse ones are bad at times, VAEs are blurrier and lose fine details.",
     scales={
-        "thesis": Scale(1),
-        "small": Scale(1, autoencoders.SMALL),
-        "smoke": Scale(1, autoencoders.SMOKE),
+        "thesis": Scale(1, options={"panels": _PANELS}),
+        "small": Scale(1, autoencoders.SMALL, {"panels": _PANELS}),
+        "smoke": Scale(1, autoencoders.SMOKE, {"panels": _SHARED}),
     },
     series=series,
     collect=collect,

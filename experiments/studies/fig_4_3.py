@@ -59,7 +59,10 @@ STUDY = Study(
     scales={
         "thesis": Scale(1),
         "small": Scale(1, _SMALL),
-        "smoke": Scale(1, {"filters": (2, 2), "limit": 64, "test_limit": 32, "epochs": 1}),
+        "smoke": Scale(
+            1,
+            {"image_size": 16, "filters": (2, 2), "code_length": 2, "limit": 16, "test_limit": 8, "epochs": 1},
+        ),
     },
     series=series,
     collect=collect,

@@ -114,7 +114,9 @@ STUDY = Study(
     scales={
         "thesis": Scale(1, options={"sprites": None}),
         "small": Scale(1, _SMALL, {"sprites": 32}),
-        "smoke": Scale(1, {"limit": 8, "test_limit": 4, "epochs": 1, "batch_size": 4}, {"sprites": 16}),
+        "smoke": Scale(
+            1, {"image_size": 16, "limit": 8, "test_limit": 4, "epochs": 1, "batch_size": 4}, {"sprites": 16}
+        ),
     },
     series=series,
     collect=collect,
