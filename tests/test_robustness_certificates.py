@@ -30,7 +30,7 @@ def data(count=60):
 def trained(model):
     images, labels = data()
     model.compile(keras.optimizers.Adam(2e-2), LOSS, run_eagerly=EAGERLY)
-    model.fit(images, labels, epochs=12, batch_size=60, verbose=0)
+    model.fit(*(np.concatenate([one] * 12) for one in (images, labels)), batch_size=60, verbose=0, shuffle=False)
     return model
 
 
@@ -59,14 +59,14 @@ def chain(*stack, shape=(4,)):
 @once
 def test_no_attack_ends_within_what_is_certified(lea_model):
     images, labels = (one[:6] for one in data())
-    radii = robustness.certified_radius(lea_model, images, labels, verbose=0)
+    radii = robustness.certified_radius(lea_model, images, labels, precision=0.1, verbose=0)
     assert np.sum(radii > 1e-2) >= 4
     fewer = {"saliency_map": {"max_iter": 60}, "local_search": {"rounds": 8}, "salt_and_pepper": {"repeats": 10}}
     fewer |= {name: {"steps": 60} for name in ("gaussian_blur", "contrast_reduction", "additive_gaussian_noise")}
     fewer["projected_gradient_descent"] = {"steps": 6, "rel_stepsize": 0.25, "halvings": 6}
     fewer["slsqp"] = {"max_iter": 8, "classes": 1, "random_starts": 0}
     fewer |= {"deep_fool": {"steps": 10}, "adef": {"max_iter": 10, "shrink_steps": 4}}
-    fewer["spatial"] = {"num_translations": 3, "num_rotations": 3}
+    fewer["spatial"] = {"num_translations": 2, "num_rotations": 1}
     attacks = {name: robustness.get(name, **fewer.get(name, {})) for name in robustness.ATTACKS}
     found = robustness.evaluate(lea_model, images, labels, attacks, keep_images=True, verbose=0)
     assert len(found.attacks) == 13
@@ -290,7 +290,7 @@ def test_robust_training_makes_margins_larger_with_plain_fit(tight, tmp_path, re
     np.testing.assert_allclose(ops.convert_to_numpy(loss(np.eye(3)[labels[:5]], every)), worst, rtol=1e-5)
     model.compile("sgd", LOSS, metrics=["accuracy"])  # which is no business of the other's
     metrics = [robustness.certified_accuracy]
-    robust.compile(keras.optimizers.Adam(1e-2), loss, metrics=metrics, run_eagerly=tight)
+    robust.compile(keras.optimizers.SGD(0.1, momentum=0.9), loss, metrics=metrics, run_eagerly=tight)
     history = robust.fit(images, labels, batch_size=40, epochs=3 if tight else 8, verbose=0).history
     assert set(history) == {"loss", "certified_accuracy"} and history["loss"][-1] < 0.97 * history["loss"][0]
     after = robustness.certify(model, images[:5], labels[:5], 0.02, verbose=0)  # of the shared weights
