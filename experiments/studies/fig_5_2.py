@@ -52,6 +52,7 @@ def collect(finished: "Finished") -> dict[str, Any]:
         images, _ = lea_keras.data.take(finished.data(one), _MEASURED)
         with finished.model(one) as model:
             maps = lea_keras.inspect(model, images)[0].code_maps
+        finished.kept[one] = images[:_IMAGES], maps[:_IMAGES]
         values[one]["coherence"] = coherence(maps)
         values[one]["coherence_shuffled"] = coherence(_shuffled(maps))
     return {"values": values}
@@ -85,15 +86,12 @@ def _shuffled(maps: np.ndarray) -> np.ndarray:
 
 
 def draw(stored: dict[str, Any], finished: "Finished") -> Any:
-    import lea_keras
     from lea_keras.plots.grid import Block, Cell
     from lea_keras.plots.grid import draw as draw_blocks
 
     rows, labels = [], []
     for one in finished:
-        images, _ = lea_keras.data.take(finished.data(one), _IMAGES)
-        with finished.model(one) as model:
-            maps = lea_keras.inspect(model, images)[0].code_maps
+        images, maps = finished.kept[one]
         for image, of_image in zip(images, maps, strict=True):
             cells = [Cell(np.squeeze(image, -1) if image.shape[-1] == 1 else image, (0.0, 1.0), "image")]
             for i, code in enumerate(np.moveaxis(of_image, -1, 0)):

@@ -40,6 +40,7 @@ class Finished:
         self._units: dict[str, list[Unit]] = {}
         self.notes: list[str] = []
         self.seconds = 0.0
+        self.kept: Values = {}  # what a study's ``collect`` leaves for its ``draw``, so that it is made once
         for one in series:
             usable = []
             for unit in base.units([one], folder):
