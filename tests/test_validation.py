@@ -12,7 +12,7 @@ import evaluate
 import lea_keras
 import lea_keras.data
 import train
-from experiments import probing, runs, training
+from experiments import pictures, probing, runs, training
 from experiments.config import RunConfig
 from experiments.runs import RunError
 from lea_keras import callbacks, plots
@@ -22,7 +22,15 @@ from lea_keras.data import splits
 FLAGS = ["--limit=64", "--validation=0.25", "--batch_size=16", "--autoencoder=capacity_vae", "--window_size=4"]
 FLAGS += ["--image_size=16", "--seed=3", "--learning_rate=1e-3"]
 
-pytestmark = pytest.mark.usefixtures("untraced", "few_test_images", "no_pictures_while_training")
+pytestmark = pytest.mark.usefixtures("untraced", "few_test_images", "no_pictures_while_training", "no_pictures_after")
+
+
+@pytest.fixture(scope="module")
+def no_pictures_after():
+    """To save time: what is drawn of a run after training is no question of its splits."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "_draw", lambda *_, **__: None)
+        yield
 
 
 def main(*arguments):
@@ -110,9 +118,13 @@ def test_steps_of_an_epoch_and_resuming(run_dir, tmp_path):
     autoencoder = keras.models.load_model(run_dir / "model.keras").get_layer("lea").autoencoder
     assert autoencoder.capacity_steps == 25 * 3
     assert metrics(run_dir)[-1]["val_lea_capacity"] == pytest.approx(25 * 2 / 25)
-    assert main(f"--run_dir={tmp_path}", "--epochs=1", *FLAGS) == 0
-    assert main(f"--run_dir={tmp_path}", "--resume", "--epochs=2", "--validation=0.25") == 0
-    assert metrics(tmp_path) == metrics(run_dir)
+    left_out = shutil.ignore_patterns("logs", "epoch_0002.keras", "model.keras")
+    killed = shutil.copytree(run_dir, tmp_path / "killed", ignore=left_out)  # after its first epoch
+    lines = (killed / "metrics.csv").read_text().splitlines(keepends=True)
+    (killed / "metrics.csv").write_text("".join(lines[:2]))
+    callbacks.publish_model(killed)
+    assert main(f"--run_dir={killed}", "--resume", "--epochs=2", "--validation=0.25") == 0
+    assert len(lines) == 3 and metrics(killed) == metrics(run_dir)
 
 
 @pytest.mark.parametrize(
@@ -152,8 +164,8 @@ def copy(run_dir, tmp_path):
     return copy
 
 
-@pytest.mark.usefixtures("curves_alone")
-def test_the_best_epoch_is_evaluated_where_its_model_is(copy, capsys):
+def test_the_best_epoch_is_evaluated_where_its_model_is(copy, monkeypatch, capsys):
+    monkeypatch.setattr(pictures, "of_run", lambda *_, **__: None)  # whose models are those that are measured
     assert run_evaluation(f"--run_dir={copy}", "--splits=validation,test", "--epoch=best", "--images=1") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-2] == "After epoch 1 of 2, the epoch of least validation log loss."
