@@ -147,6 +147,7 @@ def test_a_saved_model_goes_on_as_it_would_have(tmp_path):
 
 
 @once
+@pytest.mark.usefixtures("eagerly")
 def test_copies_and_exports_encode_the_same():
     model = make_model("joint", "info_vae", leas=1)
     images = make_data(4)[0]

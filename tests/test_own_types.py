@@ -169,6 +169,7 @@ def test_own_types_in_chunks(kind):
         np.testing.assert_allclose(in_chunks, whole, atol=1e-5)
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("kind", few([Contractive, Denoising], [Denoising]))
 def test_own_types_that_encode_as_usual_are_saved_and_exported(kind, tmp_path):
     images, _ = make_data(4)

@@ -333,6 +333,7 @@ def test_chunks_change_nothing(depth):
 
 
 @once
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize` method implemented")
 @pytest.mark.parametrize("depth", [DEPTHS["fc"], DEPTHS["linear"], DEEP], ids=str)
 def test_quantised_layers_of_deep_coders_are_restored(depth, tmp_path):

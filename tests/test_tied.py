@@ -129,6 +129,7 @@ def test_without_a_loss_the_kernel_is_the_encoders():
 
 
 @once
+@pytest.mark.usefixtures("eagerly")
 def test_copies_have_a_kernel_of_their_own():
     model = make_model("joint", "k_sparse", leas=1, units=(5,), decoder="tied", select="magnitude")
     clone = keras.models.clone_model(model)
