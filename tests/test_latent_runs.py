@@ -1,6 +1,7 @@
 """``evaluate.py --attacks=latent``: tables, files and pictures, going on, one line for mistakes."""
 
 import csv
+import functools
 import json
 import re
 
@@ -10,7 +11,7 @@ import pytest
 
 import evaluate
 import train
-from experiments import latent_attacks
+from experiments import evaluation, latent_attacks
 from experiments.comparison import Group, Run
 from experiments.results import Results
 from lea_keras.robustness import reconstructions
@@ -45,13 +46,15 @@ def folder(tmp_path_factory):
 
 
 def test_files_and_values_and_going_on(folder, monkeypatch, capsys):
-    attacked, attack_batch = [], reconstructions._attack_batch
+    attacked, attack_batch, load_model = [], reconstructions._attack_batch, evaluation.load_model
 
     def counted(*arguments):
         attacked.append(arguments[3])
         return attack_batch(*arguments)
 
     monkeypatch.setattr(reconstructions, "_attack_batch", counted)
+    # To save time each model is loaded once for all commands.
+    monkeypatch.setattr(evaluation, "load_model", functools.cache(lambda *which: load_model(*which)))
     command = (f"--run_dir={folder}", f"--judge={folder / 'judge'}", f"--baseline={folder / 'plain'}", *LATENT)
     assert main(*command) == 0
     assert len(attacked) == 2 and capsys.readouterr().out.count("pairs") >= 2
