@@ -6,7 +6,7 @@ from backends import BACKEND, ON_JAX
 def pytest_configure(config):
     """Starts the backend where tests are run. Of several processes the first only hands them out: it is 6 s quicker."""
     if hasattr(config, "workerinput") or config.getoption("dist", "no") == "no":
-        config.pluginmanager.import_plugin("fixtures")
+        config.pluginmanager.import_plugin("start_of_tests")
 
 
 def pytest_ignore_collect(collection_path):

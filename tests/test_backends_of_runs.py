@@ -21,14 +21,14 @@ from experiments.config import CONFIGS
 from lea_keras import callbacks
 
 ROOT = pathlib.Path(train.__file__).parent
-# Standard autoencoders have no noise, so that a step is the same on every backend; the last batch is smaller.
-FLAGS = ["--image_size=16", "--limit=20", "--test_limit=20", "--batch_size=8", "--window_size=8", "--seed=3"]
+# Standard autoencoders have no noise, so that a step is the same on every backend; the last training batch is smaller.
+FLAGS = ["--image_size=16", "--limit=20", "--test_limit=8", "--batch_size=8", "--window_size=8", "--seed=3"]
 FLAGS += ["--units=linear", "--code_length=2"]
 
 # Command lines in a process without TensorFlow: a list of [script, flags, exit status], ["copy", from, to] or, from
 # where on evaluations are not drawn, ["undrawn"].
 WITHOUT_TENSORFLOW = """
-import json, os, shutil, sys
+import functools, json, os, shutil, sys
 
 sys.modules["tensorflow"] = None  # importing it now fails as if it were not installed
 sys.modules["sklearn"] = None  # which Keras takes a second to import where it can
@@ -38,7 +38,10 @@ from experiments import startup
 
 def quiet_import(name):
     assert os.environ["KERAS_BACKEND"] == "jax"
-    return startup.quiet_import(name)
+    module = startup.quiet_import(name)
+    mlir = sys.modules["jax._src.interpreters.mlir"]
+    mlir.make_ir_context = functools.cache(mlir.make_ir_context)  # as in start_of_tests.py
+    return module
 
 
 evaluate.quiet_import = train.quiet_import = quiet_import

@@ -50,7 +50,7 @@ def train(model, validated=2):
 
 
 def test_there_are_two_devices():
-    assert len(jax.devices()) == 2  # fixtures.py
+    assert len(jax.devices()) == 2  # start_of_tests.py
 
 
 def test_every_device_takes_its_part():

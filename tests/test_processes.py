@@ -31,7 +31,7 @@ import train
 from experiments import startup
 from jax._src.interpreters import mlir
 
-mlir.make_ir_context = functools.cache(mlir.make_ir_context)  # as in fixtures.py
+mlir.make_ir_context = functools.cache(mlir.make_ir_context)  # as in start_of_tests.py
 for name in ("training", "distribution"):
     startup.quiet_import(f"experiments.{name}", look_for_devices=False)
 
