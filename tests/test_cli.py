@@ -27,13 +27,14 @@ ROOT = pathlib.Path(train.__file__).parent
 EPOCHS = 3
 # Every state that a resumed run must restore: noise, capacity, two optimizers, the order of the data.
 SMALL = ["--image_size=16", "--limit=32", "--test_limit=30"]
-FLAGS = [*SMALL, "--batch_size=16", "--autoencoder=capacity_vae", "--window_size=4", "--seed=3"]
+FLAGS = [*SMALL, "--batch_size=16", "--autoencoder=capacity_vae", "--window_size=4", "--units=linear", "--seed=3"]
 
 # train.py in a process that is killed within its second epoch, after the first of two steps.
 KILLED = """
 import os, signal, sys
 
-sys.modules["sklearn"] = None  # which Keras takes a second to import where it can
+for name in ("sklearn", "matplotlib"):
+    sys.modules[name] = None  # which Keras takes seconds to import where it can
 import train
 from experiments import startup
 
@@ -89,7 +90,7 @@ def the_line(capsys):
 def test_run_folder(finished):
     assert RunConfig.from_json((finished / "config.json").read_text()) == CONFIGS["lea_fc"].replace(
         **{"image_size": 16, "limit": 32, "test_limit": 30, "batch_size": 16, "autoencoder": "capacity_vae"},
-        **{"window_size": 4, "seed": 3, "epochs": EPOCHS, "backend": BACKEND},
+        **{"window_size": 4, "units": (), "seed": 3, "epochs": EPOCHS, "backend": BACKEND},
     )
     names = {path.name for path in finished.iterdir()}
     assert names == {"config.json", "metrics.csv", "model.keras", "checkpoints", "logs", "codes.png"}

@@ -449,7 +449,8 @@ import os
 import sys
 
 sys.modules["lea_keras"] = None  # importing it now fails as if it were not installed
-sys.modules["sklearn"] = None  # which Keras takes a second to import where it can
+for name in ("sklearn", "matplotlib"):
+    sys.modules[name] = None  # which Keras takes seconds to import where it can
 with_tensorflow = os.environ["KERAS_BACKEND"] == "tensorflow"
 if not with_tensorflow:
     sys.modules["tensorflow"] = None

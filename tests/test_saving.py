@@ -32,7 +32,8 @@ import sys
 
 if os.environ["KERAS_BACKEND"] == "jax":
     sys.modules["tensorflow"] = None
-sys.modules["sklearn"] = None  # which Keras takes a second to import where it can
+for name in ("sklearn", "matplotlib"):
+    sys.modules[name] = None  # which Keras takes seconds to import where it can
 
 import keras
 import numpy as np
