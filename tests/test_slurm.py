@@ -21,8 +21,8 @@ from command_checks import metrics, the_line
 import study
 from experiments import extras
 from experiments.config import RunConfig
-from experiments.engines import estimates, slurm, units
-from experiments.engines.slurm import Pack, Settings
+from experiments.engines import cluster as commands
+from experiments.engines import packs, slurm, units
 from experiments.engines.units import Unit
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -78,27 +78,6 @@ def make_units(folder, count, **fields):
     return [Unit(folder / f"{i:03}", TINY.replace(seed=i, **fields)) for i in range(count)]
 
 
-def test_two_thousand_runs_are_planned_in_seconds(tmp_path):
-    began = time.monotonic()
-    todo = make_units(tmp_path, 2000, limit=6000, epochs=20)
-    divided = slurm.packs(todo)
-    assert time.monotonic() - began < 5
-    assert [unit for pack in divided for unit in pack] == todo
-    work = [sum(map(estimates.work, pack)) for pack in divided]
-    assert len(divided) > 2 and min(work[:-1]) >= slurm.HALF_HOUR
-    without_last = [sum(map(estimates.work, pack[:-1])) for pack in divided]
-    assert max(without_last) < slurm.HALF_HOUR  # and none is longer than need be
-    assert slurm.packs([]) == []
-
-
-@pytest.mark.parametrize(
-    ("line", "largest"),
-    [("MaxArraySize            = 1001", 1000), ("MaxArraySize = 1", 1), ("MaxArraySize = 0", 1), ("", 1)],
-)
-def test_arrays_are_below_the_clusters_size(line, largest):
-    assert slurm.read_largest_array(f"MaxJobCount             = 10000\n{line}\nMinJobAge = 300 sec") == largest
-
-
 def test_several_arrays_where_one_is_too_small(tmp_path, monkeypatch):
     sizes = []
 
@@ -109,11 +88,11 @@ def test_several_arrays_where_one_is_too_small(tmp_path, monkeypatch):
         return "no more jobs" if len(sizes) == 3 else ""
 
     monkeypatch.setattr(slurm, "_submit", submit)
-    monkeypatch.setattr(slurm, "packs", lambda todo: [[unit] for unit in todo])
+    monkeypatch.setattr(packs, "divide", lambda todo: [[unit] for unit in todo])
     monkeypatch.setattr(slurm, "_wait", lambda arrays, left, finished, done: {})
     monkeypatch.setattr(slurm, "_LATE", 0.0)
     todo = make_units(tmp_path / "runs", 10)
-    failed = slurm.run(todo, 1, tmp_path, print, settings=Settings(), largest=4)
+    failed = slurm.run(todo, 1, tmp_path, print, settings=commands.Settings(), largest=4)
     assert sizes == [4, 4, 2]
     assert set(failed) == {unit.folder for unit in todo}
     assert failed[todo[-1].folder] == "Slurm refused its job: no more jobs"
@@ -128,7 +107,7 @@ def test_why_runs_failed_is_read_off_what_jobs_print(tmp_path):
     (tmp_path / "7_0_0_log.out").write_text(
         f"Unit 1 of 1: {refused}\nfailed: {refused}: an older reason\nfailed: {refused}: it is: in use\nnoise\n"
     )
-    jobs = {("lea-0", 0): slurm._Job("7_0", "OUT_OF_MEMORY"), ("lea-0", 4): slurm._Job("7_4", "NODE_FAIL")}
+    jobs = {("lea-0", 0): commands.Job("7_0", "OUT_OF_MEMORY"), ("lea-0", 4): commands.Job("7_4", "NODE_FAIL")}
     failed = slurm._settle([array], jobs, {str(unit.folder): unit for unit in todo}, tmp_path)
     log = f"what it printed is in {tmp_path / '7_0_0_log.out'}"
     assert list(failed.values()) == [
@@ -136,14 +115,6 @@ def test_why_runs_failed_is_read_off_what_jobs_print(tmp_path):
         f"its job 7_0 ended as OUT_OF_MEMORY; {log}",
         f"its job 7_4 ended as NODE_FAIL; what it printed is in {tmp_path / '7_4_0_log.out'}",
     ]
-
-
-def test_options_of_sbatch():
-    assert slurm.read_options("account=x,mem=8G") == {"account": "x", "mem": "8G"}
-    assert slurm.read_options("nodelist=a,b[1-3],cpus_per_task=4") == {"nodelist": "a,b[1-3]", "cpus-per-task": "4"}
-    assert slurm.read_options("gres=gpu:a100:1,export=ALL,A=1") == {"gres": "gpu:a100:1", "export": "ALL", "A": "1"}
-    settings = Settings("main", 2, 30, {"mem": "8G"})
-    assert settings.of_sbatch() == {"time": "30", "mem": "8G", "partition": "main", "gpus-per-node": "2"}
 
 
 @pytest.mark.parametrize(
@@ -160,7 +131,7 @@ def test_options_of_sbatch():
     ],
 )
 def test_what_cannot_be_is_refused_before_slurm_is_asked(options, message, monkeypatch):
-    monkeypatch.setattr(slurm, "_check_installed", lambda: pytest.fail("asked"))
+    monkeypatch.setattr(commands, "check_installed", lambda: pytest.fail("asked"))
     with pytest.raises(ValueError, match="^" + re.escape(message)) as caught:
         slurm.start(options)
     assert "\n" not in str(caught.value)
@@ -178,36 +149,10 @@ def test_what_is_missing_is_named_with_how_to_get_it(monkeypatch, capsys, tmp_pa
     assert "needs submitit: pip install" in the_line(capsys, "study.py: ")
 
 
-@pytest.mark.parametrize(
-    ("text", "minutes"),
-    [("30:00", 30), ("2:00:00", 120), ("1-12:00:00", 2160), ("infinite", float("inf")), ("n/a", float("inf"))],
-)
-def test_time_limits_of_partitions(text, minutes):
-    assert slurm.read_minutes(text) == minutes
-
-
 def test_the_module_needs_neither_keras_nor_submitit():
     script = "import experiments.engines.slurm, sys; print({'keras', 'submitit'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.stdout == "set()\n", done.stderr
-
-
-@pytest.mark.skipif(importlib.util.find_spec("submitit") is None, reason="submitit is not installed")
-def test_a_job_that_gets_on_is_queued_again_and_a_run_that_does_not_is_given_up(tmp_path, capsys):
-    first, second = todo = make_units(tmp_path, 2)
-    first.folder.mkdir()
-    pack = Pack(units.to_json(todo))
-    for rows, stalled in ((0, 1), (1, 0), *((1, number) for number in range(1, slurm._STALLED))):
-        pack._before, pack._current = pack._progress(), first
-        (first.folder / "metrics.csv").write_text("\n" * rows)
-        pack = pack.checkpoint().function
-        assert (pack._stalled, units.from_json(pack._text)) == (stalled, todo)
-    pack._before, pack._current = pack._progress(), first
-    pack = pack.checkpoint().function  # the other one is still to be made
-    assert (pack._stalled, units.from_json(pack._text)) == (0, [second])
-    assert capsys.readouterr().out.startswith(f"failed: {first.folder}: 5 jobs in a row ended before an epoch")
-    pack._stalled, pack._current = slurm._STALLED - 1, second
-    assert pack.checkpoint() is None
 
 
 def test_what_the_cluster_does_not_take(cluster):
@@ -236,7 +181,7 @@ def test_jobs_are_taken_over_and_cancelled(cluster, tmp_path, monkeypatch):
         there.extend(arrays)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(slurm, "packs", lambda todo: [[unit] for unit in todo])
+    monkeypatch.setattr(packs, "divide", lambda todo: [[unit] for unit in todo])
     engine = slurm.start({"slurm_options": "begin=now+1hour"})  # so that nothing is done
     todo, there = make_units(tmp_path, 4), []
     monkeypatch.setattr(slurm, "_wait", lose_the_connection)
@@ -248,7 +193,7 @@ def test_jobs_are_taken_over_and_cancelled(cluster, tmp_path, monkeypatch):
         engine(todo, 1, tmp_path, print, alone=True)
     first, second, third, last = ([str(unit.folder)] for unit in todo)
     assert [array.packs for array in there] == [{0: first, 2: third}, {0: second, 1: last}]
-    queue = slurm._read_queue()
+    queue = commands.read_queue()
     states = {queue[job].state for array in there for job in array.jobs() if job in queue}
     assert states == {"CANCELLED"}
     assert not list((tmp_path / slurm.FOLDER).glob("lea-*.json"))
@@ -296,7 +241,7 @@ def job_of(unit, logs):
     for path in (logs / slurm.FOLDER).glob("lea-*.json"):
         for index, pack in json.loads(path.read_text()).items():
             if str(unit.folder) in pack:
-                return slurm._read_queue()[path.stem, int(index)].id
+                return commands.read_queue()[path.stem, int(index)].id
     raise AssertionError(f"{unit.folder} is in no job")
 
 
@@ -308,7 +253,7 @@ def test_runs_come_through_whatever_happens_to_their_jobs(cluster, workers, tmp_
     engine, logs = slurm.start({"slurm_minutes": 10}), tmp_path / "logs"
     engine = functools.partial(engine, largest=2)  # an array, and a job that is none
     with monkeypatch.context() as patch:
-        patch.setattr(slurm, "packs", lambda todo: [[killed, undisturbed], [cancelled], [out_of_time]])
+        patch.setattr(packs, "divide", lambda todo: [[killed, undisturbed], [cancelled], [out_of_time]])
         first = Call(engine, todo, logs)
         processes = stop_in_second_epoch(todo[:3])
     os.kill(processes[killed.folder], signal.SIGKILL)
