@@ -2,13 +2,16 @@
 
 import contextlib
 
+import eagerpy as ep
 import foolbox
 import gradient_attack_checks as checks
+import keras
 import numpy as np
 import pytest
 from backends import BACKEND, few
-from keras import ops
+from keras import layers, ops
 
+from lea_keras import robustness
 from lea_keras.robustness.attacks.registry import ATTACKS, get
 
 SHORT = {
@@ -143,3 +146,33 @@ def test_epsilons_are_obeyed_in_half_precision():
     assert np.max(np.abs(np.array(clipped[0], "float32") - np.array(images, "float32"))) < 1e-3
     assert np.sum(success[1]) > np.sum(success[0])
     assert isinstance(get("deep_fool"), foolbox.attacks.L2DeepFoolAttack)
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="about eagerpy on JAX")
+def test_what_foolbox_draws_on_jax_comes_from_the_seed():
+    """Of an attack that draws through eagerpy: it depends on the seed and the batch, but on nothing drawn before."""
+
+    class Bright(foolbox.attacks.base.MinimizationAttack):
+        distance = foolbox.distances.l2
+
+        def run(self, model, inputs, criterion, *, early_stop=None, **kwargs):
+            images, restore = ep.astensor_(inputs)
+            return restore(images.uniform(images.shape, 0.6, 1.0))
+
+    model = keras.Sequential([keras.Input((3, 3, 1)), layers.Flatten(), layers.Dense(2)])
+    model.set_weights([np.ones((9, 2)) * [0, 1 / 9], np.array([0.0, -0.5])])  # class 1 where the mean is above ½
+    images = np.full((2, 3, 3, 1), 0.1, "float32")
+
+    def drawn(seed):
+        options = {"seed": seed, "batch_size": 1, "keep_images": True, "verbose": 0}
+        return robustness.evaluate(model, images, [0, 0], {"bright": Bright()}, **options).images["bright"]
+
+    first = drawn(3)
+    checks.draw()
+    np.testing.assert_array_equal(drawn(3), first)
+    assert np.all(drawn(2**32 - 1) != first) and np.all(first[0] != first[1]) and np.all(first >= 0.6)
+    checks.seed_streams(1)
+    expected = checks.draw()
+    checks.seed_streams(1)
+    drawn(3)
+    assert checks.draw() == expected

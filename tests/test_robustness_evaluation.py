@@ -11,7 +11,7 @@ import gradient_attack_checks as checks
 import keras
 import numpy as np
 import pytest
-from backends import BACKEND, needs_tensorflow
+from backends import needs_tensorflow
 from real_data import tfds_folder
 
 import lea_keras.data
@@ -201,32 +201,6 @@ def test_nothing_global_changes():
     evaluate(images, labels, QUICK, model)
     assert (*checks.draw(), random.random()) == expected
     np.testing.assert_array_equal(images, before)
-
-
-@pytest.mark.skipif(BACKEND != "jax", reason="about eagerpy on JAX")
-def test_what_foolbox_draws_on_jax_comes_from_the_seed():
-    """Of an attack that draws through eagerpy: it depends on the seed and the batch, but on nothing drawn before."""
-
-    class Bright(Scripted):
-        def run(self, model, inputs, criterion, *, early_stop=None, **kwargs):
-            images, restore = ep.astensor_(inputs)
-            return restore(images.uniform(images.shape, 0.6, 1.0))
-
-    model = brightness_model()
-
-    def drawn(seed):
-        options = {"seed": seed, "batch_size": 1, "keep_images": True}
-        return evaluate(grey(0.1, 0.2), [0, 0], {"bright": Bright(None)}, model, **options).images["bright"]
-
-    first = drawn(3)
-    checks.draw()
-    np.testing.assert_array_equal(drawn(3), first)
-    assert np.all(drawn(2**32 - 1) != first) and np.all(first[0] != first[1]) and np.all(first >= 0.6)
-    checks.seed_streams(1)
-    expected = checks.draw()
-    checks.seed_streams(1)
-    drawn(3)
-    assert checks.draw() == expected
 
 
 @checks.slow_on_jax

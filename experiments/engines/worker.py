@@ -37,7 +37,6 @@ def work(unit: Unit) -> None:
 
 def _work(unit: Unit) -> None:
     series = quiet_import("experiments.series")
-    measures = quiet_import("experiments.engines.measures")
     began = time.monotonic()
     try:
         unit.folder.mkdir(parents=True, exist_ok=True)
@@ -48,6 +47,8 @@ def _work(unit: Unit) -> None:
         return
     for name, options in unit.measures.items():
         with series.nothing_kept():
+            # Where it is needed alone: with foolbox and SciPy it takes nearly as long to import as the rest.
+            measures = quiet_import("experiments.engines.measures")
             measures.MEASURES[name](unit.folder, unit.config, options)
     units.write_outcome(unit, Outcome("", time.monotonic() - began))
 

@@ -15,7 +15,7 @@ import pytest
 import lea_keras.data
 from experiments import compiling
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 # Without what is hidden, and without the site that was built.
 PAGES = sorted(
