@@ -57,6 +57,12 @@ def test_an_unknown_name_gets_the_nearest():
     assert str(error.value).endswith("Did you mean 'deep_fool'? Received: name='deepfool'")
 
 
+def test_projected_gradient_descent_takes_the_steps_of_foolbox_3():
+    attack = get("projected_gradient_descent").attack
+    assert (attack.steps, attack.rel_stepsize) == (40, pytest.approx(0.01 / 0.3))
+    assert get("projected_gradient_descent", steps=3).attack.steps == 3
+
+
 @pytest.mark.parametrize("name", ["single_pixel", "local_search", "additive_gaussian_noise", "salt_and_pepper"])
 def test_the_seed_decides_what_is_drawn(name):
     model, images = checks.network(seed=2), checks.smooth_images(4)
