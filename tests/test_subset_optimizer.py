@@ -87,9 +87,8 @@ def test_a_step_uses_the_rate_that_follows():
         steps(model, samples=8)
         after = model.lea_layers[0].get_weights()
         distances.append(sum(np.sum(np.abs(new - old)) for new, old in zip(after, before, strict=True)))
-    np.testing.assert_allclose(
-        distances[1], 0.1 * distances[0], rtol=0.01
-    )  # the main variables moved first, and otherwise
+    # The main variables moved first, and otherwise.
+    np.testing.assert_allclose(distances[1], 0.1 * distances[0], rtol=0.01)
 
 
 @once

@@ -178,6 +178,11 @@ def ask(*command: str) -> str:
 
 
 def call(*command: str) -> "subprocess.CompletedProcess[str]":
+    """How a command of Slurm ended, whatever it says.
+
+    Raises:
+        ValueError: one line, if it cannot be run or takes too long.
+    """
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, stdin=subprocess.DEVNULL)
     except (OSError, subprocess.SubprocessError) as error:

@@ -86,7 +86,8 @@ class Study:
         series: the runs of a scale.
         collect: reads off finished runs what is stored: plain values for JSON, under "values" by series.
         draw: the picture of what was collected, with the finished runs for those that show what models do; or several,
-            by what the names of their files end in, as ``pictures`` says.
+            by what the names of their files end in, as ``pictures`` says. It comes after ``collect``, which may leave
+            what both need in ``finished.kept``.
         table: headings and rows of text; None: there is a picture instead.
         alone: whether its runs are timed, so that nothing else may run beside one.
         pictures: what the names of its pictures' files end in; nothing where there is a table alone.
