@@ -56,6 +56,7 @@ TAKEN_ON_JAX = [
     "alternate info_vae",
     "independent capacity_vae",
     "alternate capacity_vae chunks",
+    "joint capacity_vae chunks",
     "independent vae chunks",
 ]
 assert {kind for case in TAKEN_ON_JAX for kind in case.split()} == {*OPTIMIZATIONS, *TYPES, "chunks"}
