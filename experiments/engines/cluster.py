@@ -125,8 +125,8 @@ def read_queue() -> dict[tuple[str, int], Job] | None:
     """This user's jobs, and those that ended minutes ago, by name and index; None where Slurm does not answer."""
     command = ["squeue", "--noheader", "--array", "--states=all", f"--user={os.getuid()}", "--format=%i|%T|%j"]
     try:
-        text = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_PATIENCE).stdout
-    except (OSError, subprocess.SubprocessError):
+        text = ask(*command)
+    except ValueError:
         return None
     found = {}
     for line in text.splitlines():
@@ -138,8 +138,8 @@ def read_queue() -> dict[tuple[str, int], Job] | None:
 def cancel(name: str) -> None:
     """Cancels this user's jobs of a name; where Slurm does not answer they stay."""
     command = ["scancel", "--quiet", f"--user={os.getuid()}", f"--name={name}"]
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_PATIENCE)
+    with contextlib.suppress(ValueError):
+        call(*command)
 
 
 def read_largest_array(configuration: str) -> int:

@@ -21,7 +21,7 @@ def main(*arguments):
 @pytest.fixture
 def few_stored_images(monkeypatch):
     """The first few images of data sets that are stored, as if there were no more: smoke studies take 128 at most, but
-    to read 50 000 is a tenth of all that they do. That whole sets are read: ``test_real_test_splits``."""
+    to read 50 000 is a tenth of all that they do. That whole test sets are read: ``test_real_test_splits``."""
     whole = sources._open
     monkeypatch.setattr(sources, "_open", lambda name, split, folder: whole(name, split, folder).take(STORED))
     for name in ("mnist", "fashion_mnist", "cifar10"):
@@ -74,8 +74,13 @@ def check_what_is_stored(folder, there):
         assert "not run" not in board
 
 
+def flags_of_all(flags):
+    """Those that do not say which studies."""
+    return [flag for flag in flags if not flag.startswith(("--figure", "--table", "--study"))]
+
+
 def check_that_what_was_deleted_alone_is_made_again(folder, flags, capsys):
-    mine = [flag for flag in flags if not flag.startswith(("--figure", "--table", "--study"))] + ["--figure=5.6"]
+    mine = [*flags_of_all(flags), "--figure=5.6"]
     gone, kept = (folder / "smoke" / "samples" / f"{model}_10" / "000" for model in ("classic", "cnn_lea"))
     before = contents(kept)
     metrics = (gone / "metrics.csv").read_text().split(",")
@@ -98,7 +103,7 @@ def check_that_what_was_deleted_alone_is_made_again(folder, flags, capsys):
 
 
 def check_that_what_is_drawn_anew_keeps_its_commit(folder, flags, monkeypatch):
-    mine = [flag for flag in flags if not flag.startswith(("--figure", "--table", "--study"))] + ["--figure=5.6"]
+    mine = [*flags_of_all(flags), "--figure=5.6"]
     path = folder / "results" / "smoke" / "fig_5_6.json"
     monkeypatch.setattr(report, "commit", lambda: "another")
     before = path.read_text(encoding="utf-8")
@@ -108,7 +113,7 @@ def check_that_what_is_drawn_anew_keeps_its_commit(folder, flags, monkeypatch):
 
 
 def check_that_claims_are_told(folder, flags, capsys):
-    mine = [flag for flag in flags if not flag.startswith(("--figure", "--table", "--study"))] + ["--claim=16"]
+    mine = [*flags_of_all(flags), "--claim=16"]
     capsys.readouterr()
     assert main(*mine) == 0
     assert "Claim 16, smoke scale: undecided. Classic converges faster." in capsys.readouterr().out
